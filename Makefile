@@ -1,0 +1,43 @@
+# `make demo` trains on small digits and samples from the result; `make test` checks everything.
+# Both make their own environment in .venv; after a change of PYTHON, `make clean` first.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := runs/digits
+GRID := $(RUN)/samples.png
+
+.PHONY: demo test clean
+
+demo: $(VENV)/installed
+	$(VENV)/bin/python -m sagan_tf.train --dataset=digits --workdir=$(RUN)
+	$(VENV)/bin/python -m sagan_tf.sample --workdir=$(RUN) --labels=0-9 --seeds=0-7 --out=$(GRID)
+	@echo
+	@echo "Samples:     $(GRID)"
+	@echo "Checkpoints: $(RUN)/checkpoints"
+	@echo "Curves:      $(VENV)/bin/tensorboard --logdir=$(RUN)"
+
+test: $(VENV)/installed-test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/python -m pytest -q
+
+clean:
+	rm -rf $(VENV)
+
+# The environment is made anew only when pyproject.toml has changed.
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c "" 2>/dev/null || { \
+	  echo "Python not found: $(PYTHON). Name one that is 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed. Found: $$($(PYTHON) --version 2>&1) as $(PYTHON)." \
+	  "Name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) lacks the venv module. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing TensorFlow and the rest, about 2 GB on disk: this takes minutes."
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	@touch $@

@@ -1,0 +1,20 @@
+"""Shared by all tests: two logical CPU devices, quiet logs, one random seed per test."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("NO_GCE_CHECK", "true")  # tensorflow-datasets would look for a bucket.
+
+import keras
+import pytest
+import tensorflow as tf
+
+# Before TensorFlow starts its devices: MirroredStrategy then runs with two replicas on any machine.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+@pytest.fixture(autouse=True)
+def _same_seed_for_every_test():
+    keras.utils.set_random_seed(0)
