@@ -1,0 +1,16 @@
+"""Layers of SAGAN, usable in any Keras model on any Keras backend."""
+
+from sagan_tf.layers.conditional_batch_norm import ConditionalBatchNormalization
+from sagan_tf.layers.resampling import SpectralConv2DMeanPool, SpectralUpsampleConv2D
+from sagan_tf.layers.self_attention import SelfAttention2D
+from sagan_tf.layers.spectral_norm import SpectralConv2D, SpectralDense, SpectralEmbedding
+
+__all__ = [
+    "ConditionalBatchNormalization",
+    "SelfAttention2D",
+    "SpectralConv2D",
+    "SpectralConv2DMeanPool",
+    "SpectralDense",
+    "SpectralEmbedding",
+    "SpectralUpsampleConv2D",
+]

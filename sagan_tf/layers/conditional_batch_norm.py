@@ -1,0 +1,132 @@
+"""Batch normalisation whose scale and offset depend on the class."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class ConditionalBatchNormalization(keras.layers.Layer):
+    """Normalises over batch and space, then scales and shifts by the label's row of two tables.
+
+    The tables `gamma` and `beta` are `(num_classes, C)`, start at ones and zeros, and are not
+    spectrally normalised (released SAGAN code, `ops.ConditionalBatchNorm`). Moving statistics are
+    shared by all classes and move with every `training=True` call. The variance is the mean of
+    squared distances from the mean, in float32: `E[x^2] - E[x]^2` loses all digits when the mean
+    is large.
+
+    Args:
+        num_classes: rows of the tables; `None` gives one scale and one offset for all.
+        momentum: what the moving statistics keep at each update.
+        epsilon: added to the variance.
+        **kwargs: those of `keras.layers.Layer`.
+
+    Attributes:
+        replica_mean: function that averages a float32 tensor over replicas of equal batch size,
+            set by whoever distributes the training; `None` normalises each replica by itself.
+
+    Inputs `(N, H, W, C)` and `labels`: integers `(N,)`, or floats `(N, num_classes)` that weigh
+    the classes' rows (for a blend of classes). Output `(N, H, W, C)` of the compute dtype.
+
+    Raises:
+        ValueError: if `num_classes` is not positive or `None`, or labels are missing or given
+            where there are no classes.
+
+    Example:
+
+    >>> layer = ConditionalBatchNormalization(num_classes=10)
+    >>> tuple(layer(keras.ops.ones((2, 4, 4, 8)), keras.ops.array([3, 9])).shape)
+    (2, 4, 4, 8)
+    """
+
+    def __init__(
+        self,
+        num_classes: int | None,
+        momentum: float = 0.996,
+        epsilon: float = 1e-5,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if num_classes is not None and num_classes < 1:
+            raise ValueError(
+                "`num_classes` must be a positive integer, or None for no classes. "
+                f"Received: num_classes={num_classes}"
+            )
+        self.num_classes = num_classes
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.replica_mean: Callable[[Any], Any] | None = None
+
+    def build(self, inputs_shape: tuple[int | None, ...], labels_shape: Any = None) -> None:
+        """Creates tables and moving statistics for `(N, H, W, C)`."""
+        channels = inputs_shape[-1]
+        for name, initializer in (("gamma", "ones"), ("beta", "zeros")):
+            table = self.add_weight(
+                name=name, shape=(self.num_classes or 1, channels), initializer=initializer
+            )
+            setattr(self, name, table)
+        for name, initializer in (("moving_mean", "zeros"), ("moving_variance", "ones")):
+            statistic = self.add_weight(
+                name=name,
+                shape=(channels,),
+                initializer=initializer,
+                trainable=False,
+                autocast=False,
+                dtype="float32",
+            )
+            setattr(self, name, statistic)
+
+    def call(self, inputs: Any, labels: Any = None, training: bool = False) -> Any:
+        """Normalises `inputs`, by the batch's own statistics if `training`."""
+        if (labels is None) != (self.num_classes is None):
+            raise ValueError(
+                "`labels` must be given exactly when the layer has classes. Received: "
+                f"labels={labels}, num_classes={self.num_classes}"
+            )
+        inputs = ops.cast(inputs, "float32")
+        if training:
+            mean = self._average(inputs)
+            centred = inputs - mean
+            variance = self._average(ops.square(centred))
+            self._move(self.moving_mean, mean)
+            self._move(self.moving_variance, variance)
+        else:
+            centred, variance = inputs - self.moving_mean, self.moving_variance
+        scale = self._row(self.gamma, labels) * ops.rsqrt(variance + self.epsilon)
+        return ops.cast(centred * scale + self._row(self.beta, labels), self.compute_dtype)
+
+    def compute_output_shape(
+        self, inputs_shape: tuple[int | None, ...], labels_shape: Any = None
+    ) -> tuple[int | None, ...]:
+        """The input's shape."""
+        return tuple(inputs_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+        }
+
+    def _average(self, tensor: Any) -> Any:
+        """The mean over batch and space, and over replicas if they are to agree: `(C,)`."""
+        mean = ops.mean(tensor, axis=(0, 1, 2))
+        return mean if self.replica_mean is None else self.replica_mean(mean)
+
+    def _move(self, statistic: Any, value: Any) -> None:
+        value = ops.stop_gradient(value)
+        statistic.assign(statistic * self.momentum + value * (1 - self.momentum))
+
+    def _row(self, table: Any, labels: Any) -> Any:
+        """The labels' rows of a table as float32 `(N, 1, 1, C)`."""
+        table = ops.cast(table, "float32")
+        if labels is None:
+            return ops.reshape(table, (1, 1, 1, -1))
+        if len(labels.shape) == 1:
+            labels = ops.one_hot(labels, self.num_classes, dtype="float32")
+        rows = ops.matmul(ops.cast(labels, "float32"), table)
+        return ops.expand_dims(rows, (1, 2))

@@ -1,0 +1,154 @@
+"""Upsampling before and mean pooling after a 3x3 convolution, each as one convolution.
+
+Nearest-neighbour x2 upsampling followed by a 3x3 convolution is a 4x4 transposed convolution of
+stride 2, and a 3x3 convolution followed by 2x2 mean pooling is a 4x4 convolution of stride 2:
+the same function of the same 3x3 kernel, with 16 instead of 36 multiply-accumulates per position
+of the small map (upsampling) and 16 instead of 36 per position (pooling).
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from sagan_tf.layers.spectral_norm import SpectralConv2D
+
+# Along one axis: which of the three taps meet at each of the four taps of the merged kernel.
+# A pooled output sees the inputs -1..2 through two shifted copies of the kernel, and an upsampled
+# input reaches the outputs -1..2 with the same sums in the opposite order.
+_SHIFTED_SUMS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]], "float32")
+
+# Smaller maps are bound by reading the kernel, where the larger merged kernel loses.
+SMALLEST_MERGED_SIZE = 8
+
+
+def _merge(kernel: Any) -> Any:
+    """A `(3, 3, in, out)` kernel summed into `(4, 4, in, out)`."""
+    weights = np.kron(_SHIFTED_SUMS, _SHIFTED_SUMS)  # (16, 9)
+    taps = ops.reshape(kernel, (9, -1))
+    merged = ops.matmul(ops.cast(weights, kernel.dtype), taps)
+    return ops.reshape(merged, (4, 4, *kernel.shape[2:]))
+
+
+class _ResamplingConv2D(SpectralConv2D):
+    """What both resampling convolutions share: a 3x3 kernel and the choice of the form."""
+
+    def __init__(self, filters: int, form: str = "auto", **kwargs: Any) -> None:
+        kwargs = {**kwargs, "kernel_size": (3, 3), "padding": "same"}
+        super().__init__(filters, **kwargs)
+        if form not in ("auto", "merged", "plain"):
+            raise ValueError(
+                f"`form` must be 'auto', 'merged' or 'plain'. Received: form={form!r}"
+            )
+        self.form = form
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Convolves and resamples `inputs`; the singular vectors move if `training`."""
+        kernel = ops.cast(self.kernel, self.compute_dtype)
+        outputs = (self._merged if self._is_merged(inputs.shape) else self._plain)(inputs, kernel)
+        return self._add_bias_and_activate(self._divide_by_singular_value(outputs, training))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "form": self.form}
+
+    def _is_merged(self, input_shape: tuple[int | None, ...]) -> bool:
+        if self.form != "auto":
+            return self.form == "merged"
+        sides = input_shape[1:3]
+        return None not in sides and min(sides) >= SMALLEST_MERGED_SIZE
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class SpectralUpsampleConv2D(_ResamplingConv2D):
+    """Nearest-neighbour x2 upsampling, then a spectrally normalised 3x3 convolution.
+
+    Args:
+        filters: output channels.
+        form: `"plain"` computes it as said; `"merged"` as one 4x4 transposed convolution of
+            stride 2; `"auto"` as the one that is faster at the input's size.
+        **kwargs: those of `SpectralConv2D`, but for `kernel_size` (3), `strides` (1) and
+            `padding` ("same").
+
+    Input `(N, H, W, C)`, output `(N, 2H, 2W, filters)`, both of the policy's compute dtype. The
+    spectral norm is that of the 3x3 kernel in every form.
+
+    Example:
+
+    >>> tuple(SpectralUpsampleConv2D(8)(keras.ops.ones((2, 16, 16, 4))).shape)
+    (2, 32, 32, 8)
+    """
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """`(N, 2H, 2W, filters)`."""
+        batch, height, width, _ = input_shape
+        return batch, height and 2 * height, width and 2 * width, self.filters
+
+    def _plain(self, inputs: Any, kernel: Any) -> Any:
+        return ops.conv(upsample(inputs), kernel, padding="same")
+
+    def _merged(self, inputs: Any, kernel: Any) -> Any:
+        # An output meets the taps of a transposed convolution in reverse.
+        merged = ops.flip(ops.transpose(_merge(kernel), (0, 1, 3, 2)), axis=(0, 1))
+        return ops.conv_transpose(inputs, merged, strides=2, padding="same")
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class SpectralConv2DMeanPool(_ResamplingConv2D):
+    """A spectrally normalised 3x3 convolution, then 2x2 mean pooling.
+
+    Args:
+        filters: output channels.
+        form: `"plain"` computes it as said; `"merged"` as one 4x4 convolution of stride 2, by way
+            of space-to-depth; `"auto"` as the one that is faster at the input's size.
+        **kwargs: those of `SpectralConv2D`, but for `kernel_size` (3), `strides` (1) and
+            `padding` ("same").
+
+    Input `(N, H, W, C)` with even H and W, output `(N, H / 2, W / 2, filters)`, both of the
+    policy's compute dtype. The spectral norm is that of the 3x3 kernel in every form.
+
+    Raises:
+        ValueError: at build, if H or W is odd.
+
+    Example:
+
+    >>> tuple(SpectralConv2DMeanPool(8)(keras.ops.ones((2, 16, 16, 4))).shape)
+    (2, 8, 8, 8)
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the kernel for `(N, H, W, C)`."""
+        if any(side is not None and side % 2 for side in input_shape[1:3]):
+            raise ValueError(
+                "`SpectralConv2DMeanPool` expects an even height and width. "
+                f"Received: input_shape={tuple(input_shape)}"
+            )
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """`(N, H / 2, W / 2, filters)`."""
+        batch, height, width, _ = input_shape
+        return batch, height and height // 2, width and width // 2, self.filters
+
+    def _plain(self, inputs: Any, kernel: Any) -> Any:
+        return mean_pool(ops.conv(inputs, kernel, padding="same"))
+
+    def _merged(self, inputs: Any, kernel: Any) -> Any:
+        # A 4x4 stride-2 convolution is a 2x2 convolution of 2x2 cells laid into the channels,
+        # which multiplies the same numbers in a shape that kernels for small strides like.
+        cells = ops.space_to_depth(ops.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0))), 2)
+        merged = ops.reshape(_merge(kernel) / 4, (2, 2, 2, 2, *kernel.shape[2:]))
+        merged = ops.transpose(merged, (0, 2, 1, 3, 4, 5))  # (cell y, cell x, y, x, in, out)
+        merged = ops.reshape(merged, (2, 2, 4 * kernel.shape[2], kernel.shape[3]))
+        return ops.conv(cells, merged, padding="valid")
+
+
+def upsample(inputs: Any) -> Any:
+    """Nearest-neighbour x2: `(N, H, W, C)` to `(N, 2H, 2W, C)`."""
+    return ops.repeat(ops.repeat(inputs, 2, axis=1), 2, axis=2)
+
+
+def mean_pool(inputs: Any) -> Any:
+    """2x2 mean pooling: `(N, H, W, C)` to `(N, H / 2, W / 2, C)`."""
+    return ops.average_pool(inputs, 2, strides=2)

@@ -1,0 +1,148 @@
+"""Self-attention over the positions of a feature map."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from sagan_tf.layers.spectral_norm import SpectralConv2D
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class SelfAttention2D(keras.layers.Layer):
+    """Lets every position of a feature map look at every other: `x + gamma * attention(x)`.
+
+    `query`, `key` and `value` are 1x1 convolutions without bias (the paper's g, f and h), `output`
+    brings the attended values back to the input's channels, and the scalar `gamma` starts at 0,
+    so that the layer starts as the identity. Scores are not divided by the square root of the
+    query's size. The defaults are the released code's form (`non_local.py`); the paper's
+    equations (arXiv 1805.08318, section 3) are `value_ratio=8, pool_size=1`.
+
+    Args:
+        query_key_ratio: input channels per query and key channel.
+        value_ratio: input channels per value channel.
+        pool_size: keys and values are max-pooled by it; 1 does not pool. A map whose size it does
+            not divide keeps its last, smaller window.
+        spectral_normalization: whether the four convolutions are spectrally normalised.
+        kernel_initializer: of the four convolutions.
+        **kwargs: those of `keras.layers.Layer`.
+
+    Input and output `(N, H, W, C)` of the policy's compute dtype; the softmax is float32. With
+    `return_attention_scores=True` the call also gives the scores, float32
+    `(N, H, W, H / pool_size, W / pool_size)`, rounded up, which sum to 1 over the last two axes.
+
+    Raises:
+        ValueError: if an argument is not positive, if the input does not have four axes with
+            known channels, or if a ratio does not divide the channels.
+
+    Example:
+
+    >>> layer = SelfAttention2D()
+    >>> outputs, scores = layer(keras.ops.ones((2, 8, 8, 16)), return_attention_scores=True)
+    >>> tuple(outputs.shape), tuple(scores.shape)
+    ((2, 8, 8, 16), (2, 8, 8, 4, 4))
+    """
+
+    def __init__(
+        self,
+        query_key_ratio: int = 8,
+        value_ratio: int = 2,
+        pool_size: int = 2,
+        spectral_normalization: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for name in ("query_key_ratio", "value_ratio", "pool_size"):
+            value = locals()[name]
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value}")
+            setattr(self, name, value)
+        self.spectral_normalization = spectral_normalization
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the four convolutions and `gamma` for `(N, H, W, C)`."""
+        channels = input_shape[-1]
+        if len(input_shape) != 4 or channels is None:
+            raise ValueError(
+                "`SelfAttention2D` expects an input of shape (N, H, W, C) with C known. "
+                f"Received: input_shape={input_shape}"
+            )
+        for name in ("query_key_ratio", "value_ratio"):
+            if channels % getattr(self, name):
+                raise ValueError(
+                    f"`{name}` must divide the input's channels. Received: "
+                    f"{name}={getattr(self, name)}, channels={channels}"
+                )
+        self.query = self._convolution(channels // self.query_key_ratio, "query")
+        self.key = self._convolution(channels // self.query_key_ratio, "key")
+        self.value = self._convolution(channels // self.value_ratio, "value")
+        self.output_convolution = self._convolution(channels, "output")
+        for convolution in (self.query, self.key, self.value):
+            convolution.build(input_shape)
+        self.output_convolution.build((*input_shape[:-1], channels // self.value_ratio))
+        self.gamma = self.add_weight(name="gamma", shape=(), initializer="zeros")
+
+    def call(
+        self, inputs: Any, training: bool = False, return_attention_scores: bool = False
+    ) -> Any:
+        """Attends over `inputs`; singular vectors move if `training`."""
+        _, height, width, channels = ops.shape(inputs)
+        query = self._flatten(self.query(inputs, training=training))  # (N, L, C/8)
+        keys = self._pool(self.key(inputs, training=training))
+        key = self._flatten(keys)  # (N, M, C/8)
+        value = self._flatten(self._pool(self.value(inputs, training=training)))  # (N, M, C/2)
+
+        logits = ops.matmul(query, ops.transpose(key, (0, 2, 1)))  # (N, L, M)
+        scores = ops.softmax(ops.cast(logits, "float32"), axis=-1)
+        attended = ops.matmul(ops.cast(scores, self.compute_dtype), value)  # (N, L, C/2)
+        attended = ops.reshape(attended, (-1, height, width, channels // self.value_ratio))
+        outputs = inputs + self.gamma * self.output_convolution(attended, training=training)
+        if not return_attention_scores:
+            return outputs
+        key_height, key_width = ops.shape(keys)[1:3]
+        return outputs, ops.reshape(scores, (-1, height, width, key_height, key_width))
+
+    def compute_output_spec(
+        self, inputs: Any, training: bool = False, return_attention_scores: bool = False
+    ) -> Any:
+        """The input's shape, and the scores' if they are asked for."""
+        outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+        if not return_attention_scores:
+            return outputs
+        size = inputs.shape[1:3]
+        pooled = (None if side is None else -(-side // self.pool_size) for side in size)
+        return outputs, keras.KerasTensor((inputs.shape[0], *size, *pooled), dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "query_key_ratio": self.query_key_ratio,
+            "value_ratio": self.value_ratio,
+            "pool_size": self.pool_size,
+            "spectral_normalization": self.spectral_normalization,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+    def _convolution(self, filters: int, name: str) -> keras.layers.Layer:
+        layer = SpectralConv2D if self.spectral_normalization else keras.layers.Conv2D
+        # A copy: an initializer with a seed would draw the same numbers for every convolution.
+        return layer(
+            filters,
+            kernel_size=1,
+            use_bias=False,
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _pool(self, tensor: Any) -> Any:
+        if self.pool_size == 1:
+            return tensor
+        return ops.max_pool(tensor, self.pool_size, strides=self.pool_size, padding="same")
+
+    def _flatten(self, tensor: Any) -> Any:
+        _, height, width, channels = ops.shape(tensor)
+        return ops.reshape(tensor, (-1, height * width, channels))

@@ -1,0 +1,205 @@
+"""Layers whose weight matrix is divided by its largest singular value."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class SpectralNormalization:
+    """Mixin: divides a layer's weight `W` by `sigma(W)`, its largest singular value.
+
+    The stored weight keeps its value: `W / sigma(W)` is a function of it, and the gradient flows
+    through `sigma` with the singular vectors held constant (SNGAN, arXiv 1802.05957, section 2.1
+    and appendix A; SAGAN, arXiv 1805.08318, section 4). Because every layer here is linear in
+    `W`, `sigma` divides the layer's *output*, which is exact and spares a copy of `W`.
+
+    `sigma = v W u` comes from power iteration on `W` reshaped to a matrix `(rows, columns)`. The
+    vectors move only with `training=True`, `power_iterations` times per call; with
+    `training=False` nothing is written, and unchanged weights give exactly the `sigma` of the
+    training call before. Weights and iteration stay float32 under every dtype policy.
+
+    Attributes:
+        vector_u: `(1, columns)` float32, the right singular vector's estimate.
+        vector_v: `(rows, 1)` float32, the left one's.
+    """
+
+    def __init__(
+        self, *args: Any, power_iterations: int = 1, epsilon: float = 1e-12, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if not isinstance(power_iterations, int) or power_iterations < 1:
+            raise ValueError(
+                "`power_iterations` must be a positive integer. "
+                f"Received: power_iterations={power_iterations}"
+            )
+        self.power_iterations = power_iterations
+        self.epsilon = epsilon
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
+        """Creates a float32 weight that mixed precision does not cast behind our back."""
+        return super().add_weight(*args, **{**kwargs, "autocast": False, "dtype": "float32"})
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates the weight and its singular vectors, `vector_v` consistent with `vector_u`."""
+        super().build(input_shape)
+        rows, columns = self.weight_matrix().shape
+        self.vector_u = self.add_weight(
+            name="vector_u", shape=(1, columns), initializer="random_normal", trainable=False
+        )
+        self.vector_v = self.add_weight(
+            name="vector_v",
+            shape=(rows, 1),
+            initializer=lambda shape, dtype: self._normalize(
+                ops.matmul(self.weight_matrix(), ops.transpose(self.vector_u))
+            ),
+            trainable=False,
+        )
+
+    def weight_matrix(self) -> Any:
+        """The kernel as a matrix `(kernel height * kernel width * channels in, channels out)`."""
+        return ops.reshape(self.kernel, (-1, self.kernel.shape[-1]))
+
+    def singular_value(self, training: bool = False) -> Any:
+        """The estimate of `sigma(W)`, a float32 scalar, differentiable with respect to `W`."""
+        matrix = self.weight_matrix()
+        constant_matrix = ops.stop_gradient(matrix)
+        vector_u, vector_v = ops.convert_to_tensor(self.vector_u), self.vector_v
+        if training:
+            for _ in range(self.power_iterations):
+                vector_v = self._normalize(ops.matmul(constant_matrix, ops.transpose(vector_u)))
+                vector_u = self._normalize(ops.matmul(ops.transpose(vector_v), constant_matrix))
+            self.vector_u.assign(vector_u)
+            self.vector_v.assign(vector_v)
+        projection = ops.matmul(ops.transpose(vector_v), matrix)
+        return ops.sum(projection * vector_u)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "power_iterations": self.power_iterations,
+            "epsilon": self.epsilon,
+        }
+
+    # Keras' layers write a fixed list of their own variables, in which ours would be missing.
+    def save_own_variables(self, store: Any) -> None:
+        """Writes every variable, the singular vectors included."""
+        keras.layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads every variable, the singular vectors included."""
+        keras.layers.Layer.load_own_variables(self, store)
+
+    def _normalize(self, vector: Any) -> Any:
+        return vector / (ops.sqrt(ops.sum(ops.square(vector))) + self.epsilon)
+
+    def _divide_by_singular_value(self, outputs: Any, training: bool) -> Any:
+        scaled = ops.cast(outputs, "float32") / self.singular_value(training)
+        return ops.cast(scaled, self.compute_dtype)
+
+    def _add_bias_and_activate(self, outputs: Any) -> Any:
+        if self.use_bias:
+            outputs = outputs + ops.cast(self.bias, self.compute_dtype)
+        return outputs if self.activation is None else self.activation(outputs)
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class SpectralConv2D(SpectralNormalization, keras.layers.Conv2D):
+    """A `keras.layers.Conv2D` with spectral normalisation.
+
+    Args:
+        *args: those of `keras.layers.Conv2D`; `data_format` must be `"channels_last"`.
+        power_iterations: iterations per call with `training=True`.
+        epsilon: added to a norm before dividing by it.
+        **kwargs: those of `keras.layers.Conv2D`.
+
+    Input `(N, H, W, C)`, output `(N, H', W', filters)`, both of the policy's compute dtype.
+
+    Raises:
+        ValueError: if `power_iterations` is not a positive integer or `data_format` is not
+            `"channels_last"`.
+
+    Example:
+
+    >>> layer = SpectralConv2D(8, 3, padding="same")
+    >>> tuple(layer(keras.ops.ones((2, 16, 16, 3)), training=True).shape)
+    (2, 16, 16, 8)
+
+    Reference: SNGAN, arXiv 1802.05957; as used in SAGAN, arXiv 1805.08318, section 4.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.data_format != "channels_last":
+            raise ValueError(
+                "`data_format` must be 'channels_last'; transpose the input with "
+                f"`keras.layers.Permute`. Received: data_format={self.data_format!r}"
+            )
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Convolves `inputs`; the singular vectors move if `training`."""
+        outputs = self.convolution_op(inputs, ops.cast(self.kernel, self.compute_dtype))
+        return self._add_bias_and_activate(self._divide_by_singular_value(outputs, training))
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class SpectralDense(SpectralNormalization, keras.layers.Dense):
+    """A `keras.layers.Dense` with spectral normalisation.
+
+    Args:
+        *args: those of `keras.layers.Dense`.
+        power_iterations: iterations per call with `training=True`.
+        epsilon: added to a norm before dividing by it.
+        **kwargs: those of `keras.layers.Dense`.
+
+    Input `(..., C)`, output `(..., units)`, both of the policy's compute dtype.
+
+    Example:
+
+    >>> layer = SpectralDense(5)
+    >>> tuple(layer(keras.ops.ones((2, 7)), training=True).shape)
+    (2, 5)
+
+    Reference: SNGAN, arXiv 1802.05957; as used in SAGAN, arXiv 1805.08318, section 4.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Multiplies `inputs` by the kernel; the singular vectors move if `training`."""
+        outputs = ops.matmul(inputs, ops.cast(self.kernel, self.compute_dtype))
+        return self._add_bias_and_activate(self._divide_by_singular_value(outputs, training))
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
+    """A `keras.layers.Embedding` whose whole table is spectrally normalised.
+
+    The normalised matrix is the table transposed, `(output_dim, input_dim)`, with `vector_u` on
+    the class side, as in the released SAGAN code (`ops.py`, `sn_embedding`). Rows are looked up
+    by a product with one-hot labels: dense gradients, which XLA and collectives handle and whose
+    sum has one order. A label outside the table gives zeros.
+
+    Args:
+        *args: those of `keras.layers.Embedding`.
+        power_iterations: iterations per call with `training=True`.
+        epsilon: added to a norm before dividing by it.
+        **kwargs: those of `keras.layers.Embedding`.
+
+    Input integers `(...)`, output `(..., output_dim)` of the policy's compute dtype.
+
+    Example:
+
+    >>> layer = SpectralEmbedding(input_dim=10, output_dim=4)
+    >>> tuple(layer(keras.ops.array([3, 9]), training=True).shape)
+    (2, 4)
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Looks up the rows of `inputs`; the singular vectors move if `training`."""
+        one_hot = ops.one_hot(inputs, self.input_dim, dtype=self.compute_dtype)
+        outputs = ops.matmul(one_hot, ops.cast(self.embeddings, self.compute_dtype))
+        return self._divide_by_singular_value(outputs, training)
+
+    def weight_matrix(self) -> Any:
+        """The table transposed, `(output_dim, input_dim)`."""
+        return ops.transpose(self.embeddings)
