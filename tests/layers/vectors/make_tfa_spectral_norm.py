@@ -1,14 +1,16 @@
 """Records what `tfa.layers.SpectralNormalization` computes, into `tfa_spectral_norm.npz`.
 
-tensorflow-addons ended with TensorFlow 2.15, so it needs an environment of its own. From this folder:
+tensorflow-addons ended with TensorFlow 2.15, so it needs an environment of its own, with Python 3.9
+to 3.11:
 
-    python3.11 -m venv /tmp/tfa
-    /tmp/tfa/bin/pip install tensorflow-cpu==2.15.1 tensorflow-addons==0.23.0
-    /tmp/tfa/bin/python make_tfa_spectral_norm.py
+    python3.11 -m venv .venv-tfa
+    .venv-tfa/bin/pip install tensorflow-cpu==2.15.1 tensorflow-addons==0.23.0
+    .venv-tfa/bin/python tests/layers/vectors/make_tfa_spectral_norm.py
 
-For each case `<layer>/<power_iterations>` the file holds two calls with `training=True` in a row,
-`<case>/<call>/<array>`: `kernel` and `u` before the call, `normalized_kernel` and `next_u` after it.
-tensorflow-addons overwrites its kernel, so the second call starts from the first one's results.
+The file holds two calls with `training=True` in a row for each layer and number of iterations, as
+`<layer>/<power_iterations>/<call>/<array>`: `kernel` and `u` before the call, `normalized_kernel`
+and `next_u` after it. tensorflow-addons overwrites its kernel, so the second call starts from the
+first one's results.
 """
 
 from pathlib import Path

@@ -1,0 +1,94 @@
+"""Who may import whom. A new module belongs into one of the three tables below."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import sagan_tf
+
+PACKAGE = Path(sagan_tf.__file__).parent
+
+# In the order the data flows: a library imports only from libraries before it.
+LIBRARIES = [
+    "data",
+    "layers",
+    "models",
+    "losses",
+    "trainer",
+    "checkpoint",
+    "monitor",
+    "sampling",
+]
+# They wire the libraries, and nothing imports them.
+COMMANDS = {"train", "prepare", "sample"}
+# What commands share: settings and flags. Libraries take plain arguments instead.
+SHARED_BY_COMMANDS = {"command", "config"}
+
+# These run on every Keras backend.
+BACKEND_FREE = {"layers", "models", "losses"}
+# Names that collect what has no place.
+VAGUE_NAMES = {"utils", "util", "helpers", "common", "misc"}
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def unit_of(path):
+    """The module or sub-package of `sagan_tf` that a file belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+UNITS = {unit_of(path) for path in FILES}
+
+
+def imported_names(path):
+    """Every module a file names in an import, wherever it stands, as absolute dotted names."""
+    package = ("sagan_tf", *path.relative_to(PACKAGE).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            # `from sagan_tf import losses` names a module, `from keras import ops` an attribute.
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def imported_units(path):
+    """The other modules of `sagan_tf` that a file imports."""
+    parts = [name.split(".") for name in imported_names(path)]
+    return {part[1] for part in parts if part[0] == "sagan_tf" and part[1:]} & UNITS - {
+        unit_of(path)
+    }
+
+
+def test_every_module_has_a_place():
+    assert set(LIBRARIES) | COMMANDS | SHARED_BY_COMMANDS >= UNITS
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_follow_the_data(path):
+    unit = unit_of(path)
+    allowed = set(LIBRARIES)
+    if unit in LIBRARIES:
+        allowed = set(LIBRARIES[: LIBRARIES.index(unit)])
+    elif unit in COMMANDS:
+        allowed = set(LIBRARIES) | SHARED_BY_COMMANDS
+    elif unit in SHARED_BY_COMMANDS:
+        allowed = SHARED_BY_COMMANDS
+    assert imported_units(path) <= allowed
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if unit_of(path) in BACKEND_FREE],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_networks_import_no_backend(path):
+    top_levels = {name.split(".")[0] for name in imported_names(path)}
+    assert top_levels - sys.stdlib_module_names <= {"keras", "numpy", "sagan_tf"}
+
+
+def test_no_module_has_a_vague_name():
+    assert not VAGUE_NAMES & ({path.stem for path in FILES} | UNITS)
