@@ -8,15 +8,15 @@ correlate.
 
 import numpy as np
 
-_ROUNDS = 8
+_ROUNDS = 6  # even, so that the two halves end where they began
 
 
 def shuffled_indices(positions: np.ndarray, num_examples: int, seed: int) -> np.ndarray:
     """The example at each position: every epoch is a permutation, each epoch another one.
 
-    A Feistel network permutes the smallest even-width power of two that holds the indices;
-    results beyond the last example are permuted again until they fall inside (cycle walking:
-    Black and Rogaway 2002, "Ciphers with arbitrary finite domains").
+    A Feistel network permutes the smallest power of two that holds the indices; results beyond
+    the last example are permuted again until they fall inside (cycle walking: Black and Rogaway
+    2002, "Ciphers with arbitrary finite domains").
 
     Args:
         positions: int64 `(n,)`, >= 0; position `p` lies in epoch `p // num_examples`.
@@ -26,34 +26,42 @@ def shuffled_indices(positions: np.ndarray, num_examples: int, seed: int) -> np.
     Returns:
         int64 `(n,)` in `[0, num_examples)`.
     """
-    positions = np.asarray(positions, np.int64)
-    keys = _mix(_mix(np.uint64(seed)) + (positions // num_examples).astype(np.uint64))
-    indices = _permute((positions % num_examples).astype(np.uint64), keys, num_examples)
+    epochs, places = np.divmod(np.asarray(positions, np.int64), num_examples)
+    keys = _mix(_key(seed) + epochs.astype(np.uint64))
+    bits = max(2, (num_examples - 1).bit_length())
+    indices = _permute(places.astype(np.uint64), keys, bits)
     while (outside := indices >= num_examples).any():
-        indices[outside] = _permute(indices[outside], keys[outside], num_examples)
+        indices[outside] = _permute(indices[outside], keys[outside], bits)
     return indices.astype(np.int64)
 
 
 def coin_flips(positions: np.ndarray, seed: int) -> np.ndarray:
     """One fair coin per position, bool `(n,)`: independent of the order above."""
-    key = _mix(_mix(np.uint64(seed)) + np.uint64(2**63))
-    return (_mix(key + np.asarray(positions).astype(np.uint64)) & np.uint64(1)).astype(bool)
+    # The complement of a seed is no seed anyone gives, so the two streams never meet.
+    tosses = _mix(~_key(seed) + np.asarray(positions, np.int64).astype(np.uint64))
+    return (tosses & np.uint64(1)).astype(bool)
 
 
-def _permute(values: np.ndarray, keys: np.ndarray, num_examples: int) -> np.ndarray:
-    half_bits = max(1, ((num_examples - 1).bit_length() + 1) // 2)
-    half, mask = np.uint64(half_bits), np.uint64(2**half_bits - 1)
-    left, right = values >> half, values & mask
-    for round_number in range(_ROUNDS):
-        keys = _mix(keys + np.uint64(round_number))
-        left, right = right, left ^ (_mix(keys + right) & mask)
-    return left << half | right
+def _permute(values: np.ndarray, keys: np.ndarray, bits: int) -> np.ndarray:
+    """A permutation of `[0, 2**bits)` for each key; needs `bits` >= 2."""
+    low_bits, high_bits = bits // 2, bits - bits // 2
+    for _ in range(_ROUNDS):
+        keys = _mix(keys)
+        high, low = values >> np.uint64(low_bits), values & np.uint64(2**low_bits - 1)
+        high ^= _mix(keys ^ low) & np.uint64(2**high_bits - 1)
+        # The halves swap places, and with them their widths.
+        values = low << np.uint64(high_bits) | high
+        low_bits, high_bits = high_bits, low_bits
+    return values
+
+
+def _key(seed: int) -> np.ndarray:
+    return _mix(np.array([seed], np.uint64))
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
     """splitmix64's finaliser: every input bit moves every output bit; wraps modulo 2**64."""
-    with np.errstate(over="ignore"):  # NumPy warns of wrapping for scalars only
-        values = values + np.uint64(0x9E3779B97F4A7C15)
-        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return values ^ (values >> np.uint64(31))
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

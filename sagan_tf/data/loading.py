@@ -1,0 +1,119 @@
+"""Examples by index -> decoded batches, with damaged images named, replaced and counted."""
+
+import functools
+import os
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from absl import logging
+
+from sagan_tf.data.decode import decode_square
+from sagan_tf.data.sources import Source
+
+_TOLERATED_FRACTION = 0.01
+# So that a handful of damaged files stops no run, however small the data set or early the step.
+_TOLERATED_COUNT = 10
+
+
+class Loader:
+    """Reads, decodes and resizes a source's examples in a pool of threads.
+
+    An unreadable image is named in the log once and stands for nothing: `batch` takes the next
+    readable example in its place, so which pixels come out is still a function of the index.
+
+    Args:
+        source: the data set.
+        image_size: side of the square images that come out.
+
+    Raises:
+        ValueError: `image_size` differs from the size a prepared source is stored at.
+    """
+
+    def __init__(self, source: Source, image_size: int):
+        if image_size < 1:
+            raise ValueError(f"`image_size` must be positive. Received: image_size={image_size}.")
+        if source.image_size not in (None, image_size):
+            raise ValueError(
+                f"The prepared data of {source.name} holds images of size {source.image_size}. "
+                f"Received: image_size={image_size}. Train at {source.image_size}, or run "
+                f"`python -m sagan_tf.prepare --dataset={source.name} --image_size={image_size}` "
+                f"into another folder."
+            )
+        self._source = source
+        self._image_size = image_size
+        self._lock = threading.Lock()
+        self._num_read = 0
+        self._unreadable: dict[int, str] = {}
+
+    def example(self, index: int) -> tuple[np.ndarray, int] | None:
+        """One image, uint8 `(S, S, C)`, and its label; None if it is unreadable.
+
+        Raises:
+            ValueError: more than 1 % of the examples seen were unreadable.
+        """
+        self._num_read += 1  # a rough count is enough, so no lock
+        if index in self._unreadable:
+            return None
+        try:
+            image, label = self._source.read(index)
+            return self._pixels(image), label
+        except Exception as error:  # Pillow meets damage with any of a dozen exceptions
+            self._note_unreadable(index, error)
+            return None
+
+    def examples(self, indices: Iterable[int]) -> Iterable[tuple[np.ndarray, int] | None]:
+        """`example` of each index, in order, decoded in parallel."""
+        return _threads().map(self.example, indices)
+
+    def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Images uint8 `(n, S, S, C)` and labels int32 `(n,)` of the examples at `indices`.
+
+        Raises:
+            ValueError: as `example`; also kept as `source.failure`.
+        """
+        try:
+            images, labels = zip(*_threads().map(self._example_or_next, indices.tolist()))
+        except Exception as error:
+            self._source.failure = error
+            raise
+        return np.stack(images), np.array(labels, np.int32)
+
+    def _example_or_next(self, index: int) -> tuple[np.ndarray, int]:
+        num_examples = self._source.num_examples
+        for step in range(num_examples):
+            example = self.example((index + step) % num_examples)
+            if example is not None:
+                return example
+        raise ValueError(self._complaint())
+
+    def _pixels(self, image: bytes | np.ndarray) -> np.ndarray:
+        if self._source.image_size is not None:
+            return image
+        return decode_square(image, self._image_size, self._source.channels)
+
+    def _note_unreadable(self, index: int, error: Exception) -> None:
+        with self._lock:
+            if index in self._unreadable:
+                return
+            name = self._source.example_name(index)
+            self._unreadable[index] = f"{name} ({error})"
+            logging.warning("Unreadable image, using the next one: %s", self._unreadable[index])
+            seen = min(self._num_read, self._source.num_examples)
+            if len(self._unreadable) > max(_TOLERATED_COUNT, _TOLERATED_FRACTION * seen):
+                raise ValueError(self._complaint())
+
+    def _complaint(self) -> str:
+        seen = min(self._num_read, self._source.num_examples)
+        examples = "; ".join(list(self._unreadable.values())[:3])
+        return (
+            f"{len(self._unreadable)} of the {seen} images seen so far in {self._source.name} "
+            f"are unreadable, more than the {_TOLERATED_FRACTION:.0%} that are passed over. "
+            f"Repair or remove them. Received: {examples}."
+        )
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="images")

@@ -1,0 +1,129 @@
+"""Source -> batches: images float32 `(N, S, S, C)` in [-1, 1] and labels int32 `(N,)`.
+
+Every batch is a pure function of (seed, step): a run resumed at any step, or spread over any
+number of replicas, sees the same images in the same order.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf.data.loading import Loader
+from sagan_tf.data.order import coin_flips, shuffled_indices
+from sagan_tf.data.sources import Source
+
+
+def batches(
+    source: Source,
+    *,
+    image_size: int,
+    seed: int,
+    start_step: int,
+    global_batch_size: int,
+    batches_per_step: int = 1,
+    num_replicas: int = 1,
+    replicas: Sequence[int] | None = None,
+    flip: bool = False,
+) -> tf.data.Dataset:
+    """An infinite dataset whose elements are one replica's share of one training step.
+
+    Elements are ordered by step, then by replica, as `strategy.distribute_datasets_from_function`
+    hands them out. A step consumes `batches_per_step` consecutive global batches; replica `r` of
+    `R` takes rows `r*B/R` to `(r+1)*B/R` of each, one batch after the other. Every example comes
+    once per epoch; a batch may span two epochs.
+
+    Args:
+        source: from `load_source`.
+        image_size: side S of the square images.
+        seed: chooses the order and the flips, in `[0, 2**64)`.
+        start_step: the first training step to yield.
+        global_batch_size: B, over all replicas; a multiple of `num_replicas`.
+        batches_per_step: global batches per training step (discriminator updates).
+        num_replicas: R.
+        replicas: which of them this host feeds; by default all.
+        flip: mirrors half of the images. The published runs do not.
+
+    Returns:
+        `tf.data.Dataset` of (images float32 `(batches_per_step * B / R, S, S, C)` in [-1, 1],
+        labels int32 `(batches_per_step * B / R,)`). Iterate it inside `readable_errors(source)`.
+
+    Raises:
+        ValueError: a size does not fit; the message says which.
+    """
+    replicas = tuple(range(num_replicas) if replicas is None else replicas)
+    _check_sizes(start_step, global_batch_size, batches_per_step, num_replicas, replicas)
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"`seed` must lie in [0, 2**64). Received: seed={seed}.")
+    loader = Loader(source, image_size)
+    share = global_batch_size // num_replicas
+    rows = np.arange(batches_per_step)[:, np.newaxis] * global_batch_size + np.arange(share)
+
+    def load(element: np.int64) -> tuple[np.ndarray, np.ndarray]:
+        step = start_step + element // len(replicas)
+        first = step * batches_per_step * global_batch_size
+        positions = first + replicas[element % len(replicas)] * share + rows.ravel()
+        images, labels = loader.batch(shuffled_indices(positions, source.num_examples, seed))
+        if flip:
+            mirrored = coin_flips(positions, seed)
+            images[mirrored] = images[mirrored, :, ::-1]
+        return images, labels
+
+    def load_and_scale(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = tf.numpy_function(load, [element], [tf.uint8, tf.int32])
+        images.set_shape((rows.size, image_size, image_size, source.channels))
+        labels.set_shape((rows.size,))
+        return tf.cast(images, tf.float32) * (2 / 255) - 1, labels
+
+    # Two elements in flight hide the slowest image of one; the threads are shared.
+    return (
+        tf.data.Dataset.counter(dtype=tf.int64)
+        .map(load_and_scale, num_parallel_calls=2, deterministic=True)
+        .prefetch(2 * len(replicas))
+    )
+
+
+@contextlib.contextmanager
+def readable_errors(source: Source) -> Iterator[None]:
+    """Raises the loader's own error where TensorFlow wraps it in an `OpError` with a traceback.
+
+    ```python
+    with readable_errors(source):
+        for images, labels in batches(source, ...):
+            ...
+    ```
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if source.failure is None:
+            raise
+        raise source.failure from error
+
+
+def _check_sizes(
+    start_step: int,
+    global_batch_size: int,
+    batches_per_step: int,
+    num_replicas: int,
+    replicas: tuple[int, ...],
+) -> None:
+    for name, value, least in (
+        ("start_step", start_step, 0),
+        ("global_batch_size", global_batch_size, 1),
+        ("batches_per_step", batches_per_step, 1),
+        ("num_replicas", num_replicas, 1),
+    ):
+        if value < least:
+            raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value}.")
+    if global_batch_size % num_replicas:
+        raise ValueError(
+            f"`global_batch_size` must be a multiple of the number of replicas, so that all "
+            f"take equal shares. Received: global_batch_size={global_batch_size}, "
+            f"num_replicas={num_replicas}."
+        )
+    if not replicas or not set(replicas) <= set(range(num_replicas)):
+        raise ValueError(
+            f"`replicas` must name some of 0 to {num_replicas - 1}. Received: {replicas}."
+        )

@@ -1,0 +1,208 @@
+"""Where images come from: a name -> a `Source` that reads any example by its index."""
+
+import abc
+import contextlib
+import functools
+from pathlib import Path
+
+import numpy as np
+
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
+
+FORMS = (
+    "`digits`, `folder:PATH` (one sub-folder of images per class), `prepared:PATH` (written by "
+    "`python -m sagan_tf.prepare`) or the name of a TensorFlow data set such as `imagenet2012`, "
+    "`cifar10` or `name/config`"
+)
+
+
+class Source(abc.ABC):
+    """A labelled set of images, read by index; safe to read from several threads.
+
+    Attributes:
+        name: the data set's canonical name; presets follow it.
+        class_names: the name of each label, `num_classes` of them.
+        channels: 1 for grey images, 3 for colour.
+        num_examples: how many images there are; None where only the description is known.
+        image_size: the one size all images are stored at, else None.
+        labels: int32 `(num_examples,)` where known without reading images, else None.
+        failure: why reading stopped, for `readable_errors`; None while all is well.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        class_names: tuple[str, ...],
+        channels: int,
+        num_examples: int | None,
+        image_size: int | None = None,
+        labels: np.ndarray | None = None,
+    ):
+        self.name = name
+        self.class_names = class_names
+        self.channels = channels
+        self.num_examples = num_examples
+        self.image_size = image_size
+        self.labels = labels
+        self.failure: Exception | None = None
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @abc.abstractmethod
+    def read(self, index: int) -> tuple[bytes | np.ndarray, int]:
+        """The encoded file or the uint8 `(H, W, C)` pixels of one example, and its label."""
+
+    def example_name(self, index: int) -> str:
+        """What to call an example in messages, so that its owner finds it."""
+        return f"example {index} of {self.name}"
+
+
+class Digits(Source):
+    """scikit-learn's 1797 handwritten digits, real 8x8 images that need no download."""
+
+    def __init__(self):
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        super().__init__(
+            name="digits",
+            class_names=tuple(str(name) for name in digits.target_names),
+            channels=1,
+            num_examples=len(digits.target),
+            labels=digits.target.astype(np.int32),
+        )
+        # Stored as 17 levels, 0 to 16.
+        self._images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
+
+    def read(self, index: int) -> tuple[np.ndarray, int]:
+        return self._images[index], int(self.labels[index])
+
+
+class Folder(Source):
+    """Images in one sub-folder per class, at any depth below it; classes in sorted order.
+
+    Raises:
+        ValueError: the folder is missing or unreadable, has no sub-folders, or a class is empty.
+    """
+
+    def __init__(self, path: str):
+        root = Path(path).expanduser()
+        with _readable_folder(path):
+            folders = sorted(entry for entry in root.iterdir() if _is_visible_folder(entry))
+            files = [_image_files(folder) for folder in folders]
+        if not any(files):
+            raise ValueError(
+                f"`folder:PATH` expects one sub-folder per class with {_suffix_list()} images "
+                f"inside, such as cats/1.jpg and dogs/1.jpg. Received: folder:{path} with "
+                f"{len(folders)} sub-folder(s) and no image below them."
+            )
+        empty = [folder.name for folder, found in zip(folders, files) if not found]
+        if empty:
+            raise ValueError(
+                f"Every class of `folder:PATH` needs at least one {_suffix_list()} image. "
+                f"Received: folder:{path}, where {len(empty)} of {len(folders)} are empty: "
+                f"{', '.join(empty[:10])}. Fill or remove them."
+            )
+        super().__init__(
+            name=f"folder:{path}",
+            class_names=tuple(folder.name for folder in folders),
+            channels=3,
+            num_examples=sum(len(found) for found in files),
+            labels=np.repeat(np.arange(len(files), dtype=np.int32), [len(f) for f in files]),
+        )
+        self._files = [str(file) for found in files for file in found]
+
+    def read(self, index: int) -> tuple[bytes, int]:
+        with open(self._files[index], "rb") as file:
+            return file.read(), int(self.labels[index])
+
+    def example_name(self, index: int) -> str:
+        return self._files[index]
+
+
+def load_source(name: str, data_dir: str | None = None, split: str = "train") -> Source:
+    """Opens a data set by name, downloading and preparing it first where TFDS can.
+
+    Args:
+        name: `digits`, `folder:PATH`, `prepared:PATH` or any TFDS name.
+        data_dir: where TFDS keeps its data; by default `~/tensorflow_datasets`.
+        split: a TFDS split, such as `train` or `train[:10%]`; other sources have `train` only.
+
+    Raises:
+        ValueError: unknown name, no such split, no image classification, or missing files; the
+            message says what to do.
+    """
+    kind, _, path = name.partition(":")
+    if kind in ("digits", "folder", "prepared"):
+        if split != "train":
+            raise ValueError(f"Only TFDS data sets have splits. Received: `split`={split!r}.")
+        return _load_local(name, kind, path)
+    from sagan_tf.data.tfds import TFDS
+
+    return TFDS(name, data_dir, split)
+
+
+def describe_source(name: str, data_dir: str | None = None) -> Source:
+    """Name, classes and channels of a data set, without needing a TFDS set's data on disk.
+
+    Its `num_examples` may be None, and a TFDS description cannot be read from.
+    """
+    kind, _, path = name.partition(":")
+    if kind in ("digits", "folder", "prepared"):
+        return _load_local(name, kind, path)
+    from sagan_tf.data.tfds import TFDSDescription
+
+    return TFDSDescription(name, data_dir)
+
+
+def _load_local(name: str, kind: str, path: str) -> Source:
+    if (kind == "digits") != (not path):
+        raise ValueError(f"A data set is one of {FORMS}. Received: {name!r}.")
+    if kind == "digits":
+        return Digits()
+    if kind == "folder":
+        return Folder(path)
+    from sagan_tf.data.prepared import Prepared
+
+    return Prepared(path)
+
+
+@contextlib.contextmanager
+def _readable_folder(path: str):
+    try:
+        yield
+    except FileNotFoundError:
+        raise ValueError(
+            f"`folder:PATH` expects an existing folder. Received: folder:{path}, which is missing."
+        ) from None
+    except NotADirectoryError:
+        raise ValueError(
+            f"`folder:PATH` expects a folder. Received: folder:{path}, which is a file."
+        ) from None
+    except PermissionError as error:
+        raise ValueError(
+            f"`folder:PATH` expects a folder you may read. Received: folder:{path}, but "
+            f"{error.filename} gives 'permission denied'. Try `chmod -R u+rX {path}`."
+        ) from None
+
+
+def _image_files(folder: Path) -> list[Path]:
+    # `os.walk` and `rglob` pass over folders they may not read; a class would shrink silently.
+    files = []
+    for entry in folder.iterdir():
+        if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith("."):
+            files.append(entry)
+        elif _is_visible_folder(entry):
+            files.extend(_image_files(entry))
+    return sorted(files)
+
+
+def _is_visible_folder(entry: Path) -> bool:
+    return entry.is_dir() and not entry.name.startswith(".")
+
+
+@functools.cache
+def _suffix_list() -> str:
+    return ", ".join(IMAGE_SUFFIXES)
