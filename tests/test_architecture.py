@@ -88,6 +88,7 @@ def test_imports_follow_the_data(path):
 def test_networks_import_no_backend(path):
     top_levels = {name.split(".")[0] for name in imported_names(path)}
     assert top_levels - sys.stdlib_module_names <= {"keras", "numpy", "sagan_tf"}
+    assert imported_units(path) <= BACKEND_FREE
 
 
 def test_no_module_has_a_vague_name():

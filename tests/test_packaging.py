@@ -91,5 +91,5 @@ def test_dependencies_cover_every_import():
         names |= {node.module for node in froms if not node.level}
         third_party = {name.split(".")[0] for name in names} - sys.stdlib_module_names
         for name in third_party - {"sagan_tf"}:
-            owners = {canonical(owner) for owner in distributions[name]}
-            assert owners & declared, f"{path} imports {name} of {owners}"
+            owners = {canonical(owner) for owner in distributions.get(name, [])}
+            assert owners & declared, f"{path} imports {name}, of {owners}, which is not declared"
