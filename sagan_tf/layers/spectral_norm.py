@@ -14,10 +14,11 @@ class SpectralNormalization:
     and appendix A; SAGAN, arXiv 1805.08318, section 4). Because every layer here is linear in
     `W`, `sigma` divides the layer's *output*, which is exact and spares a copy of `W`.
 
-    `sigma = v W u` comes from power iteration on `W` reshaped to a matrix `(rows, columns)`. The
-    vectors move only with `training=True`, `power_iterations` times per call; with
-    `training=False` nothing is written, and unchanged weights give exactly the `sigma` of the
-    training call before. Weights and iteration stay float32 under every dtype policy.
+    `sigma = v W u = |v W|` comes from power iteration on `W` reshaped to a matrix
+    `(rows, columns)`: `v = normalized(W u)`, then `u = normalized(v W)`. The vectors move only
+    with `training=True`, `power_iterations` times per call; with `training=False` nothing is
+    written, and unchanged weights give exactly the `sigma` of the training call before. Weights
+    and iteration stay float32 under every dtype policy.
 
     Attributes:
         vector_u: `(1, columns)` float32, the right singular vector's estimate.
@@ -41,18 +42,17 @@ class SpectralNormalization:
         return super().add_weight(*args, **{**kwargs, "autocast": False, "dtype": "float32"})
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates the weight and its singular vectors, `vector_v` consistent with `vector_u`."""
+        """Creates the weight and its singular vectors."""
         super().build(input_shape)
         rows, columns = self.weight_matrix().shape
         self.vector_u = self.add_weight(
             name="vector_u", shape=(1, columns), initializer="random_normal", trainable=False
         )
+        # Any unit vector will do: it is overwritten by the first training call.
         self.vector_v = self.add_weight(
             name="vector_v",
             shape=(rows, 1),
-            initializer=lambda shape, dtype: self._normalize(
-                ops.matmul(self.weight_matrix(), ops.transpose(self.vector_u))
-            ),
+            initializer=keras.initializers.Constant(rows**-0.5),
             trainable=False,
         )
 
@@ -63,16 +63,16 @@ class SpectralNormalization:
     def singular_value(self, training: bool = False) -> Any:
         """The estimate of `sigma(W)`, a float32 scalar, differentiable with respect to `W`."""
         matrix = self.weight_matrix()
-        constant_matrix = ops.stop_gradient(matrix)
         vector_u, vector_v = ops.convert_to_tensor(self.vector_u), self.vector_v
         if training:
+            constant_matrix = ops.stop_gradient(matrix)
             for _ in range(self.power_iterations):
                 vector_v = self._normalize(ops.matmul(constant_matrix, ops.transpose(vector_u)))
                 vector_u = self._normalize(ops.matmul(ops.transpose(vector_v), constant_matrix))
             self.vector_u.assign(vector_u)
             self.vector_v.assign(vector_v)
-        projection = ops.matmul(ops.transpose(vector_v), matrix)
-        return ops.sum(projection * vector_u)
+        projection = ops.matmul(ops.transpose(vector_v), matrix)  # (1, columns)
+        return ops.sum(projection * self._normalize(ops.stop_gradient(projection)))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
