@@ -1,6 +1,14 @@
 """A data set's name -> batches of images float32 NHWC in [-1, 1] and labels int32."""
 
+from sagan_tf.data.checks import check_source
 from sagan_tf.data.pipeline import batches, readable_errors
 from sagan_tf.data.sources import Source, describe_source, load_source
 
-__all__ = ["Source", "batches", "describe_source", "load_source", "readable_errors"]
+__all__ = [
+    "Source",
+    "batches",
+    "check_source",
+    "describe_source",
+    "load_source",
+    "readable_errors",
+]

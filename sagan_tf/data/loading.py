@@ -31,7 +31,7 @@ class Loader:
         ValueError: `image_size` differs from the size a prepared source is stored at.
     """
 
-    def __init__(self, source: Source, image_size: int):
+    def __init__(self, source: Source, image_size: int) -> None:
         if image_size < 1:
             raise ValueError(f"`image_size` must be positive. Received: image_size={image_size}.")
         if source.image_size not in (None, image_size):
@@ -74,11 +74,12 @@ class Loader:
             ValueError: as `example`; also kept as `source.failure`.
         """
         try:
-            images, labels = zip(*_threads().map(self._example_or_next, indices.tolist()))
+            examples = list(_threads().map(self._example_or_next, indices.tolist()))
         except Exception as error:
             self._source.failure = error
             raise
-        return np.stack(images), np.array(labels, np.int32)
+        images = np.stack([image for image, _ in examples])
+        return images, np.array([label for _, label in examples], np.int32)
 
     def _example_or_next(self, index: int) -> tuple[np.ndarray, int]:
         num_examples = self._source.num_examples

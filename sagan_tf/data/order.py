@@ -37,7 +37,7 @@ def shuffled_indices(positions: np.ndarray, num_examples: int, seed: int) -> np.
 
 def coin_flips(positions: np.ndarray, seed: int) -> np.ndarray:
     """One fair coin per position, bool `(n,)`: independent of the order above."""
-    # The complement of a seed is no seed anyone gives, so the two streams never meet.
+    # The complement of the key starts another stream from the same seed.
     tosses = _mix(~_key(seed) + np.asarray(positions, np.int64).astype(np.uint64))
     return (tosses & np.uint64(1)).astype(bool)
 

@@ -16,14 +16,31 @@ FORMS = (
 )
 
 
-class Source(abc.ABC):
-    """A labelled set of images, read by index; safe to read from several threads.
+class Description:
+    """What is known of a data set without its images.
 
     Attributes:
         name: the data set's canonical name; presets follow it.
         class_names: the name of each label, `num_classes` of them.
         channels: 1 for grey images, 3 for colour.
-        num_examples: how many images there are; None where only the description is known.
+    """
+
+    def __init__(self, name: str, class_names: tuple[str, ...], channels: int) -> None:
+        self.name = name
+        self.class_names = class_names
+        self.channels = channels
+
+    @property
+    def num_classes(self) -> int:
+        """How many labels there are."""
+        return len(self.class_names)
+
+
+class Source(Description, abc.ABC):
+    """A labelled set of images, read by index; safe to read from several threads.
+
+    Attributes:
+        num_examples: how many images there are.
         image_size: the one size all images are stored at, else None.
         labels: int32 `(num_examples,)` where known without reading images, else None.
         failure: why reading stopped, for `readable_errors`; None while all is well.
@@ -34,21 +51,15 @@ class Source(abc.ABC):
         name: str,
         class_names: tuple[str, ...],
         channels: int,
-        num_examples: int | None,
+        num_examples: int,
         image_size: int | None = None,
         labels: np.ndarray | None = None,
-    ):
-        self.name = name
-        self.class_names = class_names
-        self.channels = channels
+    ) -> None:
+        super().__init__(name, class_names, channels)
         self.num_examples = num_examples
         self.image_size = image_size
         self.labels = labels
         self.failure: Exception | None = None
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.class_names)
 
     @abc.abstractmethod
     def read(self, index: int) -> tuple[bytes | np.ndarray, int]:
@@ -62,7 +73,7 @@ class Source(abc.ABC):
 class Digits(Source):
     """scikit-learn's 1797 handwritten digits, real 8x8 images that need no download."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         from sklearn.datasets import load_digits
 
         digits = load_digits()
@@ -77,6 +88,7 @@ class Digits(Source):
         self._images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
 
     def read(self, index: int) -> tuple[np.ndarray, int]:
+        """One digit, uint8 `(8, 8, 1)`, and which it is."""
         return self._images[index], int(self.labels[index])
 
 
@@ -87,7 +99,7 @@ class Folder(Source):
         ValueError: the folder is missing or unreadable, has no sub-folders, or a class is empty.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str) -> None:
         root = Path(path).expanduser()
         with _readable_folder(path):
             folders = sorted(entry for entry in root.iterdir() if _is_visible_folder(entry))
@@ -98,7 +110,7 @@ class Folder(Source):
                 f"inside, such as cats/1.jpg and dogs/1.jpg. Received: folder:{path} with "
                 f"{len(folders)} sub-folder(s) and no image below them."
             )
-        empty = [folder.name for folder, found in zip(folders, files) if not found]
+        empty = [folder.name for folder, found in zip(folders, files, strict=True) if not found]
         if empty:
             raise ValueError(
                 f"Every class of `folder:PATH` needs at least one {_suffix_list()} image. "
@@ -115,10 +127,12 @@ class Folder(Source):
         self._files = [str(file) for found in files for file in found]
 
     def read(self, index: int) -> tuple[bytes, int]:
+        """The bytes of one file and its class."""
         with open(self._files[index], "rb") as file:
             return file.read(), int(self.labels[index])
 
     def example_name(self, index: int) -> str:
+        """Its path."""
         return self._files[index]
 
 
@@ -139,22 +153,27 @@ def load_source(name: str, data_dir: str | None = None, split: str = "train") ->
         if split != "train":
             raise ValueError(f"Only TFDS data sets have splits. Received: `split`={split!r}.")
         return _load_local(name, kind, path)
-    from sagan_tf.data.tfds import TFDS
+    from sagan_tf.data.tfds import TFDS  # takes a second to import
 
     return TFDS(name, data_dir, split)
 
 
-def describe_source(name: str, data_dir: str | None = None) -> Source:
-    """Name, classes and channels of a data set, without needing a TFDS set's data on disk.
+def describe_source(name: str, data_dir: str | None = None) -> Description:
+    """Name, classes and channels of a data set; of a TFDS set even before its data is on disk.
 
-    Its `num_examples` may be None, and a TFDS description cannot be read from.
+    Args:
+        name: as for `load_source`.
+        data_dir: as for `load_source`.
+
+    Raises:
+        ValueError: as `load_source`.
     """
     kind, _, path = name.partition(":")
     if kind in ("digits", "folder", "prepared"):
         return _load_local(name, kind, path)
-    from sagan_tf.data.tfds import TFDSDescription
+    from sagan_tf.data.tfds import describe_tfds
 
-    return TFDSDescription(name, data_dir)
+    return describe_tfds(name, data_dir)
 
 
 def _load_local(name: str, kind: str, path: str) -> Source:

@@ -1,0 +1,157 @@
+"""Images decoded, cropped and resized once, kept as raw pixels in ArrayRecord files.
+
+A folder of it holds `prepared.json`, written last, and shards whose records are a label (int32,
+little-endian) followed by the pixels (uint8, row by row).
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from array_record.python.array_record_data_source import ArrayRecordDataSource
+from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+
+from sagan_tf.data.records import allow_open_files
+from sagan_tf.data.sources import Source
+
+MANIFEST = "prepared.json"
+UNFINISHED_MANIFEST = "unfinished.json"
+_LABEL_BYTES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What `prepared.json` says.
+
+    Attributes:
+        name: the data set the images come from.
+        class_names: the name of each label.
+        channels: 1 or 3.
+        image_size: side of the stored squares.
+        split: the part of the data set.
+        num_source_examples: its examples, readable or not.
+        examples_per_shard: how many of those went into a shard.
+        shard_lengths: images in each shard; empty while unfinished.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    channels: int
+    image_size: int
+    split: str
+    num_source_examples: int
+    examples_per_shard: int
+    shard_lengths: tuple[int, ...] = ()
+
+    def save(self, path: Path) -> None:
+        """Writes the file whole or not at all."""
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+        temporary.replace(path)
+
+    @staticmethod
+    def load(path: Path) -> "Manifest":
+        """Reads the file.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        try:
+            fields = json.loads(path.read_text())
+            lists = {name: tuple(fields[name]) for name in ("class_names", "shard_lengths")}
+            return Manifest(**{**fields, **lists})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"Expected the description that `python -m sagan_tf.prepare` writes. Received: "
+                f"{path}, which is damaged ({error}). Prepare the data set again."
+            ) from error
+
+
+class Prepared(Source):
+    """What `python -m sagan_tf.prepare` wrote to a folder.
+
+    Raises:
+        ValueError: the folder holds no finished prepared data.
+    """
+
+    def __init__(self, path: str) -> None:
+        folder = Path(path).expanduser()
+        if not (folder / MANIFEST).exists():
+            raise ValueError(_why_not_prepared(path, folder))
+        manifest = Manifest.load(folder / MANIFEST)
+        num_shards = len(manifest.shard_lengths)
+        shards = [shard_path(folder, shard) for shard in range(num_shards)]
+        missing = [shard.name for shard in shards if not shard.exists()]
+        if missing:
+            raise ValueError(
+                f"prepared:{path} lacks {len(missing)} of its {num_shards} shards. Received: no "
+                f"{missing[0]}. Delete {MANIFEST} and prepare it again."
+            )
+        super().__init__(
+            name=manifest.name,
+            class_names=manifest.class_names,
+            channels=manifest.channels,
+            num_examples=sum(manifest.shard_lengths),
+            image_size=manifest.image_size,
+        )
+        allow_open_files(num_shards)
+        self._records = ArrayRecordDataSource(
+            [
+                f"{shard}[0:{length}]"
+                for shard, length in zip(shards, manifest.shard_lengths, strict=True)
+            ]
+        )
+
+    def read(self, index: int) -> tuple[np.ndarray, int]:
+        """One image, uint8 `(S, S, C)`, and its label."""
+        record = self._records[index]
+        label = int.from_bytes(record[:_LABEL_BYTES], "little")
+        pixels = np.frombuffer(record, np.uint8, offset=_LABEL_BYTES)
+        return pixels.reshape(self.image_size, self.image_size, self.channels), label
+
+
+def shard_path(folder: Path, shard: int) -> Path:
+    """Where a shard of a prepared folder lies."""
+    return folder / f"images-{shard:05d}.array_record"
+
+
+def shard_length(path: Path) -> int:
+    """How many images a finished shard holds."""
+    reader = ArrayRecordReader(str(path))
+    try:
+        return reader.num_records()
+    finally:
+        reader.close()
+
+
+def write_shard(path: Path, examples: Iterable[tuple[np.ndarray, int]]) -> int:
+    """Writes images uint8 `(S, S, C)` with labels; the shard appears whole or not at all.
+
+    Returns:
+        How many were written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    # Pixels barely compress, and a group of one lets a reader fetch any image alone.
+    writer = ArrayRecordWriter(str(temporary), "group_size:1,uncompressed")
+    count = 0
+    for image, label in examples:
+        writer.write(label.to_bytes(_LABEL_BYTES, "little") + image.tobytes())
+        count += 1
+    writer.close()
+    os.replace(temporary, path)
+    return count
+
+
+def _why_not_prepared(path: str, folder: Path) -> str:
+    if (folder / UNFINISHED_MANIFEST).exists():
+        return (
+            f"prepared:{path} is unfinished. Run the same `python -m sagan_tf.prepare` command "
+            f"again: it goes on where it stopped."
+        )
+    return (
+        f"`prepared:PATH` expects a folder that `python -m sagan_tf.prepare` wrote. Received: "
+        f"prepared:{path}, which {'has no ' + MANIFEST if folder.exists() else 'is missing'}."
+    )

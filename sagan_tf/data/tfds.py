@@ -1,0 +1,178 @@
+"""TensorFlow Datasets as a source: encoded images by index, none of them kept in memory."""
+
+import difflib
+import os
+from pathlib import Path
+
+# Offline, TFDS would otherwise wait for Google Cloud's metadata server. Before its import.
+os.environ.setdefault("NO_GCE_CHECK", "true")
+
+import requests
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from absl import logging
+
+from sagan_tf.data.records import TFRecords, allow_open_files
+from sagan_tf.data.sources import FORMS, Description, Source
+
+_IMAGENET_ARCHIVES = {
+    "train": "ILSVRC2012_img_train.tar",
+    "validation": "ILSVRC2012_img_val.tar",
+}
+
+
+def describe_tfds(name: str, data_dir: str | None) -> Description:
+    """What a TFDS data set's code says of it, without its data.
+
+    Raises:
+        ValueError: no such data set, or it is no labelled set of images.
+    """
+    builder = _builder(name, data_dir)
+    image_key, label_key = _image_and_label_keys(builder.info)
+    label = builder.info.features[label_key]
+    config = builder.builder_config
+    return Description(
+        name=f"{builder.name}/{config.name}" if config else builder.name,
+        class_names=tuple(label.names or map(str, range(label.num_classes))),
+        channels=1 if builder.info.features[image_key].shape[-1] == 1 else 3,
+    )
+
+
+class TFDS(Source):
+    """A TFDS data set, prepared as ArrayRecord or TFRecord; prepares it (ArrayRecord) if needed.
+
+    Args:
+        name: TFDS name, such as `cifar10` or `name/config`.
+        data_dir: where TFDS keeps its data; None for `~/tensorflow_datasets`.
+        split: such as `train` or `train[:10%]`.
+
+    Raises:
+        ValueError: unknown name or split, no image classification, or the data cannot be had.
+    """
+
+    def __init__(self, name: str, data_dir: str | None, split: str) -> None:
+        description = describe_tfds(name, data_dir)
+        builder = _builder(name, data_dir)
+        _prepare(builder)
+        self._records = _open_records(builder, split)
+        self._split = split
+        self._image_key, self._label_key = _image_and_label_keys(builder.info)
+        super().__init__(
+            name=description.name,
+            class_names=description.class_names,
+            channels=description.channels,
+            num_examples=len(self._records),
+        )
+
+    def read(self, index: int) -> tuple[bytes, int]:
+        """The encoded image of one example and its label."""
+        features = tf.train.Example.FromString(self._records[index]).features.feature
+        image = features[self._image_key].bytes_list.value[0]
+        return image, features[self._label_key].int64_list.value[0]
+
+    def example_name(self, index: int) -> str:
+        """Its place in the split."""
+        return f"example {index} of {self.name} {self._split!r}"
+
+
+def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except (ValueError, AssertionError) as error:
+        base_name = name.split("/")[0].split(":")[0]
+        known = ["digits", *tfds.list_builders(with_community_datasets=False)]
+        if base_name in known:
+            raise ValueError(f"TFDS has no {name!r}: {str(error).splitlines()[0]}") from error
+        near = difflib.get_close_matches(base_name, known)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise ValueError(f"A data set is one of {FORMS}. Received: {name!r}.{hint}") from None
+
+
+def _image_and_label_keys(info: tfds.core.DatasetInfo) -> tuple[str, str]:
+    features = info.features
+    images, labels = [], []
+    for key, feature in features.items():
+        if isinstance(feature, tfds.features.Image) and feature.dtype == "uint8":
+            images.append(key)
+        elif isinstance(feature, tfds.features.ClassLabel):
+            labels.append(key)
+    # Where a set has several of a kind (cifar100's coarse labels), it says which are meant.
+    if info.supervised_keys and len(info.supervised_keys) == 2:
+        image, label = info.supervised_keys
+        if image in images and label in labels:
+            return image, label
+    if len(images) == len(labels) == 1:
+        return images[0], labels[0]
+    listing = ", ".join(f"{key}: {type(feature).__name__}" for key, feature in features.items())
+    raise ValueError(
+        f"Training expects a data set with one uint8 Image and one ClassLabel feature. "
+        f"Received: {info.full_name} with {listing}."
+    )
+
+
+def _prepare(builder: tfds.core.DatasetBuilder) -> None:
+    if builder.is_prepared():
+        return
+    if builder.name == "imagenet2012":
+        _check_imagenet_archives(Path(builder.data_dir_root) / "downloads" / "manual")
+    else:
+        _check_network(builder)
+    logging.info("Preparing %s in %s, once.", builder.info.full_name, builder.data_dir)
+    try:
+        builder.download_and_prepare(file_format="array_record")
+    except Exception as error:  # a builder's own code may raise anything
+        raise ValueError(
+            f"TFDS could not prepare {builder.info.full_name} in {builder.data_dir_root}. {error}"
+        ) from error
+
+
+def _check_imagenet_archives(manual_dir: Path) -> None:
+    if (manual_dir / _IMAGENET_ARCHIVES["train"]).exists():
+        return
+    raise ValueError(
+        f"ImageNet has to be downloaded by hand. Register at "
+        f"https://image-net.org/download-images and put {_IMAGENET_ARCHIVES['train']} (and, to "
+        f"evaluate on `validation`, {_IMAGENET_ARCHIVES['validation']}) into {manual_dir}; TFDS "
+        f"reads the archives as they are. Received: no {_IMAGENET_ARCHIVES['train']} there. "
+        f"`--data_dir` names another place."
+    )
+
+
+def _check_network(builder: tfds.core.DatasetBuilder) -> None:
+    """Says so within seconds where TFDS would try a dead network for minutes."""
+    downloads = Path(builder.data_dir_root) / "downloads"
+    if downloads.is_dir() and any(downloads.iterdir()):
+        return  # Archives fetched or laid there earlier need no network.
+    for url in list(builder.url_infos or ())[:1]:
+        try:
+            requests.head(url, timeout=10)
+        except requests.exceptions.RequestException as error:
+            raise ValueError(
+                f"{builder.name} is not prepared in {builder.data_dir_root} and cannot be "
+                f"downloaded: {url} does not answer. Connect to the internet, or copy a prepared "
+                f"{builder.name} folder there (`--data_dir` names another place)."
+            ) from error
+
+
+def _open_records(builder: tfds.core.DatasetBuilder, split: str) -> tfds.typing.SupportsIndex:
+    try:
+        instructions = builder.info.splits[split].file_instructions
+    except (KeyError, ValueError, AssertionError) as error:
+        raise ValueError(
+            f"`split` expects one of {list(builder.info.splits)} of {builder.info.full_name}, or "
+            f"a part such as train[:10%]. Received: split={split!r}."
+        ) from error
+    if not instructions:
+        raise ValueError(f"{builder.info.full_name} has no examples. Received: split={split!r}.")
+    formats = {file_format.value for file_format in builder.info.available_file_formats()}
+    if "array_record" in formats:
+        allow_open_files(len(instructions))
+        return builder.as_data_source(
+            split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+        )
+    if "tfrecord" in formats:
+        return TFRecords(instructions)
+    raise ValueError(
+        f"{builder.info.full_name} in {builder.data_dir} is stored as {sorted(formats)}; training "
+        f"reads array_record and tfrecord. Prepare it into another `--data_dir`."
+    )
