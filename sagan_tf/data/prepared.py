@@ -108,7 +108,7 @@ class Prepared(Source):
     def read(self, index: int) -> tuple[np.ndarray, int]:
         """One image, uint8 `(S, S, C)`, and its label."""
         record = self._records[index]
-        label = int.from_bytes(record[:_LABEL_BYTES], "little")
+        label = int.from_bytes(record[:_LABEL_BYTES], "little", signed=True)
         pixels = np.frombuffer(record, np.uint8, offset=_LABEL_BYTES)
         return pixels.reshape(self.image_size, self.image_size, self.channels), label
 
@@ -138,7 +138,7 @@ def write_shard(path: Path, examples: Iterable[tuple[np.ndarray, int]]) -> int:
     writer = ArrayRecordWriter(str(temporary), "group_size:1,uncompressed")
     count = 0
     for image, label in examples:
-        writer.write(label.to_bytes(_LABEL_BYTES, "little") + image.tobytes())
+        writer.write(label.to_bytes(_LABEL_BYTES, "little", signed=True) + image.tobytes())
         count += 1
     writer.close()
     os.replace(temporary, path)

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 # Offline, TFDS would otherwise wait for Google Cloud's metadata server. Before its import.
@@ -27,15 +28,7 @@ def describe_tfds(name: str, data_dir: str | None) -> Description:
     Raises:
         ValueError: no such data set, or it is no labelled set of images.
     """
-    builder = _builder(name, data_dir)
-    image_key, label_key = _image_and_label_keys(builder.info)
-    label = builder.info.features[label_key]
-    config = builder.builder_config
-    return Description(
-        name=f"{builder.name}/{config.name}" if config else builder.name,
-        class_names=tuple(label.names or map(str, range(label.num_classes))),
-        channels=1 if builder.info.features[image_key].shape[-1] == 1 else 3,
-    )
+    return _describe(_builder(name, data_dir))
 
 
 class TFDS(Source):
@@ -51,12 +44,12 @@ class TFDS(Source):
     """
 
     def __init__(self, name: str, data_dir: str | None, split: str) -> None:
-        description = describe_tfds(name, data_dir)
         builder = _builder(name, data_dir)
+        self._image_key, self._label_key = _image_and_label_keys(builder.info)
         _prepare(builder)
         self._records = _open_records(builder, split)
         self._split = split
-        self._image_key, self._label_key = _image_and_label_keys(builder.info)
+        description = _describe(builder)  # some sets learn their class names while preparing
         super().__init__(
             name=description.name,
             class_names=description.class_names,
@@ -86,6 +79,17 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         near = difflib.get_close_matches(base_name, known)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"A data set is one of {FORMS}. Received: {name!r}.{hint}") from None
+
+
+def _describe(builder: tfds.core.DatasetBuilder) -> Description:
+    image_key, label_key = _image_and_label_keys(builder.info)
+    label = builder.info.features[label_key]
+    config = builder.builder_config
+    return Description(
+        name=f"{builder.name}/{config.name}" if config else builder.name,
+        class_names=tuple(label.names or map(str, range(label.num_classes))),
+        channels=1 if builder.info.features[image_key].shape[-1] == 1 else 3,
+    )
 
 
 def _image_and_label_keys(info: tfds.core.DatasetInfo) -> tuple[str, str]:
@@ -154,7 +158,7 @@ def _check_network(builder: tfds.core.DatasetBuilder) -> None:
             ) from error
 
 
-def _open_records(builder: tfds.core.DatasetBuilder, split: str) -> tfds.typing.SupportsIndex:
+def _open_records(builder: tfds.core.DatasetBuilder, split: str) -> Sequence[bytes]:
     try:
         instructions = builder.info.splits[split].file_instructions
     except (KeyError, ValueError, AssertionError) as error:

@@ -1,0 +1,170 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sagan_tf.data import batches, load_source, readable_errors
+
+DIGITS = load_source("digits")
+
+
+def take(count, **options):
+    settings = {
+        "image_size": 8,
+        "seed": 0,
+        "start_step": 0,
+        "global_batch_size": 8,
+    } | options
+    elements = batches(DIGITS, **settings).take(count)
+    return [(images.numpy(), labels.numpy()) for images, labels in elements]
+
+
+def assert_same(first, second):
+    for (images, labels), (other_images, other_labels) in zip(first, second, strict=True):
+        np.testing.assert_array_equal(images, other_images)
+        np.testing.assert_array_equal(labels, other_labels)
+
+
+def test_shapes_types_and_range():
+    dataset = batches(DIGITS, image_size=16, seed=0, start_step=0, global_batch_size=32)
+    assert dataset.element_spec == (
+        tf.TensorSpec((32, 16, 16, 1), tf.float32),
+        tf.TensorSpec((32,), tf.int32),
+    )
+    images, labels = next(iter(dataset))
+    assert (tf.reduce_min(images), tf.reduce_max(images)) == (-1, 1)
+    assert set(labels.numpy()) <= set(range(10))
+
+
+def test_all_256_levels_scale_as_published():
+    """The pixels of digits at their own size are level * 2/255 - 1, and each end is exact."""
+    images, _ = take(1, global_batch_size=1797)[0]
+    levels = np.rint((images.astype(np.float64) + 1) * 127.5)
+    np.testing.assert_allclose(images, levels * 2 / 255 - 1, atol=1e-6)
+    assert len(np.unique(levels)) == 17  # scikit-learn stores 0 to 16
+
+
+def test_one_epoch_holds_every_digit_once_with_its_label():
+    images, labels = take(1, global_batch_size=1797)[0]
+    pictures = {image.tobytes() + label.tobytes() for image, label in zip(images, labels)}  # noqa: B905
+    stored = DIGITS._images.astype(np.float32) * np.float32(2 / 255) - 1
+    expected = {image.tobytes() + label.tobytes() for image, label in zip(stored, DIGITS.labels)}  # noqa: B905
+    assert pictures == expected
+
+
+def test_a_second_run_repeats_the_first_and_another_seed_does_not():
+    assert_same(take(5, flip=True), take(5, flip=True))
+    assert (take(1)[0][1] != take(1, seed=1)[0][1]).any()
+
+
+@pytest.mark.parametrize("start_step", [1, 3, 250])  # 250 * 8 lies in the second epoch
+def test_resuming_gives_the_tail(start_step):
+    whole = take(start_step + 3, flip=True)
+    assert_same(take(3, start_step=start_step, flip=True), whole[start_step:])
+
+
+def test_steps_of_several_batches_are_the_same_batches_in_a_row():
+    pairs = take(2, batches_per_step=2)
+    singles = take(4)
+    assert_same(
+        [
+            (np.concatenate(parts[0]), np.concatenate(parts[1]))
+            for parts in (
+                tuple(zip(*singles[:2], strict=True)),
+                tuple(zip(*singles[2:], strict=True)),
+            )
+        ],
+        pairs,
+    )
+
+
+@pytest.mark.parametrize("batches_per_step", [1, 2])
+def test_replicas_share_what_one_would_see(batches_per_step):
+    """Elements go step by step, replica by replica; shares join to the batch of one replica."""
+    options = {"start_step": 2, "batches_per_step": batches_per_step, "flip": True}
+    shares = take(4, num_replicas=2, **options)
+    for step, (images, labels) in enumerate(take(2, **options)):
+        parts = shares[2 * step : 2 * step + 2]
+        for whole, position in ((images, 0), (labels, 1)):
+            # (replica, batch, row, ...) -> (batch, replica, row, ...)
+            joined = np.stack(
+                [part[position].reshape(batches_per_step, 4, *whole.shape[1:]) for part in parts],
+                axis=1,
+            )
+            np.testing.assert_array_equal(joined.reshape(whole.shape), whole)
+
+
+def test_a_host_feeds_only_its_replicas():
+    of_all = take(8, num_replicas=4)
+    assert_same(take(4, num_replicas=4, replicas=(1, 3)), of_all[1::2])
+
+
+def test_two_replicas_of_a_strategy_get_their_shares():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    dataset = strategy.distribute_datasets_from_function(
+        lambda context: batches(
+            DIGITS, image_size=8, seed=0, start_step=0, global_batch_size=8, num_replicas=2
+        )
+    )
+    _, labels = next(iter(dataset))
+    shares = strategy.experimental_local_results(labels)
+    np.testing.assert_array_equal(np.concatenate(shares), take(1)[0][1])
+
+
+def test_flips_mirror_about_half():
+    plain, flipped = (
+        take(1, global_batch_size=400)[0][0],
+        take(1, global_batch_size=400, flip=True)[0][0],
+    )
+    changed = (plain != flipped).any(axis=(1, 2, 3))
+    assert 0.35 < changed.mean() < 0.65
+    np.testing.assert_array_equal(flipped[changed], plain[changed][:, :, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"global_batch_size": 9, "num_replicas": 2}, "multiple of the number of replicas"),
+        ({"global_batch_size": 0}, "`global_batch_size` must be at least 1"),
+        ({"start_step": -1}, "`start_step` must be at least 0"),
+        ({"batches_per_step": 0}, "`batches_per_step` must be at least 1"),
+        ({"num_replicas": 0}, "`num_replicas` must be at least 1"),
+        ({"num_replicas": 2, "replicas": (2,)}, "`replicas` must name some of 0 to 1"),
+        ({"seed": -1}, "`seed` must lie in"),
+        ({"image_size": 0}, "`image_size` must be positive"),
+    ],
+)
+def test_sizes_that_do_not_fit(options, message):
+    with pytest.raises(ValueError, match=message):
+        take(1, **options)
+
+
+def test_damaged_images_are_named_once_and_replaced(image_folder, caplog):
+    for name in ("cats/03.png", "dogs/07.png"):
+        path = image_folder / name
+        path.write_bytes(path.read_bytes()[:200])
+    source = load_source(f"folder:{image_folder}")
+    options = {"image_size": 8, "seed": 0, "start_step": 0, "global_batch_size": 40}
+    first, second = [
+        (images.numpy(), labels.numpy()) for images, labels in batches(source, **options).take(2)
+    ]
+    assert sorted(first[1]) == sorted(second[1]) == [0] * 20 + [1] * 20
+    assert len({image.tobytes() for image in first[0]}) == 38
+    for name in ("cats/03.png", "dogs/07.png"):
+        assert sum(name in record.message for record in caplog.records) == 1
+    repeated = next(iter(batches(source, **options)))
+    np.testing.assert_array_equal(repeated[0], first[0])
+
+
+def test_too_many_damaged_images_stop_the_run(image_folder):
+    for path in (image_folder / "cats").iterdir():
+        path.write_bytes(b"no image")
+    source = load_source(f"folder:{image_folder}")
+    dataset = batches(source, image_size=8, seed=0, start_step=0, global_batch_size=40)
+    stopped = pytest.raises(ValueError, match=r"1\d of the .* unreadable, more than the 1%.*cats/")
+    with stopped, readable_errors(source):
+        next(iter(dataset))
+
+
+def test_other_errors_pass_unchanged():
+    with pytest.raises(tf.errors.InvalidArgumentError), readable_errors(DIGITS):
+        tf.reshape(tf.zeros(3), (2,))

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from sagan_tf.data import batches, describe_source, load_source
+from sagan_tf.data.decode import decode_square
+
+
+def test_digits():
+    source = load_source("digits")
+    assert (source.name, source.num_examples, source.channels) == ("digits", 1797, 1)
+    assert source.class_names == tuple("0123456789")
+    image, label = source.read(0)
+    assert (image.shape, image.dtype, image.max(), label) == ((8, 8, 1), np.uint8, 239, 0)
+
+
+def test_folder_reads_classes_in_sorted_order(image_folder):
+    source = load_source(f"folder:{image_folder}")
+    assert (source.num_examples, source.num_classes, source.channels) == (40, 2, 3)
+    assert source.class_names == ("cats", "dogs")
+    data, label = source.read(21)
+    assert (data, label) == ((image_folder / "dogs" / "01.png").read_bytes(), 1)
+    assert source.example_name(21).endswith("dogs/01.png")
+
+
+def test_folder_reads_every_format_at_any_depth_and_nothing_else(tmp_path):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8))
+    (tmp_path / "a" / "deeper").mkdir(parents=True)
+    for name in ("1.jpg", "2.JPEG", "3.png", "deeper/4.webp", ".hidden.png"):
+        image.save(tmp_path / "a" / name)
+    (tmp_path / "a" / "notes.txt").write_text("no image")
+    (tmp_path / ".cache").mkdir()
+    source = load_source(f"folder:{tmp_path}")
+    names = [source.example_name(index) for index in range(source.num_examples)]
+    assert names == [f"{tmp_path}/a/{n}" for n in ("1.jpg", "2.JPEG", "3.png", "deeper/4.webp")]
+
+
+def test_batches_of_a_folder_are_its_files(image_folder):
+    source = load_source(f"folder:{image_folder}")
+    dataset = batches(source, image_size=12, seed=0, start_step=0, global_batch_size=40)
+    images, labels = next(iter(dataset))
+    expected = {}
+    for index in range(40):
+        data, label = source.read(index)
+        pixels = decode_square(data, 12, 3) * np.float32(2 / 255) - 1
+        expected[pixels.tobytes()] = label
+    assert [expected[image.tobytes()] for image in images.numpy()] == labels.numpy().tolist()
+
+
+def test_descriptions_of_local_data(image_folder):
+    description = describe_source(f"folder:{image_folder}")
+    assert (description.num_classes, description.class_names) == (2, ("cats", "dogs"))
+    assert describe_source("digits").num_classes == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("folder:/nonexistent", "expects an existing folder. Received: folder:/nonexistent"),
+        (f"folder:{__file__}", "which is a file"),
+        ("folder:", "A data set is one of `digits`, `folder:PATH`"),
+        ("digits:x", "A data set is one of `digits`, `folder:PATH`"),
+        ("prepared:/nonexistent", "`prepared:PATH` expects a folder .* which is missing"),
+    ],
+)
+def test_names_that_lead_nowhere(name, message):
+    with pytest.raises(ValueError, match=message):
+        load_source(name)
+
+
+def test_folder_without_classes(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "1.png")
+    with pytest.raises(ValueError, match=r"one sub-folder per class .* with 0 sub-folder"):
+        load_source(f"folder:{tmp_path}")
+
+
+def test_empty_classes_are_named(image_folder):
+    (image_folder / "birds").mkdir()
+    with pytest.raises(ValueError, match=r"1 of 3 are empty: birds. Fill or remove them"):
+        load_source(f"folder:{image_folder}")
+
+
+def test_folder_without_permission(image_folder, monkeypatch):
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.iterdir", denied)  # `chmod` would not stop root
+    with pytest.raises(ValueError, match=r"folder you may read.*chmod"):
+        load_source(f"folder:{image_folder}")
+
+
+def test_only_tfds_has_splits():
+    with pytest.raises(ValueError, match=r"Only TFDS data sets have splits.*'test'"):
+        load_source("digits", split="test")
