@@ -1,0 +1,297 @@
+"""The training step: discriminator updates, a generator update, the moving average."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from sagan_tf.layers import ConditionalBatchNormalization
+from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss
+
+# How many generated batches, of how many images, the moving average's batch statistics are
+# computed from.
+STATISTICS_BATCHES = 16
+STATISTICS_BATCH_SIZE = 64
+
+
+class SAGAN(keras.Model):
+    """A generator and a discriminator that train each other.
+
+    One training step is `d_steps` discriminator updates, each on a batch of its own, and one
+    generator update (SAGAN, arXiv 1805.08318, section 5). Latents and labels are drawn without
+    state from (`seed`, step, update, index in the global batch), so that a resumed run and a run
+    on more replicas see the same noise. The generator is called with `training=True` in both
+    kinds of update, as in the released code; the discriminator only in its own.
+
+    Args:
+        generator: called as `generator(latents, labels, training=...)`.
+        discriminator: called as `discriminator(images, labels, training=...)`.
+        d_steps: discriminator updates per step.
+        gradient_accumulation: parts into which each update's batch is split, to save memory. The
+            parts' gradients are averaged; batch statistics are each part's own, and the
+            generator's moving statistics and singular vectors move with every part.
+        ema_decay: decay per step of a moving average of the generator's weights; 0 keeps none.
+        ema_start_step: until this step the average is a copy.
+        seed: of the noise.
+
+    Attributes:
+        ema_generator: the averaged generator, or `None`.
+
+    It is compiled with two optimizers and can then be given to `fit` on one device or under
+    `tf.distribute.MirroredStrategy` (without `jit_compile` and `steps_per_execution`; `xla` below
+    does what they cannot). Data are pairs of images `(d_steps * N, H, W, C)`, float32 in [-1, 1],
+    and integer labels `(d_steps * N,)`.
+
+    Example:
+
+    >>> from sagan_tf.models import Discriminator, Generator
+    >>> sagan = SAGAN(
+    ...     Generator(16, 10, base_filters=8, channels=1),
+    ...     Discriminator(16, 10, base_filters=8, channels=1),
+    ... )
+    >>> sagan.compile(
+    ...     keras.optimizers.Adam(1e-4, beta_1=0.0), keras.optimizers.Adam(4e-4, beta_1=0.0)
+    ... )
+    >>> images, labels = keras.ops.zeros((8, 16, 16, 1)), keras.ops.zeros((8,), "int32")
+    >>> history = sagan.fit(images, labels, batch_size=4, verbose=0)
+    """
+
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        d_steps: int = 1,
+        gradient_accumulation: int = 1,
+        ema_decay: float = 0.0,
+        ema_start_step: int = 0,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for name in ("d_steps", "gradient_accumulation"):
+            if locals()[name] < 1:
+                raise ValueError(
+                    f"`{name}` must be a positive integer. Received: {name}={locals()[name]}"
+                )
+        if not 0 <= ema_decay < 1:
+            raise ValueError(f"`ema_decay` must be in [0, 1). Received: ema_decay={ema_decay}")
+        self.generator = generator
+        self.discriminator = discriminator
+        self.d_steps = d_steps
+        self.gradient_accumulation = gradient_accumulation
+        self.ema_decay = ema_decay
+        self.ema_start_step = ema_start_step
+        self.seed = seed
+        for network in (generator, discriminator):
+            if not network.built:
+                network.build()
+        self.ema_generator = _copy(generator) if ema_decay else None
+        self.built = True
+
+    def compile(
+        self,
+        generator_optimizer: keras.optimizers.Optimizer,
+        discriminator_optimizer: keras.optimizers.Optimizer,
+        generator_loss: Callable = generator_hinge_loss,
+        discriminator_loss: Callable = discriminator_hinge_loss,
+        xla: bool = False,
+        sync_batch_norm: bool = False,
+    ) -> None:
+        """Sets what the updates need; call it under the strategy's scope.
+
+        Args:
+            generator_optimizer: of the generator.
+            discriminator_optimizer: of the discriminator.
+            generator_loss: `fake_logits (N, 1) -> scalar`, a mean over the batch.
+            discriminator_loss: `(real_logits, fake_logits) -> scalar`, likewise.
+            xla: compile forward pass and gradients with XLA. The updates stay outside.
+            sync_batch_norm: take batch statistics over all replicas; off as published.
+
+        Raises:
+            ValueError: if `xla` and `sync_batch_norm` meet on several replicas: XLA cannot
+                compile the exchange between them.
+        """
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if xla and sync_batch_norm and replicas > 1:
+            raise ValueError(
+                "`xla` cannot be combined with `sync_batch_norm` on several replicas: turn one "
+                f"off. Received: xla=True, sync_batch_norm=True, replicas={replicas}"
+            )
+        # Without None, Keras would create an optimizer of its own.
+        super().compile(optimizer=None, jit_compile=False)
+        self.generator_optimizer = generator_optimizer
+        self.discriminator_optimizer = discriminator_optimizer
+        self.generator_loss = generator_loss
+        self.discriminator_loss = discriminator_loss
+        generator_optimizer.build(self.generator.trainable_variables)
+        discriminator_optimizer.build(self.discriminator.trainable_variables)
+        for layer in _batch_norms(self.generator):
+            layer.replica_mean = _replica_mean if sync_batch_norm and replicas > 1 else None
+        compiled = tf.function(jit_compile=True) if xla else (lambda function: function)
+        self._discriminator_gradients = compiled(self._discriminator_gradients_of_part)
+        self._generator_gradients = compiled(self._generator_gradients_of_part)
+
+    def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
+        """Runs one step on a replica's share of the data.
+
+        Returns:
+            Scalars of the last updates, means over this replica's examples: `generator_loss`,
+            `discriminator_loss`, `real_logits` and `fake_logits` (as the discriminator's update
+            saw them).
+        """
+        images, labels = data
+        step = self.generator_optimizer.iterations
+        batch_size = tf.shape(images)[0] // self.d_steps
+        logs: dict[str, Any] = {}
+        for update in range(self.d_steps):
+            rows = slice(update * batch_size, (update + 1) * batch_size)
+            noise = self._noise(step, update, batch_size)
+            gradients, logs = self._accumulate(
+                self._discriminator_gradients, (images[rows], self._labels(labels, rows), *noise)
+            )
+            self.discriminator_optimizer.apply(
+                gradients, self.discriminator.trainable_variables
+            )
+        noise = self._noise(step, self.d_steps, batch_size)
+        gradients, generator_logs = self._accumulate(self._generator_gradients, noise)
+        self.generator_optimizer.apply(gradients, self.generator.trainable_variables)
+        self._agree_on_moving_statistics()
+        self._update_ema(step)
+        return {**logs, **generator_logs}
+
+    def sampling_generator(self) -> keras.Model:
+        """The generator to sample from: the averaged one, with statistics of its own, if any.
+
+        Singular vectors and moving statistics of an average of weights are not the averages of
+        theirs, so they are computed anew from generated batches with fixed noise: a function of
+        the weights and the seed alone.
+        """
+        if self.ema_generator is None:
+            return self.generator
+        norms = _batch_norms(self.ema_generator)
+        momenta = [norm.momentum for norm in norms]
+        for index in range(STATISTICS_BATCHES):
+            latents, labels = self._global_noise(-1, index, STATISTICS_BATCH_SIZE)
+            for norm in norms:
+                norm.momentum = index / (index + 1)  # the running mean of all batches so far
+            self.ema_generator(latents, labels, training=True)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        return self.ema_generator
+
+    def _discriminator_gradients_of_part(
+        self, training: bool, images: Any, labels: Any, latents: Any, fake_labels: Any
+    ) -> tuple[list[Any], dict[str, Any]]:
+        fake_images = self.generator(latents, fake_labels, training=True)
+        if labels is not None:
+            labels = tf.concat([labels, fake_labels], axis=0)
+        variables = [variable.value for variable in self.discriminator.trainable_variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            # One pass over real and fake: the singular vectors move once per update.
+            logits = self.discriminator(
+                tf.concat([images, fake_images], axis=0), labels, training=training
+            )
+            real_logits, fake_logits = tf.split(logits, 2)
+            loss = self.discriminator_loss(real_logits, fake_logits)
+            share = self._share(loss)
+        return tape.gradient(share, variables), {
+            "discriminator_loss": loss,
+            "real_logits": tf.reduce_mean(real_logits),
+            "fake_logits": tf.reduce_mean(fake_logits),
+        }
+
+    def _generator_gradients_of_part(
+        self, training: bool, latents: Any, labels: Any
+    ) -> tuple[list[Any], dict[str, Any]]:
+        variables = [variable.value for variable in self.generator.trainable_variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            fake_images = self.generator(latents, labels, training=True)
+            loss = self.generator_loss(self.discriminator(fake_images, labels, training=False))
+            share = self._share(loss)
+        return tape.gradient(share, variables), {"generator_loss": loss}
+
+    def _share(self, loss: Any) -> Any:
+        """The replica's part of the global loss: optimizers sum gradients over replicas."""
+        return loss / tf.distribute.get_strategy().num_replicas_in_sync
+
+    def _accumulate(self, gradients_of: Callable, batch: tuple) -> tuple[list[Any], dict[str, Any]]:
+        """Gradients and logs of a batch, averaged over the parts it is split into."""
+        parts = self.gradient_accumulation
+        if parts == 1:
+            return gradients_of(True, *batch)
+        split = [[None] * parts if item is None else tf.split(item, parts) for item in batch]
+        # Only the first part moves the discriminator's singular vectors.
+        results = [gradients_of(index == 0, *part) for index, part in enumerate(zip(*split))]
+        return tf.nest.map_structure(lambda *values: tf.add_n(values) / parts, *results)
+
+    def _noise(self, step: Any, update: int, batch_size: Any) -> tuple[Any, Any]:
+        """This replica's rows of the global batch of latents and labels."""
+        context = tf.distribute.get_replica_context()
+        first = context.replica_id_in_sync_group * batch_size
+        rows = slice(first, first + batch_size)
+        latents, labels = self._global_noise(
+            step, update, batch_size * context.num_replicas_in_sync
+        )
+        return latents[rows], self._labels(labels, rows)
+
+    def _global_noise(self, step: Any, update: int, batch_size: Any) -> tuple[Any, Any]:
+        # Drawn outside XLA, whose generators give other numbers for the same seed.
+        seed = tf.random.fold_in(tf.constant([self.seed, 0], tf.int64), step)
+        latents_seed, labels_seed = tf.unstack(tf.random.split(tf.random.fold_in(seed, update)))
+        shape = (batch_size, self.generator.latent_dim)
+        latents = tf.random.stateless_normal(shape, latents_seed)
+        if self.generator.num_classes is None:
+            return latents, None
+        labels = tf.random.stateless_uniform(
+            (batch_size,), labels_seed, 0, self.generator.num_classes, tf.int32
+        )
+        return latents, labels
+
+    def _labels(self, labels: Any, rows: slice) -> Any:
+        return None if self.generator.num_classes is None else labels[rows]
+
+    def _agree_on_moving_statistics(self) -> None:
+        """Gives every replica the mean of the replicas' moving statistics."""
+        context = tf.distribute.get_replica_context()
+        if context.num_replicas_in_sync == 1:
+            return
+        statistics = [
+            variable
+            for norm in _batch_norms(self.generator)
+            for variable in (norm.moving_mean, norm.moving_variance)
+        ]
+        means = _replica_mean([variable.value for variable in statistics])
+        for variable, mean in zip(statistics, means, strict=True):
+            variable.assign(mean)
+
+    def _update_ema(self, step: Any) -> None:
+        if self.ema_generator is None:
+            return
+        # The generator's optimizer has already counted this step.
+        decay = tf.where(step <= self.ema_start_step, 0.0, self.ema_decay)
+        averages = self.ema_generator.trainable_variables
+        for average, variable in zip(averages, self.generator.trainable_variables, strict=True):
+            average.assign(average * decay + variable * (1 - decay))
+        # Where the computation of its own singular vectors starts from.
+        vectors = self.ema_generator.non_trainable_variables
+        for vector, variable in zip(vectors, self.generator.non_trainable_variables, strict=True):
+            vector.assign(variable)
+
+
+def _copy(generator: keras.Model) -> keras.Model:
+    copy = type(generator).from_config({**generator.get_config(), "name": "ema_generator"})
+    copy.build()
+    copy.set_weights(generator.get_weights())
+    return copy
+
+
+def _batch_norms(network: keras.Model) -> list[ConditionalBatchNormalization]:
+    layers = network._flatten_layers()  # the only way to reach layers inside blocks
+    return [layer for layer in layers if isinstance(layer, ConditionalBatchNormalization)]
+
+
+def _replica_mean(value: Any) -> Any:
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, value)
