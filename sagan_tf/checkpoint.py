@@ -1,0 +1,139 @@
+"""Checkpoints: every variable by a stable name, written whole, read back exactly."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+# What a damaged or foreign file raises when it is read: bad checksum, cut short, gone, misfit.
+_UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError)
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Variables go into an explicit map from name to variable: Keras' own tracking loses layers kept
+    in lists. TensorFlow writes the data first and the file that makes them a checkpoint last, and
+    keeps a checksum of every tensor, which is verified on reading.
+
+    Args:
+        directory: where they lie.
+        owners: networks and optimizers; a variable's name is its Keras path.
+        settings: the run's settings as JSON, kept in each checkpoint.
+        max_to_keep: older ones are removed.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        owners: Iterable[Any],
+        settings: str = "{}",
+        max_to_keep: int = 3,
+    ) -> None:
+        variables = [variable for owner in owners for variable in owner.variables]
+        values = {variable.path: variable.value for variable in variables}
+        if len(values) != len(variables):
+            raise ValueError("Two variables have the same path; give networks different names.")
+        values["settings"] = tf.Variable(settings, name="settings")
+        self._checkpoint = tf.train.Checkpoint(v=values)
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(directory), max_to_keep, checkpoint_name="step"
+        )
+
+    def save(self, step: int) -> str:
+        """Writes all variables as the checkpoint of `step` and returns its path."""
+        return self._manager.save(checkpoint_number=step)
+
+    def restore_newest(self) -> int | None:
+        """Reads the newest readable checkpoint; names and skips those that are damaged.
+
+        Returns:
+            Its step, or `None` if there are no checkpoints.
+
+        Raises:
+            ValueError: if there are checkpoints but none is readable.
+        """
+        return _restore_newest(self._checkpoint, _paths(self._manager.directory))
+
+
+def restore_network(directory: str | os.PathLike, network: keras.Model) -> int:
+    """Reads one network's variables from the newest readable checkpoint of a run.
+
+    Args:
+        directory: the run's checkpoints.
+        network: a built network of the name under which it was saved.
+
+    Returns:
+        The checkpoint's step.
+
+    Raises:
+        ValueError: if there is no readable checkpoint.
+    """
+    checkpoint = tf.train.Checkpoint(
+        v={variable.path: variable.value for variable in network.variables}
+    )
+    step = _restore_newest(checkpoint, _paths(directory), whole=False)
+    if step is None:
+        raise ValueError(f"No checkpoint in {directory}; the run has not saved one yet.")
+    return step
+
+
+def read_variables(directory: str | os.PathLike) -> dict[str, Any]:
+    """The newest readable checkpoint as a map from variable name to NumPy array.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
+    for path in _paths(directory):
+        try:
+            reader = tf.train.load_checkpoint(path)
+            names = reader.get_variable_to_shape_map()
+            return {
+                name.removeprefix("v/").removesuffix(suffix).replace(".S", "/"): (
+                    reader.get_tensor(name)
+                )
+                for name in names
+                if name.startswith("v/") and name.endswith(suffix)
+            }
+        except _UNREADABLE as error:
+            _warn(path, error)
+    raise ValueError(f"No readable checkpoint in {directory}.")
+
+
+def _paths(directory: str | os.PathLike) -> list[str]:
+    """Checkpoints, newest first; listed from the files, which a damaged list cannot hide."""
+    paths = [path.with_suffix("") for path in Path(directory).glob("step-*.index")]
+    return [str(path) for path in sorted(paths, key=_step, reverse=True)]
+
+
+def _step(path: str | os.PathLike) -> int:
+    return int(Path(path).name.removeprefix("step-"))
+
+
+def _restore_newest(
+    checkpoint: tf.train.Checkpoint, paths: list[str], whole: bool = True
+) -> int | None:
+    for path in paths:
+        try:
+            status = checkpoint.restore(path)
+            status.assert_existing_objects_matched()
+            if whole:
+                status.assert_consumed()
+            else:
+                status.expect_partial()
+            return _step(path)
+        except _UNREADABLE as error:
+            _warn(path, error)
+    if paths:
+        raise ValueError(f"None of the {len(paths)} checkpoints in {Path(paths[0]).parent} can be read.")
+    return None
+
+
+def _warn(path: str, error: Exception) -> None:
+    reason = str(error).strip().splitlines()[0][:200]
+    logging.warning("Checkpoint %s cannot be read, trying the one before it: %s", path, reason)

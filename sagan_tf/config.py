@@ -1,0 +1,241 @@
+"""Settings of a training run, and named presets that set them."""
+
+import dataclasses
+from typing import Any
+
+from sagan_tf.command import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings:
+    """Everything `python -m sagan_tf.train` can be told. Defaults are the `released` preset."""
+
+    # What to learn from, and where the run lives.
+    dataset: str = setting(
+        "digits",
+        "imagenet2012, cifar10 or any other TFDS image-classification set; folder:PATH with a "
+        "sub-folder per class; prepared:PATH as `python -m sagan_tf.prepare` writes it; digits.",
+    )
+    data_dir: str | None = setting(None, "Where TFDS keeps its data sets.")
+    split: str = setting("train", "The TFDS split to learn from.")
+    flip: bool = setting(False, "Mirror half of the images at random.")
+    preset: str | None = setting(
+        None, "released, paper, modern, cifar10 or digits; without it, by the data set."
+    )
+    workdir: str | None = setting(None, "The run's directory; without it runs/<data set>.")
+    init_from: str | None = setting(
+        None, "The workdir of a trained run whose weights to start from; classes may differ."
+    )
+
+    # The networks.
+    image_size: int = setting(128, "Pixels: 16, 32, 64, 128 or 256.")
+    base_filters: int = setting(64, "Filters, of which every feature map has a multiple.")
+    latent_dim: int = setting(128, "Length of a latent vector.")
+    conditional: bool = setting(True, "Condition on the class.")
+    attention_resolutions: tuple[int, ...] = setting(
+        (32,), "Sizes of the feature maps that attend, separated by commas; empty for none."
+    )
+    query_key_ratio: int = setting(8, "Channels per query and key channel of the attention.")
+    value_ratio: int = setting(2, "Channels per value channel of the attention.")
+    pool_size: int = setting(2, "Max-pooling of keys and values; 1 for none.")
+    kernel_initializer: str = setting("glorot_uniform", "Of every kernel.")
+    resampling: str = setting("auto", "Form of resampling convolutions: auto, merged or plain.")
+    batch_norm_momentum: float = setting(
+        0.999**4, "Of the blocks' moving statistics, which move twice a step."
+    )
+    output_batch_norm_momentum: float = setting(
+        0.9999**4, "Of the moving statistics before the last convolution."
+    )
+    sync_batch_norm: bool = setting(False, "Take batch statistics over all replicas.")
+
+    # The optimisation.
+    steps: int = setting(2_000_000, "Generator updates in all.")
+    global_batch_size: int = setting(256, "Images per update, over all replicas.")
+    d_steps: int = setting(1, "Discriminator updates per generator update.")
+    gradient_accumulation: int = setting(1, "Parts into which each update's batch is split.")
+    generator_learning_rate: float = setting(1e-4, "Adam's, of the generator.")
+    discriminator_learning_rate: float = setting(4e-4, "Adam's, of the discriminator.")
+    beta_1: float = setting(0.0, "Adam's, of both.")
+    beta_2: float = setting(0.999, "Adam's, of both.")
+    ema_decay: float = setting(0.0, "Of the generator's moving average; 0 keeps none.")
+    ema_start_step: int = setting(0, "Until this step the average is a copy.")
+    seed: int = setting(0, "Of weights, noise and the order of the data.")
+
+    # How to compute it.
+    device: str = setting("auto", "gpu, cpu, or auto: GPUs if there are any.")
+    num_replicas: int | None = setting(
+        None, "Replicas: GPUs, or logical CPU devices; without it all GPUs, or one CPU."
+    )
+    dtype_policy: str = setting("float32", "float32 or mixed_bfloat16.")
+    xla: bool = setting(False, "Compile forward pass and gradients with XLA.")
+    deterministic: bool = setting(False, "Forbid kernels whose sums have no fixed order (GPU).")
+    steps_per_call: int = setting(10, "Steps per call from Python into TensorFlow.")
+
+    # What to keep and show.
+    resume: bool = setting(True, "Go on from the workdir's newest checkpoint.")
+    dry_run: bool = setting(False, "Print settings, sizes and costs, then stop.")
+    log_every: int = setting(100, "Steps between lines in TensorBoard and metrics.jsonl.")
+    sample_every: int = setting(1000, "Steps between sample grids.")
+    checkpoint_every: int = setting(1000, "Steps between checkpoints.")
+    max_to_keep: int = setting(3, "Checkpoints to keep.")
+
+
+# May differ between the parts of one run: they do not change what is computed.
+FREE_SETTINGS = frozenset(
+    "data_dir workdir preset init_from steps device deterministic steps_per_call resume dry_run "
+    "log_every sample_every checkpoint_every max_to_keep".split()
+)
+
+RELEASED = "SAGAN's released code, brain-research/self-attention-gan"
+PAPER = "SAGAN's paper, arXiv 1805.08318"
+BIGGAN_PYTORCH = "BigGAN-PyTorch, scripts/launch_SAGAN_bs128x2_ema.sh"
+MMGENERATION = "mmgeneration, configs/sagan"
+OURS = "ours, tried on the digits"
+
+# What a preset changes in the defaults, each value with its source.
+PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
+    # python -m sagan_tf.train --dataset=imagenet2012
+    # The released code on ImageNet 128x128. The paper reports two weeks on 4 GPUs and FID 18.28
+    # with attention at 32x32 (table 1). Not run by us.
+    "released": {},
+    # python -m sagan_tf.train --dataset=imagenet2012 --preset=paper
+    # The paper's equations where its code differs. Not run by us.
+    "paper": {
+        "value_ratio": (8, f"{PAPER}, section 3: k = 8 for f, g and h"),
+        "pool_size": (1, f"{PAPER}, section 3: no pooling"),
+        "beta_2": (0.9, f"{PAPER}, section 4"),
+        "steps": (1_000_000, f"{PAPER}, section 5: one million iterations"),
+    },
+    # python -m sagan_tf.train --dataset=imagenet2012 --preset=modern
+    # What later reproductions that beat the paper share: 69.54 IS, 12.83 FID (mmgeneration,
+    # batch 32 x 8, 826k steps). Not run by us.
+    "modern": {
+        "attention_resolutions": ((64,), BIGGAN_PYTORCH),
+        "ema_decay": (0.999, f"{MMGENERATION}, the b32x8 recipe"),
+        "ema_start_step": (2000, f"{BIGGAN_PYTORCH} and {MMGENERATION}"),
+        "steps": (1_000_000, MMGENERATION),
+    },
+    # python -m sagan_tf.train --dataset=cifar10
+    # mmgeneration reports IS 9.32 and FID 9.43 at 480,000 discriminator updates. Not run by us.
+    "cifar10": {
+        name: (value, f"{MMGENERATION}, sagan_32 cifar10 b64x1")
+        for name, value in {
+            "image_size": 32,
+            "attention_resolutions": (16,),
+            "kernel_initializer": "orthogonal",
+            "steps": 100_000,
+            "global_batch_size": 64,
+            "d_steps": 5,
+            "generator_learning_rate": 2e-4,
+            "discriminator_learning_rate": 2e-4,
+            "beta_1": 0.5,
+        }.items()
+    },
+    # python -m sagan_tf.train --dataset=digits
+    # Real handwritten digits in minutes on 2 CPU cores; the README has the measured scores.
+    "digits": {
+        name: (value, OURS)
+        for name, value in {
+            "image_size": 16,
+            "base_filters": 16,
+            "latent_dim": 64,
+            "attention_resolutions": (8,),
+            "steps": 3000,
+            "global_batch_size": 32,
+            "generator_learning_rate": 1e-3,
+            "discriminator_learning_rate": 2e-3,
+            "beta_2": 0.9,
+            "ema_decay": 0.99,
+            "sample_every": 500,
+            "checkpoint_every": 500,
+        }.items()
+    },
+}
+
+
+def default_preset(dataset: str) -> str:
+    """The preset of a data set that names none.
+
+    imagenet2012 takes `released`, cifar10 and digits the presets named after them, any other data
+    set `modern`.
+    """
+    name = dataset.split("/")[0].split(":")[0]
+    return {"imagenet2012": "released", "cifar10": "cifar10", "digits": "digits"}.get(
+        name, "modern"
+    )
+
+
+def resolve(given: dict[str, Any], dataset: str) -> tuple[TrainSettings, dict[str, str]]:
+    """Lays the flags that were given over the preset, and the preset over the defaults.
+
+    Attention resolutions follow an image size that is given without them: they keep their share
+    of the image, but are not smaller than 8.
+
+    Args:
+        given: flags by name.
+        dataset: the data set's own name, from which the preset follows if none is given.
+
+    Returns:
+        The settings, and where each value came from.
+
+    Raises:
+        ValueError: for an unknown preset or a value outside its range.
+    """
+    preset = given.get("preset") or default_preset(dataset)
+    if preset not in PRESETS:
+        raise ValueError(f"`--preset` must be one of {sorted(PRESETS)}. Received: {preset!r}")
+    values = {name: value for name, (value, _) in PRESETS[preset].items()}
+    sources = {field.name: RELEASED for field in dataclasses.fields(TrainSettings)}
+    sources.update({name: source for name, (_, source) in PRESETS[preset].items()})
+    settings = TrainSettings(**{**values, **given, "preset": preset})
+    sources.update(dict.fromkeys(given, "flag"))
+    if "image_size" in given and "attention_resolutions" not in given:
+        original = TrainSettings(**values)
+        share = [
+            max(8, size * settings.image_size // original.image_size)
+            for size in original.attention_resolutions
+        ]
+        settings = dataclasses.replace(settings, attention_resolutions=tuple(share))
+        sources["attention_resolutions"] = "the preset's share of the image"
+    if settings.workdir is None:
+        workdir = "runs/" + dataset.replace(":", "-").replace("/", "-").strip("-")
+        settings = dataclasses.replace(settings, workdir=workdir)
+    _check(settings)
+    return settings, sources
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """The settings that change the result and differ, as `name: before -> after`."""
+    return [
+        f"{name}: {before.get(name)!r} -> {after.get(name)!r}"
+        for name in sorted({*before, *after} - FREE_SETTINGS)
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _check(settings: TrainSettings) -> None:
+    """Raises for values that would fail only after minutes."""
+    for name in (
+        "steps global_batch_size latent_dim base_filters d_steps gradient_accumulation "
+        "steps_per_call log_every sample_every checkpoint_every max_to_keep"
+    ).split():
+        if getattr(settings, name) < 1:
+            raise ValueError(f"`--{name}` must be positive. Received: {getattr(settings, name)}")
+    if settings.num_replicas is not None and settings.num_replicas < 1:
+        raise ValueError(f"`--num_replicas` must be positive. Received: {settings.num_replicas}")
+    for name in ("batch_norm_momentum", "output_batch_norm_momentum", "beta_1", "beta_2"):
+        if not 0 <= getattr(settings, name) < 1:
+            raise ValueError(f"`--{name}` must be in [0, 1). Received: {getattr(settings, name)}")
+    for name in ("generator_learning_rate", "discriminator_learning_rate"):
+        if not getattr(settings, name) > 0:
+            raise ValueError(f"`--{name}` must be positive. Received: {getattr(settings, name)}")
+    for name, choices in {
+        "device": ("auto", "cpu", "gpu"),
+        "dtype_policy": ("float32", "mixed_bfloat16"),
+        "kernel_initializer": ("glorot_uniform", "orthogonal"),
+        "resampling": ("auto", "merged", "plain"),
+    }.items():
+        if getattr(settings, name) not in choices:
+            raise ValueError(
+                f"`--{name}` must be one of {choices}. Received: {getattr(settings, name)!r}"
+            )

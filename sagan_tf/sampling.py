@@ -1,0 +1,229 @@
+"""Images from seeds: one random stream per image, whatever the batch."""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageDraw
+
+from sagan_tf.checkpoint import restore_network
+from sagan_tf.models import Generator
+
+# Images per call of the generator: bounds memory, changes no image.
+BATCH_SIZE = 64
+
+
+def latents_from_seeds(seeds: Any, latent_dim: int, truncation: Any = math.inf) -> tf.Tensor:
+    """One latent vector per seed, bit-equal in every batch.
+
+    A normal limited to [-truncation, truncation] by its inverse distribution function, not
+    rescaled; without truncation it is N(0, 1). Works eagerly and in a `tf.function`.
+
+    Args:
+        seeds: int64 `(N,)`.
+        latent_dim: length of a vector.
+        truncation: positive float, or `(N,)` of them; infinity does not truncate.
+
+    Returns:
+        float32 `(N, latent_dim)`.
+    """
+    seeds = tf.cast(seeds, tf.int64)
+    uniform = tf.map_fn(
+        lambda seed: tf.random.stateless_uniform(
+            (latent_dim,), tf.stack([seed, 0]), dtype=tf.float64
+        ),
+        seeds,
+        fn_output_signature=tf.TensorSpec((latent_dim,), tf.float64),
+    )
+    limit = tf.reshape(tf.cast(truncation, tf.float64), (-1, 1))
+    tail = 0.5 * tf.math.erfc(limit / math.sqrt(2.0))  # the probability below -limit
+    # float64 draws lie on a grid of 2^-52: half a step keeps 0 from becoming minus infinity.
+    probability = tail + (uniform + 2.0**-53) * (1 - 2 * tail)
+    return tf.cast(tf.math.ndtri(probability), tf.float32)
+
+
+def sample(
+    generator: keras.Model,
+    seeds: Sequence[int],
+    labels: Sequence[int] | None = None,
+    truncation: float = math.inf,
+) -> Iterator[np.ndarray]:
+    """Generates one image per seed.
+
+    Args:
+        generator: a `Generator`, as `load_generator` gives it.
+        seeds: integers >= 0, one per image.
+        labels: one per image; `None` for an unconditional generator.
+        truncation: see `latents_from_seeds`.
+
+    Yields:
+        Images, uint8 `(image_size, image_size, channels)`, in the seeds' order.
+
+    Raises:
+        ValueError: for negative seeds, labels outside the classes, or lengths that differ.
+    """
+    seeds = np.asarray(seeds, np.int64)
+    labels = None if labels is None else np.asarray(labels, np.int32)
+    _check_request(generator, seeds, labels, truncation)
+
+    def images(rows: slice) -> np.ndarray:
+        latents = latents_from_seeds(seeds[rows], generator.latent_dim, truncation)
+        return to_uint8(generator(latents, None if labels is None else labels[rows]))
+
+    for first in range(0, len(seeds), BATCH_SIZE):
+        yield from images(slice(first, first + BATCH_SIZE))
+
+
+def interpolate(
+    generator: keras.Model,
+    seeds: tuple[int, int],
+    labels: tuple[int, int] | None,
+    steps: int,
+    truncation: float = math.inf,
+) -> np.ndarray:
+    """Images on the way from one (seed, label) to another.
+
+    Latents move along the great circle between the two, which keeps their norm; class tables
+    blend linearly.
+
+    Args:
+        generator: a `Generator`.
+        seeds: of the first and the last image.
+        labels: likewise; `None` for an unconditional generator.
+        steps: number of images, both ends included; at least 2.
+        truncation: see `latents_from_seeds`.
+
+    Returns:
+        uint8 `(steps, image_size, image_size, channels)`.
+
+    Raises:
+        ValueError: as `sample`, and for fewer than 2 steps.
+    """
+    if steps < 2:
+        raise ValueError(f"`interpolate` expects at least 2 images. Received: steps={steps}")
+    _check_request(generator, np.asarray(seeds), labels and np.asarray(labels), truncation)
+    first, last = latents_from_seeds(seeds, generator.latent_dim, truncation).numpy()
+    fraction = np.linspace(0, 1, steps)[:, np.newaxis]
+    cosine = np.dot(first, last) / (np.linalg.norm(first) * np.linalg.norm(last))
+    angle = max(np.arccos(np.clip(cosine, -1, 1)), 1e-6)
+    weights = np.sin((1 - fraction) * angle), np.sin(fraction * angle)
+    latents = (weights[0] * first + weights[1] * last) / np.sin(angle)
+    if labels is not None:
+        one_hot = np.eye(generator.num_classes, dtype="float32")
+        labels = (1 - fraction) * one_hot[labels[0]] + fraction * one_hot[labels[1]]
+        labels = labels.astype("float32")
+    return to_uint8(generator(latents.astype("float32"), labels))
+
+
+def to_uint8(images: Any) -> np.ndarray:
+    """Images in [-1, 1] as uint8, rounded to the nearest level."""
+    return np.uint8(np.clip(np.floor(np.asarray(images) * 127.5 + 128), 0, 255))
+
+
+def image_grid(
+    images: Sequence[np.ndarray], columns: int, titles: Sequence[str] = ()
+) -> np.ndarray:
+    """Lays images out row by row.
+
+    Args:
+        images: uint8 `(H, W, C)`, all of one shape.
+        columns: images per row.
+        titles: one per column, written above it; none leaves no margin.
+
+    Returns:
+        uint8 `(rows * H + margin, columns * W, C)`.
+    """
+    height, width, channels = images[0].shape
+    rows = -(-len(images) // columns)
+    grid = np.zeros((rows * height, columns * width, channels), np.uint8)
+    for index, image in enumerate(images):
+        top, left = (index // columns) * height, (index % columns) * width
+        grid[top : top + height, left : left + width] = image
+    return np.concatenate([_title_row(titles, width, channels), grid]) if titles else grid
+
+
+def save_png(image: np.ndarray, path: str | os.PathLike, scale: int = 1) -> None:
+    """Writes uint8 `(H, W, C)` as a PNG, each pixel `scale` wide, whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+    picture = picture.resize((picture.width * scale, picture.height * scale), Image.NEAREST)
+    temporary = path.with_name(f".{path.name}.tmp")
+    picture.save(temporary, format="PNG")
+    temporary.replace(path)
+
+
+def load_generator(workdir: str | os.PathLike) -> keras.Model:
+    """The generator of a training run's newest readable checkpoint, the averaged one if kept.
+
+    Args:
+        workdir: the run's directory, as `python -m sagan_tf.train` wrote it.
+
+    Returns:
+        A built `Generator`.
+
+    Raises:
+        ValueError: if there is no run or no readable checkpoint.
+    """
+    description = load_description(workdir)
+    name = "ema_generator" if description["ema"] else "generator"
+    generator = Generator.from_config({**description["generator"], "name": name})
+    generator.build()
+    restore_network(Path(workdir) / "checkpoints", generator)
+    return generator
+
+
+def load_description(workdir: str | os.PathLike) -> dict[str, Any]:
+    """What a training run wrote about itself: `config.json`.
+
+    Raises:
+        ValueError: if `workdir` holds no run.
+    """
+    path = Path(workdir) / "config.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ValueError(
+            f"`workdir` holds no training run: {path} does not exist. Train one with "
+            f"`python -m sagan_tf.train --workdir={workdir}`."
+        ) from None
+
+
+def _title_row(titles: Sequence[str], width: int, channels: int) -> np.ndarray:
+    row = Image.new("L", (width * len(titles), 12))
+    draw = ImageDraw.Draw(row)
+    for index, title in enumerate(titles):
+        draw.text((index * width + 2, 0), title[: max(1, width // 6)], fill=255)
+    return np.repeat(np.asarray(row)[..., np.newaxis], channels, axis=-1)
+
+
+def _check_request(
+    generator: keras.Model, seeds: np.ndarray, labels: np.ndarray | None, truncation: float
+) -> None:
+    if seeds.size and seeds.min() < 0:
+        raise ValueError(f"`seeds` must not be negative. Received: {seeds.min()}")
+    if not truncation > 0:
+        raise ValueError(f"`truncation` must be positive. Received: truncation={truncation}")
+    if (labels is None) != (generator.num_classes is None):
+        raise ValueError(
+            "`labels` must be given exactly when the generator has classes. Received: "
+            f"labels={labels}, num_classes={generator.num_classes}"
+        )
+    if labels is None:
+        return
+    if len(labels) != len(seeds):
+        raise ValueError(
+            "`labels` and `seeds` must be of one length. Received: "
+            f"{len(labels)} labels, {len(seeds)} seeds"
+        )
+    outside = labels[(labels < 0) | (labels >= generator.num_classes)]
+    if outside.size:
+        raise ValueError(
+            f"`labels` must be in [0, {generator.num_classes}). Received: {outside[0]}"
+        )
