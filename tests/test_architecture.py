@@ -17,9 +17,12 @@ LIBRARIES = [
     "models",
     "losses",
     "trainer",
+    "workdir",
     "checkpoint",
-    "monitor",
     "sampling",
+    "monitor",
+    "loop",
+    "cost",
 ]
 # They wire the libraries, and nothing imports them.
 COMMANDS = {"train", "prepare", "sample"}
