@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := runs/digits
-GRID := $(RUN)/samples.png
+GRID := $(RUN)/grid.png
 
 .PHONY: demo test clean
 
@@ -12,9 +12,9 @@ demo: $(VENV)/installed
 	$(VENV)/bin/python -m sagan_tf.train --dataset=digits --workdir=$(RUN)
 	$(VENV)/bin/python -m sagan_tf.sample --workdir=$(RUN) --labels=0-9 --seeds=0-7 --out=$(GRID)
 	@echo
-	@echo "Samples:     $(GRID)"
+	@echo "Sample grid: $(GRID)"
 	@echo "Checkpoints: $(RUN)/checkpoints"
-	@echo "Curves:      $(VENV)/bin/tensorboard --logdir=$(RUN)"
+	@echo "Curves:      $(VENV)/bin/tensorboard --logdir=$(RUN)/tensorboard"
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
