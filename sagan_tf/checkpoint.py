@@ -82,23 +82,63 @@ def restore_network(directory: str | os.PathLike, network: keras.Model) -> int:
     return step
 
 
-def read_variables(directory: str | os.PathLike) -> dict[str, Any]:
-    """The newest readable checkpoint as a map from variable name to NumPy array.
+def init_from(
+    directory: str | os.PathLike, networks: Iterable[keras.Model], same_classes: bool
+) -> None:
+    """Gives networks the weights of another run's newest readable checkpoint.
+
+    Args:
+        directory: the other run's checkpoints.
+        networks: built networks of the architecture saved there. An averaged generator takes the
+            other run's average, or its generator if it kept none.
+        same_classes: whether both runs have the same classes. If not, what belongs to a class
+            (scales and offsets, embeddings) keeps its fresh value.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is no readable checkpoint, or a variable is missing in it or has
+            another shape.
     """
+    saved = _read_variables(directory)
+    if not any(name.startswith("ema_generator/") for name in saved):
+        saved.update(
+            {f"ema_{name}": v for name, v in saved.items() if name.startswith("generator/")}
+        )
+    misfits = []
+    for variable in (variable for network in networks for variable in network.variables):
+        if not same_classes and _belongs_to_classes(variable.path):
+            continue
+        value = saved.get(variable.path)
+        if value is None or value.shape != tuple(variable.shape):
+            found = "missing" if value is None else f"of shape {value.shape}"
+            misfits.append(f"{variable.path} {tuple(variable.shape)} is {found}")
+        else:
+            variable.assign(value)
+    if misfits:
+        raise ValueError(
+            f"The run in {Path(directory).parent} has other networks; use its settings. "
+            f"{len(misfits)} variables do not fit: {'; '.join(misfits[:3])}"
+        )
+
+
+def _belongs_to_classes(path: str) -> bool:
+    *_, layer, name = path.split("/")
+    return layer == "embedding" or (layer in ("norm_0", "norm_1") and name in ("gamma", "beta"))
+
+
+def _read_variables(directory: str | os.PathLike) -> dict[str, Any]:
+    """The newest readable checkpoint as a map from variable name to NumPy array."""
     suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
     for path in _paths(directory):
         try:
             reader = tf.train.load_checkpoint(path)
-            names = reader.get_variable_to_shape_map()
+            names = [name for name in reader.get_variable_to_shape_map() if name.endswith(suffix)]
             return {
+                # TensorFlow writes a slash inside a key as ".S".
                 name.removeprefix("v/").removesuffix(suffix).replace(".S", "/"): (
                     reader.get_tensor(name)
                 )
                 for name in names
-                if name.startswith("v/") and name.endswith(suffix)
+                if name.startswith("v/")
             }
         except _UNREADABLE as error:
             _warn(path, error)

@@ -45,6 +45,8 @@ def run(
         _define_flag(field, typing.get_type_hints(settings_class)[field.name])
 
     def guarded(arguments: list[str]) -> None:
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)
         try:
             if len(arguments) > 1:
                 raise ValueError(

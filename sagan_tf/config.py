@@ -86,6 +86,12 @@ FREE_SETTINGS = frozenset(
     "log_every sample_every checkpoint_every max_to_keep".split()
 )
 
+# What no publication sets.
+UNPUBLISHED = FREE_SETTINGS | set(
+    "dataset split seed num_replicas dtype_policy xla resampling gradient_accumulation "
+    "ema_start_step".split()
+)
+
 RELEASED = "SAGAN's released code, brain-research/self-attention-gan"
 PAPER = "SAGAN's paper, arXiv 1805.08318"
 BIGGAN_PYTORCH = "BigGAN-PyTorch, scripts/launch_SAGAN_bs128x2_ema.sh"
@@ -185,7 +191,10 @@ def resolve(given: dict[str, Any], dataset: str) -> tuple[TrainSettings, dict[st
     if preset not in PRESETS:
         raise ValueError(f"`--preset` must be one of {sorted(PRESETS)}. Received: {preset!r}")
     values = {name: value for name, (value, _) in PRESETS[preset].items()}
-    sources = {field.name: RELEASED for field in dataclasses.fields(TrainSettings)}
+    sources = {
+        field.name: "default" if field.name in UNPUBLISHED else RELEASED
+        for field in dataclasses.fields(TrainSettings)
+    }
     sources.update({name: source for name, (_, source) in PRESETS[preset].items()})
     settings = TrainSettings(**{**values, **given, "preset": preset})
     sources.update(dict.fromkeys(given, "flag"))

@@ -1,6 +1,5 @@
 """Images from seeds: one random stream per image, whatever the batch."""
 
-import json
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from sagan_tf.checkpoint import restore_network
 from sagan_tf.models import Generator
+from sagan_tf.workdir import load_description
 
 # Images per call of the generator: bounds memory, changes no image.
 BATCH_SIZE = 64
@@ -177,22 +177,6 @@ def load_generator(workdir: str | os.PathLike) -> keras.Model:
     generator.build()
     restore_network(Path(workdir) / "checkpoints", generator)
     return generator
-
-
-def load_description(workdir: str | os.PathLike) -> dict[str, Any]:
-    """What a training run wrote about itself: `config.json`.
-
-    Raises:
-        ValueError: if `workdir` holds no run.
-    """
-    path = Path(workdir) / "config.json"
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ValueError(
-            f"`workdir` holds no training run: {path} does not exist. Train one with "
-            f"`python -m sagan_tf.train --workdir={workdir}`."
-        ) from None
 
 
 def _title_row(titles: Sequence[str], width: int, channels: int) -> np.ndarray:

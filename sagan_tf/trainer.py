@@ -169,16 +169,21 @@ class SAGAN(keras.Model):
         """
         if self.ema_generator is None:
             return self.generator
+        for index in range(STATISTICS_BATCHES):
+            self._collect_statistics(tf.constant(index))
+        return self.ema_generator
+
+    @tf.function
+    def _collect_statistics(self, index: tf.Tensor) -> None:
+        """Takes the generated batch `index` into the running mean of the batches before it."""
         norms = _batch_norms(self.ema_generator)
         momenta = [norm.momentum for norm in norms]
-        for index in range(STATISTICS_BATCHES):
-            latents, labels = self._global_noise(-1, index, STATISTICS_BATCH_SIZE)
-            for norm in norms:
-                norm.momentum = index / (index + 1)  # the running mean of all batches so far
-            self.ema_generator(latents, labels, training=True)
+        latents, labels = self._global_noise(-1, index, STATISTICS_BATCH_SIZE)
+        for norm in norms:
+            norm.momentum = tf.cast(index / (index + 1), tf.float32)
+        self.ema_generator(latents, labels, training=True)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-        return self.ema_generator
 
     def _discriminator_gradients_of_part(
         self, training: bool, images: Any, labels: Any, latents: Any, fake_labels: Any

@@ -1,0 +1,49 @@
+"""Scores a run on small images: python -m sagan_tf.evaluate --workdir=runs/digits"""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from sagan_tf import command
+from sagan_tf.command import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateSettings:
+    """What `python -m sagan_tf.evaluate` can be told."""
+
+    workdir: str = setting("runs/digits", "The directory of a training run.")
+    num_images: int = setting(1000, "Generated images, shared out evenly over the classes.")
+    num_real: int = setting(5000, "Real images at most.")
+
+
+def main(settings: EvaluateSettings) -> None:
+    """Prints label agreement and spread of generated images against the run's real ones."""
+    from sagan_tf import sampling
+    from sagan_tf.data import load_images
+    from sagan_tf.evaluation.agreement import label_agreement, relative_spread
+    from sagan_tf.workdir import load_description
+
+    run = load_description(settings.workdir)["settings"]
+    generator = sampling.load_generator(settings.workdir)
+    if generator.num_classes is None:
+        raise ValueError("The run's generator has no classes to agree with.")
+    if settings.num_images < 2 * generator.num_classes:
+        raise ValueError(
+            "`--num_images` must give every class at least two images. Received: "
+            f"{settings.num_images} for {generator.num_classes} classes"
+        )
+    real = load_images(
+        run["dataset"], run["image_size"], settings.num_real, run["data_dir"], run["split"]
+    )
+    labels = np.arange(settings.num_images) % generator.num_classes
+    images = np.stack(list(sampling.sample(generator, range(settings.num_images), labels)))
+    print(f"{settings.num_images} generated against {len(real[0])} real images")
+    print(f"label agreement   {label_agreement(*real, images, labels):.3f}")
+    print(f"relative spread   {relative_spread(*real, images, labels):.3f}")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    command.run(main, EvaluateSettings)

@@ -1,0 +1,1 @@
+"""Images -> numbers that say how good they are."""

@@ -1,0 +1,130 @@
+"""What a run shows while it trains: progress, curves, sample grids."""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from sagan_tf.layers import SelfAttention2D
+from sagan_tf.layers.spectral_norm import SpectralNormalization
+from sagan_tf.sampling import image_grid, sample, save_png
+from sagan_tf.trainer import SAGAN
+from sagan_tf.workdir import write_text
+
+GRID_COLUMNS = 10
+GRID_ROWS = 8
+GRID_PIXELS = 48  # images smaller than this are enlarged in PNG grids
+
+
+class Monitor:
+    """Progress bar, `metrics.jsonl`, TensorBoard logs and PNG grids of one run.
+
+    Use it as a context manager around the loop.
+
+    Args:
+        workdir: the run's directory; `metrics.jsonl`, `tensorboard/` and `samples/` go there.
+        sagan: the compiled model.
+        class_names: one per class, shown above the grids' columns.
+        first_step: steps already done; later lines of `metrics.jsonl`, written by a run that was
+            killed after its last checkpoint, are removed.
+        steps: steps in all.
+        images_per_step: real images per step, for the rate.
+    """
+
+    def __init__(
+        self,
+        workdir: Path,
+        sagan: SAGAN,
+        class_names: Sequence[str],
+        first_step: int,
+        steps: int,
+        images_per_step: int,
+    ) -> None:
+        self._workdir = workdir
+        self._sagan = sagan
+        self._class_names = class_names
+        self._images_per_step = images_per_step
+        self._metrics = workdir / "metrics.jsonl"
+        _forget_after(self._metrics, first_step)
+        self._writer = tf.summary.create_file_writer(str(workdir / "tensorboard"))
+        self._bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True)
+        self._logged = first_step, time.perf_counter()
+
+    def __enter__(self) -> "Monitor":
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._bar.close()
+        self._writer.close()
+
+    def advance(self, steps: int) -> None:
+        """Moves the progress bar."""
+        self._bar.update(steps)
+
+    def log(self, step: int, losses: dict[str, float]) -> None:
+        """Writes one line of scalars to `metrics.jsonl` and TensorBoard."""
+        scalars = {**losses, **self._network_scalars(), "images_per_second": self._rate(step)}
+        with self._metrics.open("a") as file:
+            file.write(json.dumps({"step": step, **scalars}) + "\n")
+        with self._writer.as_default(step):
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value)
+        self._bar.set_postfix_str(
+            f"{scalars['images_per_second']:.0f} images/s, "
+            f"D {losses['discriminator_loss']:.2f}, G {losses['generator_loss']:.2f}"
+        )
+
+    def show_samples(self, step: int) -> Path:
+        """Writes the grid of fixed seeds, one column per class, and returns the PNG's path."""
+        generator = self._sagan.sampling_generator()
+        columns = min(GRID_COLUMNS, generator.num_classes or GRID_COLUMNS)
+        count = GRID_ROWS * columns
+        labels = None if generator.num_classes is None else [i % columns for i in range(count)]
+        titles = [] if labels is None else self._class_names[:columns]
+        grid = image_grid(list(sample(generator, range(count), labels)), columns, titles)
+        path = self._workdir / "samples" / f"step-{step:08d}.png"
+        save_png(grid, path, scale=max(1, GRID_PIXELS // generator.image_size))
+        with self._writer.as_default(step):
+            tf.summary.image("samples", grid[None])
+        self._writer.flush()
+        return path
+
+    def _rate(self, step: int) -> float:
+        (before, then), now = self._logged, time.perf_counter()
+        self._logged = step, now
+        return (step - before) * self._images_per_step / (now - then)
+
+    def _network_scalars(self) -> dict[str, float]:
+        """Attention gates, top singular values and learning rates, by layer."""
+        scalars = {
+            "learning_rate/generator": self._sagan.generator_optimizer.learning_rate,
+            "learning_rate/discriminator": self._sagan.discriminator_optimizer.learning_rate,
+        }
+        for network in (self._sagan.generator, self._sagan.discriminator):
+            for layer in network._flatten_layers():
+                if isinstance(layer, SelfAttention2D):
+                    scalars[f"gamma/{layer.path}"] = layer.gamma
+                elif isinstance(layer, SpectralNormalization):
+                    scalars[f"singular_value/{layer.path}"] = layer.singular_value()
+        return {name: float(value) for name, value in scalars.items()}
+
+
+def _forget_after(path: Path, step: int) -> None:
+    if not path.exists():
+        return
+    lines = path.read_text().splitlines()
+    kept = [line for line in lines if _step(line) <= step]
+    if len(kept) < len(lines):
+        write_text(path, "".join(f"{line}\n" for line in kept))
+
+
+def _step(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (json.JSONDecodeError, KeyError):  # cut short by a kill
+        return math.inf

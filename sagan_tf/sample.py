@@ -1,0 +1,131 @@
+"""Samples a trained run: python -m sagan_tf.sample --workdir=runs/digits --labels=0-9 --out=grid.png
+
+One column per label, one row per seed. The same seed gives the same latents under every label.
+"""
+
+import dataclasses
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sagan_tf import command
+from sagan_tf.command import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class SampleSettings:
+    """What `python -m sagan_tf.sample` can be told."""
+
+    workdir: str = setting("runs/digits", "The directory of a training run.")
+    labels: str | None = setting(
+        None, "Classes by number, range or name, as in 0-4,7,cat; without it the first ten."
+    )
+    seeds: str = setting("0-7", "Seeds by number or range, as in 0-4,7.")
+    truncation: float = setting(
+        math.inf, "Limit of the normal that latents are drawn from; smaller is less varied."
+    )
+    out: str = setting("samples.png", "The grid's PNG.")
+    singles: str | None = setting(None, "A directory for each image as a PNG of its own.")
+    interpolate: int | None = setting(
+        None, "Images on the way from each seed and label to the next, instead of a grid."
+    )
+    scale: int = setting(3, "Width of an image's pixel in the grid.")
+
+
+def main(settings: SampleSettings) -> None:
+    """Writes the grid, or the interpolation, and single PNGs if asked for."""
+    seeds = _numbers(settings.seeds, "seeds")
+    if settings.scale < 1:
+        raise ValueError(f"`--scale` must be positive. Received: {settings.scale}")
+    from sagan_tf import sampling
+    from sagan_tf.workdir import load_description
+
+    class_names = load_description(settings.workdir)["class_names"]
+    generator = sampling.load_generator(settings.workdir)
+    labels = _labels(settings.labels, class_names, generator.num_classes)
+    if settings.interpolate is not None:
+        rows = _interpolations(generator, seeds, labels, settings)
+        images, columns, titles = np.concatenate(rows), settings.interpolate, []
+    else:
+        columns = len(labels)
+        titles = [] if labels == [None] else [class_names[label] for label in labels]
+        requests = [(seed, label) for seed in seeds for label in labels]
+        wanted = None if labels == [None] else [label for _, label in requests]
+        images = list(
+            sampling.sample(generator, [seed for seed, _ in requests], wanted, settings.truncation)
+        )
+        if settings.singles is not None:
+            for (seed, label), image in zip(requests, images, strict=True):
+                name = f"seed-{seed}.png" if label is None else f"label-{label}-seed-{seed}.png"
+                sampling.save_png(image, Path(settings.singles) / name)
+            print(f"{len(images)} images: {settings.singles}")
+    grid = sampling.image_grid(images, columns, titles)
+    sampling.save_png(grid, settings.out, settings.scale)
+    print(f"grid: {settings.out}")
+
+
+def _interpolations(
+    generator: Any, seeds: list[int], labels: list[int | None], settings: SampleSettings
+) -> list[np.ndarray]:
+    """One row from each (seed, label) to the next; the shorter list is repeated."""
+    from sagan_tf import sampling
+
+    count = max(len(seeds), len(labels))
+    if count < 2:
+        raise ValueError("`--interpolate` expects at least two seeds or two labels.")
+    ends = [(seeds[i % len(seeds)], labels[i % len(labels)]) for i in range(count)]
+    return [
+        sampling.interpolate(
+            generator,
+            (first[0], last[0]),
+            None if first[1] is None else (first[1], last[1]),
+            settings.interpolate,
+            settings.truncation,
+        )
+        for first, last in zip(ends, ends[1:], strict=False)
+    ]
+
+
+def _labels(
+    text: str | None, class_names: Sequence[str], num_classes: int | None
+) -> list[int | None]:
+    """Labels by number, range or class name; `[None]` for an unconditional generator."""
+    if num_classes is None:
+        if text is not None:
+            raise ValueError("`--labels` was given but the run's generator has no classes.")
+        return [None]
+    if text is None:
+        return list(range(min(10, num_classes)))
+    numbers = {name: index for index, name in enumerate(class_names)}
+    labels = []
+    for item in text.split(","):
+        # A class may be named "7": names go first.
+        labels += [numbers[item]] if item in numbers else _numbers(item, "labels")
+    outside = [label for label in labels if label >= num_classes]
+    if outside:
+        raise ValueError(f"`--labels` must be in 0-{num_classes - 1}. Received: {outside[0]}")
+    return labels
+
+
+def _numbers(text: str, name: str) -> list[int]:
+    """Expands "0-2,7" to [0, 1, 2, 7]."""
+    numbers = []
+    for item in text.split(","):
+        first, _, last = item.partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()):
+            raise ValueError(
+                f"`--{name}` expects numbers and ranges, as in 0-4,7"
+                + (", or class names" if name == "labels" else "")
+                + f". Received: {item!r}"
+            )
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    command.run(main, SampleSettings)

@@ -1,0 +1,289 @@
+"""Trains a SAGAN: python -m sagan_tf.train --dataset=imagenet2012 --workdir=runs/imagenet
+
+A workdir that holds a run is gone on with; `--dry_run` prints settings and costs and stops.
+"""
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sagan_tf import command, config
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from sagan_tf.data import Source
+    from sagan_tf.trainer import SAGAN
+
+
+def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
+    """Trains until `--steps`, or prints what that would take."""
+    settings, sources = resolved
+    from sagan_tf.data import check_source, describe_source, load_source
+
+    if settings.dry_run:
+        _print_costs(settings, sources, describe_source(settings.dataset, settings.data_dir))
+        return
+    strategy = _strategy(settings)
+    _check_batch(settings, strategy.num_replicas_in_sync)
+    workdir = Path(settings.workdir)
+    _check_workdir(settings, workdir)
+    source = load_source(settings.dataset, settings.data_dir, settings.split)
+    print(check_source(source, settings.image_size, settings.seed))
+    with strategy.scope():
+        sagan = _build(settings, source)
+    _print_settings(settings, sources)
+    _write_description(settings, source, sagan, workdir)
+    _train(settings, strategy, source, sagan, workdir)
+
+
+def _strategy(settings: config.TrainSettings) -> "tf.distribute.Strategy":
+    """One strategy for one or several replicas on this machine."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if settings.device == "gpu" and not gpus:
+        raise ValueError(
+            "`--device=gpu` was given but TensorFlow sees no GPU. Install `sagan_tf[gpu]` and a "
+            "driver, or leave --device away."
+        )
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if settings.device != "cpu" and gpus:
+        replicas = settings.num_replicas or len(gpus)
+        if replicas > len(gpus):
+            raise ValueError(f"`--num_replicas={replicas}` exceeds the {len(gpus)} GPUs here.")
+        devices = [f"GPU:{index}" for index in range(replicas)]
+    else:
+        tf.config.set_visible_devices([], "GPU")
+        replicas = settings.num_replicas or 1
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
+        )
+        devices = [f"CPU:{index}" for index in range(replicas)]
+    return tf.distribute.MirroredStrategy(devices) if replicas > 1 else tf.distribute.get_strategy()
+
+
+def _check_batch(settings: config.TrainSettings, replicas: int) -> None:
+    if settings.global_batch_size % (replicas * settings.gradient_accumulation):
+        raise ValueError(
+            "`--global_batch_size` must be divisible by replicas * gradient_accumulation. Received: "
+            f"{settings.global_batch_size}, {replicas} replicas, "
+            f"{settings.gradient_accumulation} parts"
+        )
+    if settings.xla and settings.sync_batch_norm and replicas > 1:
+        raise ValueError(
+            "`--xla` cannot be combined with `--sync_batch_norm` on several replicas: XLA cannot "
+            "compile the exchange between them. Turn one off."
+        )
+
+
+def _as_json(settings: config.TrainSettings) -> dict[str, Any]:
+    return json.loads(json.dumps(dataclasses.asdict(settings)))
+
+
+def _check_workdir(settings: config.TrainSettings, workdir: Path) -> None:
+    """Refuses to mix runs of different settings."""
+    from sagan_tf.workdir import load_description
+
+    if not (workdir / "config.json").exists():
+        return
+    if not settings.resume:
+        raise ValueError(
+            f"`--workdir` {workdir} already holds a run, and --noresume forbids to go on with it. "
+            "Choose another workdir."
+        )
+    changed = config.differences(load_description(workdir)["settings"], _as_json(settings))
+    if changed:
+        raise ValueError(
+            f"`--workdir` {workdir} holds a run with other settings: {'; '.join(changed)}. Give "
+            "the same settings to go on with it, or choose another workdir."
+        )
+
+
+def _networks(settings: config.TrainSettings, source: "Source", **kwargs: Any) -> tuple[Any, Any]:
+    from sagan_tf.models import Discriminator, Generator
+
+    shared = {
+        "image_size": settings.image_size,
+        "num_classes": source.num_classes if settings.conditional else None,
+        "base_filters": settings.base_filters,
+        "channels": source.channels,
+        "attention_resolutions": settings.attention_resolutions,
+        "query_key_ratio": settings.query_key_ratio,
+        "value_ratio": settings.value_ratio,
+        "pool_size": settings.pool_size,
+        "kernel_initializer": settings.kernel_initializer,
+        "resampling": settings.resampling,
+        "dtype": settings.dtype_policy,
+        **kwargs,
+    }
+    generator = Generator(
+        latent_dim=settings.latent_dim,
+        batch_norm_momentum=settings.batch_norm_momentum,
+        output_batch_norm_momentum=settings.output_batch_norm_momentum,
+        **shared,
+    )
+    discriminator = Discriminator(**shared)
+    generator.build()
+    discriminator.build()
+    return generator, discriminator
+
+
+def _build(settings: config.TrainSettings, source: "Source") -> "SAGAN":
+    import keras
+
+    from sagan_tf.trainer import SAGAN
+
+    def adam(name: str, learning_rate: float) -> keras.optimizers.Adam:
+        # TensorFlow 1's epsilon, which the published code relies on, is a tenth of Keras'.
+        return keras.optimizers.Adam(
+            learning_rate, settings.beta_1, settings.beta_2, epsilon=1e-8, name=name
+        )
+
+    keras.utils.set_random_seed(settings.seed)
+    sagan = SAGAN(
+        *_networks(settings, source),
+        d_steps=settings.d_steps,
+        gradient_accumulation=settings.gradient_accumulation,
+        ema_decay=settings.ema_decay,
+        ema_start_step=settings.ema_start_step,
+        seed=settings.seed,
+    )
+    sagan.compile(
+        adam("generator_optimizer", settings.generator_learning_rate),
+        adam("discriminator_optimizer", settings.discriminator_learning_rate),
+        xla=settings.xla,
+        sync_batch_norm=settings.sync_batch_norm,
+    )
+    return sagan
+
+
+def _write_description(
+    settings: config.TrainSettings, source: "Source", sagan: "SAGAN", workdir: Path
+) -> None:
+    from sagan_tf.workdir import write_description
+
+    description = {
+        "settings": _as_json(settings),
+        "dataset": source.name,
+        "class_names": source.class_names,
+        "ema": sagan.ema_generator is not None,
+        "generator": sagan.generator.get_config(),
+        "discriminator": sagan.discriminator.get_config(),
+    }
+    write_description(workdir, description)
+
+
+def _train(
+    settings: config.TrainSettings,
+    strategy: "tf.distribute.Strategy",
+    source: "Source",
+    sagan: "SAGAN",
+    workdir: Path,
+) -> None:
+    from sagan_tf import loop
+    from sagan_tf.checkpoint import Checkpoints
+    from sagan_tf.data import batches, readable_errors
+    from sagan_tf.monitor import Monitor
+
+    owners = (
+        sagan.generator,
+        sagan.discriminator,
+        sagan.generator_optimizer,
+        sagan.discriminator_optimizer,
+        *([sagan.ema_generator] if sagan.ema_generator else []),
+    )
+    checkpoints = Checkpoints(
+        workdir / "checkpoints", owners, json.dumps(_as_json(settings)), settings.max_to_keep
+    )
+    first_step = checkpoints.restore_newest() or 0
+    if first_step:
+        print(f"resumed at step {first_step}")
+    elif settings.init_from:
+        _start_from(settings.init_from, sagan, source)
+
+    dataset = strategy.distribute_datasets_from_function(
+        lambda context: batches(
+            source,
+            image_size=settings.image_size,
+            seed=settings.seed,
+            start_step=first_step,
+            global_batch_size=settings.global_batch_size,
+            batches_per_step=settings.d_steps,
+            num_replicas=strategy.num_replicas_in_sync,
+            flip=settings.flip,
+        )
+    )
+    images_per_step = settings.global_batch_size * settings.d_steps
+    schedule = loop.Schedule(
+        **{field.name: getattr(settings, field.name) for field in dataclasses.fields(loop.Schedule)}
+    )
+    monitor = Monitor(
+        workdir, sagan, source.class_names, first_step, settings.steps, images_per_step
+    )
+    with monitor, readable_errors(source):
+        step, stopped = loop.train(
+            sagan, strategy, iter(dataset), checkpoints, monitor, schedule, first_step
+        )
+    for name in ("samples", "checkpoints", "tensorboard"):
+        print(f"{name}: {workdir / name}")
+    if stopped:
+        print(f"stopped at step {step}; the same command goes on from there", file=sys.stderr)
+        sys.exit(128 + stopped)
+
+
+def _start_from(other: str, sagan: "SAGAN", source: "Source") -> None:
+    from sagan_tf.checkpoint import init_from
+    from sagan_tf.workdir import load_description
+
+    networks = [sagan.generator, sagan.discriminator]
+    if sagan.ema_generator is not None:
+        networks.append(sagan.ema_generator)
+    same_classes = load_description(other)["class_names"] == list(source.class_names)
+    init_from(Path(other) / "checkpoints", networks, same_classes)
+    print(f"started from the weights in {other}")
+
+
+def _print_settings(settings: config.TrainSettings, sources: dict[str, str]) -> None:
+    for name, value in _as_json(settings).items():
+        print(f"{name:28} {json.dumps(value):24} {sources[name]}")
+
+
+def _print_costs(settings: config.TrainSettings, sources: dict[str, str], source: Any) -> None:
+    from sagan_tf import cost
+
+    _print_settings(settings, sources)
+    networks = _networks(settings, source, dtype="float32")
+    plain = _networks(settings, source, dtype="float32", resampling="plain")
+    print()
+    for network, reference in zip(networks, plain, strict=True):
+        print(
+            f"{network.name:14} {cost.parameters(network):>12,} parameters  "
+            f"{cost.multiply_accumulates(network) / 1e9:7.3f} GMAC per image "
+            f"({cost.multiply_accumulates(reference) / 1e9:.3f} in the plain form)"
+        )
+    batch = settings.global_batch_size // (
+        (settings.num_replicas or 1) * settings.gradient_accumulation
+    )
+    needed = cost.training_bytes(*networks, batch, ema=settings.ema_decay > 0)
+    print(f"memory per replica: about {needed / 2**30:.1f} GiB at {batch} images (estimated)")
+
+
+def _resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str]]:
+    dataset = given.get("dataset", config.TrainSettings.dataset)
+    if dataset.startswith("prepared:"):
+        from sagan_tf.data import describe_source
+
+        # The preset follows the data set that was prepared.
+        dataset = describe_source(dataset).name
+    return config.resolve(given, dataset)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    command.run(main, config.TrainSettings, _resolve)

@@ -1,0 +1,43 @@
+"""What a run writes about itself, so that others can read it without its settings."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+NAME = "config.json"
+
+
+def load_description(workdir: str | os.PathLike) -> dict[str, Any]:
+    """Reads a run's `config.json`.
+
+    Returns:
+        `settings`, `generator` and `discriminator` (the networks' `get_config`), `ema` (whether
+        an averaged generator is kept), `dataset` and `class_names`.
+
+    Raises:
+        ValueError: if `workdir` holds no run or its description is damaged.
+    """
+    path = Path(workdir) / NAME
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(
+            f"`workdir` holds no training run: {path} does not exist. Train one with "
+            f"`python -m sagan_tf.train --workdir={workdir}`."
+        ) from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+
+
+def write_description(workdir: str | os.PathLike, description: dict[str, Any]) -> None:
+    """Writes `config.json`, whole or not at all; creates the directory."""
+    write_text(Path(workdir) / NAME, json.dumps(description, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file under a temporary name, then renames it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
