@@ -170,7 +170,9 @@ def _restore_newest(
         except _UNREADABLE as error:
             _warn(path, error)
     if paths:
-        raise ValueError(f"None of the {len(paths)} checkpoints in {Path(paths[0]).parent} can be read.")
+        raise ValueError(
+            f"None of the {len(paths)} checkpoints in {Path(paths[0]).parent} can be read."
+        )
     return None
 
 

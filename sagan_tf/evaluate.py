@@ -1,4 +1,7 @@
-"""Scores a run on small images: python -m sagan_tf.evaluate --workdir=runs/digits"""
+"""Scores a run on small images by a classifier of the real ones.
+
+python -m sagan_tf.evaluate --workdir=runs/digits
+"""
 
 import dataclasses
 import os
@@ -21,7 +24,9 @@ class EvaluateSettings:
 def main(settings: EvaluateSettings) -> None:
     """Prints label agreement and spread of generated images against the run's real ones."""
     from sagan_tf import sampling
-    from sagan_tf.data import load_images
+    from sagan_tf.data import load_source
+    from sagan_tf.data.loading import Loader
+    from sagan_tf.data.order import shuffled_indices
     from sagan_tf.evaluation.agreement import label_agreement, relative_spread
     from sagan_tf.workdir import load_description
 
@@ -34,9 +39,10 @@ def main(settings: EvaluateSettings) -> None:
             "`--num_images` must give every class at least two images. Received: "
             f"{settings.num_images} for {generator.num_classes} classes"
         )
-    real = load_images(
-        run["dataset"], run["image_size"], settings.num_real, run["data_dir"], run["split"]
-    )
+    source = load_source(run["dataset"], run["data_dir"], run["split"])
+    count = min(settings.num_real, source.num_examples)
+    indices = shuffled_indices(np.arange(count), source.num_examples, seed=0)
+    real = Loader(source, run["image_size"]).batch(indices)
     labels = np.arange(settings.num_images) % generator.num_classes
     images = np.stack(list(sampling.sample(generator, range(settings.num_images), labels)))
     print(f"{settings.num_images} generated against {len(real[0])} real images")

@@ -1,9 +1,12 @@
-"""Samples a trained run: python -m sagan_tf.sample --workdir=runs/digits --labels=0-9 --out=grid.png
+"""Samples a trained run.
+
+python -m sagan_tf.sample --workdir=runs/digits --labels=0-9 --seeds=0-7 --out=grid.png
 
 One column per label, one row per seed. The same seed gives the same latents under every label.
 """
 
 import dataclasses
+import itertools
 import math
 import os
 from collections.abc import Sequence
@@ -86,7 +89,7 @@ def _interpolations(
             settings.interpolate,
             settings.truncation,
         )
-        for first, last in zip(ends, ends[1:], strict=False)
+        for first, last in itertools.pairwise(ends)
     ]
 
 

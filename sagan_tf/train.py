@@ -1,4 +1,6 @@
-"""Trains a SAGAN: python -m sagan_tf.train --dataset=imagenet2012 --workdir=runs/imagenet
+"""Trains a SAGAN.
+
+python -m sagan_tf.train --dataset=imagenet2012 --workdir=runs/imagenet
 
 A workdir that holds a run is gone on with; `--dry_run` prints settings and costs and stops.
 """
@@ -36,7 +38,6 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     with strategy.scope():
         sagan = _build(settings, source)
     _print_settings(settings, sources)
-    _write_description(settings, source, sagan, workdir)
     _train(settings, strategy, source, sagan, workdir)
 
 
@@ -71,8 +72,8 @@ def _strategy(settings: config.TrainSettings) -> "tf.distribute.Strategy":
 def _check_batch(settings: config.TrainSettings, replicas: int) -> None:
     if settings.global_batch_size % (replicas * settings.gradient_accumulation):
         raise ValueError(
-            "`--global_batch_size` must be divisible by replicas * gradient_accumulation. Received: "
-            f"{settings.global_batch_size}, {replicas} replicas, "
+            "`--global_batch_size` must be divisible by replicas * gradient_accumulation. "
+            f"Received: {settings.global_batch_size}, {replicas} replicas, "
             f"{settings.gradient_accumulation} parts"
         )
     if settings.xla and settings.sync_batch_norm and replicas > 1:
@@ -90,7 +91,7 @@ def _check_workdir(settings: config.TrainSettings, workdir: Path) -> None:
     """Refuses to mix runs of different settings."""
     from sagan_tf.workdir import load_description
 
-    if not (workdir / "config.json").exists():
+    if not any((workdir / "checkpoints").glob("*.index")):
         return
     if not settings.resume:
         raise ValueError(
@@ -206,6 +207,7 @@ def _train(
         print(f"resumed at step {first_step}")
     elif settings.init_from:
         _start_from(settings.init_from, sagan, source)
+    _write_description(settings, source, sagan, workdir)
 
     dataset = strategy.distribute_datasets_from_function(
         lambda context: batches(

@@ -150,9 +150,7 @@ class SAGAN(keras.Model):
             gradients, logs = self._accumulate(
                 self._discriminator_gradients, (images[rows], self._labels(labels, rows), *noise)
             )
-            self.discriminator_optimizer.apply(
-                gradients, self.discriminator.trainable_variables
-            )
+            self.discriminator_optimizer.apply(gradients, self.discriminator.trainable_variables)
         noise = self._noise(step, self.d_steps, batch_size)
         gradients, generator_logs = self._accumulate(self._generator_gradients, noise)
         self.generator_optimizer.apply(gradients, self.generator.trainable_variables)
@@ -229,7 +227,9 @@ class SAGAN(keras.Model):
             return gradients_of(True, *batch)
         split = [[None] * parts if item is None else tf.split(item, parts) for item in batch]
         # Only the first part moves the discriminator's singular vectors.
-        results = [gradients_of(index == 0, *part) for index, part in enumerate(zip(*split))]
+        results = [
+            gradients_of(index == 0, *part) for index, part in enumerate(zip(*split, strict=True))
+        ]
         return tf.nest.map_structure(lambda *values: tf.add_n(values) / parts, *results)
 
     def _noise(self, step: Any, update: int, batch_size: Any) -> tuple[Any, Any]:

@@ -1,0 +1,308 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sagan_tf.data import batches, load_source
+from sagan_tf.layers import ConditionalBatchNormalization
+from sagan_tf.layers.spectral_norm import SpectralNormalization
+from sagan_tf.models import Discriminator, Generator
+from sagan_tf.trainer import SAGAN
+
+NETWORK = {
+    "image_size": 16,
+    "num_classes": 10,
+    "base_filters": 4,
+    "channels": 1,
+    "attention_resolutions": (8,),
+    "query_key_ratio": 4,
+}
+
+
+def make_sagan(optimizer=None, xla=False, sync_batch_norm=False, num_classes=10, **kwargs):
+    keras.utils.set_random_seed(1)
+    network = {**NETWORK, "num_classes": num_classes}
+    sagan = SAGAN(Generator(latent_dim=8, **network), Discriminator(**network), **kwargs)
+    optimizer = optimizer or (lambda name: keras.optimizers.Adam(1e-3, beta_1=0.0, name=name))
+    sagan.compile(
+        optimizer("generator_optimizer"),
+        optimizer("discriminator_optimizer"),
+        xla=xla,
+        sync_batch_norm=sync_batch_norm,
+    )
+    return sagan
+
+
+def sgd(name):
+    return keras.optimizers.SGD(1e-2, name=name)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    images = rng.uniform(-1, 1, (8, 16, 16, 1)).astype("float32")
+    return tf.constant(images), tf.constant(rng.integers(0, 10, 8), tf.int32)
+
+
+def snapshot(network):
+    return {variable.path: np.array(variable) for variable in network.variables}
+
+
+def assert_close(actual, expected, tolerance=1e-6):
+    """Equal to `tolerance` of the largest magnitude."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert np.max(np.abs(actual - expected)) <= tolerance * max(np.max(np.abs(expected)), 1e-12)
+
+
+def test_one_step_moves_what_it_should_and_nothing_else(data):
+    sagan = make_sagan()
+    before = {**snapshot(sagan.generator), **snapshot(sagan.discriminator)}
+    logs = sagan.train_step(data)
+    after = {**snapshot(sagan.generator), **snapshot(sagan.discriminator)}
+
+    still = {path for path in before if np.array_equal(before[path], after[path])}
+    # The gates are zero, so nothing behind them has a gradient yet; beta of the last norm has.
+    gated = {path for path in before if "attention" in path and path.endswith("kernel")}
+    assert still <= gated
+    assert set(logs) == {"generator_loss", "discriminator_loss", "real_logits", "fake_logits"}
+    assert all(np.isfinite(value) for value in logs.values())
+
+
+def test_singular_vectors_move_once_per_update_and_statistics_twice_per_step(data, monkeypatch):
+    moves = {"generator": 0, "discriminator": 0}
+    singular_value = SpectralNormalization.singular_value
+
+    def counted(layer, training=False):
+        if layer.path in ("generator/dense", "discriminator/logit"):
+            moves[layer.path.split("/")[0]] += bool(training)
+        return singular_value(layer, training)
+
+    monkeypatch.setattr(SpectralNormalization, "singular_value", counted)
+    sagan = make_sagan()
+    norm = sagan.generator.output_norm
+    seen = []
+    move = ConditionalBatchNormalization._move
+
+    def noted(layer, statistic, value):
+        if statistic is norm.moving_mean:
+            seen.append(np.array(value))
+        move(layer, statistic, value)
+
+    monkeypatch.setattr(ConditionalBatchNormalization, "_move", noted)
+    sagan.train_step(data)
+    # The generator runs in the discriminator's update and in its own, as in the released code.
+    assert moves == {"generator": 2, "discriminator": 1}
+    momentum = norm.momentum
+    expected = (1 - momentum) * (momentum * seen[0] + seen[1])
+    np.testing.assert_allclose(norm.moving_mean, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_effective_decay_per_step_is_that_of_the_released_code():
+    # 4 towers x 2 updates per iteration of 0.999 (blocks) and 0.9999 (last norm).
+    generator = Generator(**NETWORK)
+    assert generator.stages[0].norm_0.momentum ** 2 == pytest.approx(0.999**8)
+    assert generator.output_norm.momentum**2 == pytest.approx(0.9999**8)
+
+
+def test_noise_is_a_function_of_seed_step_and_update():
+    sagan = make_sagan()
+    latents, _ = sagan._global_noise(3, 1, 64)
+    again, _ = sagan._global_noise(tf.constant(3), 1, 64)
+    np.testing.assert_array_equal(latents, again)
+    for other in ((4, 1), (3, 0)):
+        assert not np.allclose(latents, sagan._global_noise(*other, 64)[0])
+    # An image's noise does not depend on how many there are.
+    np.testing.assert_array_equal(sagan._global_noise(3, 1, 7)[0], latents[:7])
+    assert set(np.unique(sagan._global_noise(3, 1, 1000)[1])) == set(range(10))
+    assert make_sagan(seed=1)._global_noise(3, 1, 64)[0][0, 0] != latents[0, 0]
+
+
+@pytest.mark.parametrize("sync_batch_norm", [True, False])
+def test_two_replicas_against_one(sync_batch_norm):
+    source = load_source("digits")
+
+    def train(strategy, steps=2):
+        replicas = strategy.num_replicas_in_sync
+        with strategy.scope():
+            sagan = make_sagan(sgd, sync_batch_norm=sync_batch_norm, ema_decay=0.5, d_steps=2)
+        dataset = strategy.distribute_datasets_from_function(
+            lambda context: batches(
+                source,
+                image_size=16,
+                seed=0,
+                start_step=0,
+                global_batch_size=8,
+                batches_per_step=2,
+                num_replicas=replicas,
+            )
+        )
+        iterator = iter(dataset)
+        run = tf.function(lambda batch: strategy.run(sagan.train_step, (batch,)))
+        logs = []
+        for _ in range(steps):
+            result = run(next(iterator))
+            logs.append({k: strategy.reduce("MEAN", v, axis=None) for k, v in result.items()})
+        return sagan, logs
+
+    two, two_logs = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    statistics = [v for v in two.generator.variables if "moving" in v.path]
+    for variable in two.generator.variables + two.discriminator.variables:
+        first, second = (np.array(value) for value in variable.value.values)
+        np.testing.assert_array_equal(first, second)  # replicas never drift apart
+    if not sync_batch_norm:
+        assert len(statistics) == 10
+        return
+    one, one_logs = train(tf.distribute.get_strategy())
+    for left, right in zip(one_logs, two_logs, strict=True):
+        for name in left:
+            assert_close(right[name], left[name], 2e-6)
+    networks = ("generator", "discriminator", "ema_generator")
+    for network in networks:
+        expected, actual = snapshot(getattr(one, network)), snapshot(getattr(two, network))
+        for path in expected:
+            assert_close(actual[path], expected[path], 1e-5)
+
+
+def test_gradients_on_two_replicas_equal_those_on_one(data):
+    def gradients(strategy):
+        replicas = strategy.num_replicas_in_sync
+        with strategy.scope():
+            sagan = make_sagan(sgd, sync_batch_norm=True)
+
+        def replica_gradients():
+            context = tf.distribute.get_replica_context()
+            count = 8 // replicas
+            rows = slice(
+                context.replica_id_in_sync_group * count,
+                (context.replica_id_in_sync_group + 1) * count,
+            )
+            noise = sagan._noise(0, 0, count)
+            real = (data[0][rows], data[1][rows])
+            d_gradients, _ = sagan._discriminator_gradients(True, *real, *noise)
+            g_gradients, _ = sagan._generator_gradients(True, *noise)
+            return context.all_reduce("SUM", [*d_gradients, *g_gradients])
+
+        result = tf.function(lambda: strategy.run(replica_gradients))()
+        return [strategy.experimental_local_results(value)[0].numpy() for value in result]
+
+    one = gradients(tf.distribute.get_strategy())
+    two = gradients(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+    largest = max(np.max(np.abs(gradient)) for gradient in one)
+    for left, right in zip(one, two, strict=True):
+        assert np.max(np.abs(left - right)) <= 1e-6 * largest
+
+
+def test_without_exchange_moving_statistics_are_the_replicas_mean(data):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        sagan = make_sagan(sgd)
+    norm = sagan.generator.output_norm
+
+    def differ_then_agree():
+        replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, "float32")
+        norm.moving_mean.assign(tf.fill(norm.moving_mean.shape, 1 + 2 * replica))
+        sagan._agree_on_moving_statistics()
+
+    strategy.run(differ_then_agree)
+    for value in norm.moving_mean.value.values:
+        np.testing.assert_array_equal(value, 2.0)
+
+
+def test_accumulated_discriminator_gradients_equal_those_of_the_whole_batch(data):
+    # Batch statistics are each part's own, so the generator is given none to compute.
+    whole, parts = make_sagan(sgd), make_sagan(sgd, gradient_accumulation=4)
+    for sagan in (whole, parts):
+        frozen = sagan.generator.call
+        sagan.generator.call = lambda z, y, training, frozen=frozen: frozen(z, y, training=False)
+    noise = whole._noise(0, 0, 8)
+    expected, expected_logs = whole._accumulate(whole._discriminator_gradients, (*data, *noise))
+    actual, logs = parts._accumulate(parts._discriminator_gradients, (*data, *noise))
+    largest = max(np.max(np.abs(gradient)) for gradient in expected)
+    for left, right in zip(actual, expected, strict=True):
+        assert np.max(np.abs(left - right)) <= 1e-6 * largest
+    for name, value in expected_logs.items():
+        assert_close(logs[name], value, 2e-6)
+    np.testing.assert_array_equal(
+        parts.discriminator.logit.vector_u, whole.discriminator.logit.vector_u
+    )
+
+
+def test_xla_computes_the_same_gradients(data):
+    plain, compiled = make_sagan(sgd), make_sagan(sgd, xla=True)
+    noise = plain._noise(0, 0, 8)
+    for name, batch in {
+        "_discriminator_gradients": (*data, *noise),
+        "_generator_gradients": noise,
+    }.items():
+        expected, _ = getattr(plain, name)(True, *batch)
+        actual, _ = getattr(compiled, name)(True, *batch)
+        largest = max(np.max(np.abs(gradient)) for gradient in expected)
+        for left, right in zip(actual, expected, strict=True):
+            assert np.max(np.abs(left - right)) <= 1e-5 * largest
+
+
+def test_average_starts_as_a_copy_then_follows(data):
+    sagan = make_sagan(ema_decay=0.75, ema_start_step=1)
+    sagan.train_step(data)
+    first = sagan.generator.get_weights()
+    for average, weight in zip(sagan.ema_generator.get_weights(), first, strict=True):
+        np.testing.assert_array_equal(average, weight)
+    sagan.train_step(data)
+    averages = sagan.ema_generator.trainable_variables
+    trainable = sagan.generator.trainable_variables
+    paths = [variable.path for variable in sagan.generator.variables]
+    for average, variable in zip(averages, trainable, strict=True):
+        before = first[paths.index(variable.path)]
+        expected = 0.75 * before + 0.25 * np.array(variable)
+        np.testing.assert_allclose(average, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_averaged_generator_gets_statistics_of_its_own(data):
+    sagan = make_sagan(ema_decay=0.5)
+    sagan.train_step(data)
+    generator = sagan.sampling_generator()
+    assert generator is sagan.ema_generator
+    statistics = snapshot(generator)
+    # They are a function of the weights: computing them again changes only what the singular
+    # vectors' convergence changes.
+    norm = generator.output_norm
+    assert norm.momentum == pytest.approx(0.9999**4)
+    latents, labels = sagan._global_noise(-1, 0, 64)
+    generated = np.array(generator(latents, labels))
+    batchwise = np.array(generator(latents, labels, training=True))
+    assert np.mean(np.abs(generated - batchwise)) < 0.05
+    sagan.train_step(data)
+    sagan.sampling_generator()
+    assert not np.array_equal(norm.moving_mean, statistics["ema_generator/output_norm/moving_mean"])
+
+
+def test_fit_on_one_device_and_on_two_replicas(data):
+    for strategy in (
+        tf.distribute.get_strategy(),
+        tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
+    ):
+        with strategy.scope():
+            sagan = make_sagan(d_steps=2, ema_decay=0.5)
+        dataset = tf.data.Dataset.from_tensors(data).repeat(3)
+        if strategy.num_replicas_in_sync == 2:
+            dataset = dataset.unbatch().batch(8, drop_remainder=True)
+        history = sagan.fit(dataset, epochs=1, steps_per_epoch=3, verbose=0)
+        assert np.isfinite(history.history["discriminator_loss"]).all()
+        assert int(sagan.generator_optimizer.iterations) == 3
+        assert int(sagan.discriminator_optimizer.iterations) == 6
+
+
+def test_unconditional_ignores_the_labels(data):
+    sagan = make_sagan(num_classes=None)
+    assert np.isfinite(sagan.train_step(data)["generator_loss"])
+
+
+def test_errors():
+    networks = Generator(**NETWORK), Discriminator(**NETWORK)
+    with pytest.raises(ValueError, match="`d_steps` must be a positive integer"):
+        SAGAN(*networks, d_steps=0)
+    with pytest.raises(ValueError, match=r"`ema_decay` must be in \[0, 1\)"):
+        SAGAN(*networks, ema_decay=1.0)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope(), pytest.raises(ValueError, match="`xla` cannot be combined"):
+        make_sagan(xla=True, sync_batch_norm=True)
