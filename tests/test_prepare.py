@@ -49,7 +49,7 @@ def test_training_sees_the_same_batches(settings):
 
 def test_another_image_size_is_refused(settings):
     prepared = prepare(settings)
-    with pytest.raises(ValueError, match="holds images of size 12. Received: image_size=16"):
+    with pytest.raises(ValueError, match=r"holds images of size 12. Received: image_size=16"):
         first_batch(prepared, image_size=16)
 
 
@@ -67,7 +67,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(settings, tmp_path, monkeyp
     monkeypatch.setattr(command_module, "write_shard", interrupted_in_third_shard)
     with pytest.raises(KeyboardInterrupt):
         prepare(settings, examples_per_shard=16)
-    with pytest.raises(ValueError, match="is unfinished. Run the same .* again"):
+    with pytest.raises(ValueError, match=r"is unfinished. Run the same .* again"):
         load_source(f"prepared:{settings.out}")
 
     kept = [(path, path.stat().st_mtime_ns) for path in written]
@@ -120,7 +120,7 @@ def test_foreign_folders_are_left_alone(settings, tmp_path):
 def test_a_full_disk_is_noticed_first(settings, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(command_module.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(ValueError, match="with 0.0 GB free. Choose another disk"):
+    with pytest.raises(ValueError, match=r"with 0.0 GB free. Choose another disk"):
         prepare(settings)
 
 

@@ -32,7 +32,8 @@ def check_source(source: Source, image_size: int, seed: int = 0) -> str:
     """
     count = min(source.num_examples, _NUM_IMAGES)
     indices = shuffled_indices(np.arange(count), source.num_examples, seed)
-    images, labels = Loader(source, image_size).batch(indices)
+    loader = Loader(source, image_size)
+    images, labels = loader.finish(loader.start(indices))
     known_labels = labels if source.labels is None else source.labels
     _check_labels(source, known_labels)
     _check_variety(source, images)

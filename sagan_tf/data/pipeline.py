@@ -6,6 +6,7 @@ number of replicas, sees the same images in the same order.
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,9 @@ import tensorflow as tf
 from sagan_tf.data.loading import Loader
 from sagan_tf.data.order import coin_flips, shuffled_indices
 from sagan_tf.data.sources import Source
+
+# While one step trains, the next two are read.
+_STEPS_AHEAD = 2
 
 
 def batches(
@@ -60,13 +64,25 @@ def batches(
     share = global_batch_size // num_replicas
     rows = np.arange(batches_per_step)[:, np.newaxis] * global_batch_size + np.arange(share)
 
-    def load(element: np.int64) -> tuple[np.ndarray, np.ndarray]:
+    def positions_of(element: int) -> np.ndarray:
         step = start_step + element // len(replicas)
         first = step * batches_per_step * global_batch_size
-        positions = first + replicas[element % len(replicas)] * share + rows.ravel()
-        images, labels = loader.batch(shuffled_indices(positions, source.num_examples, seed))
+        return first + replicas[element % len(replicas)] * share + rows.ravel()
+
+    def start(element: int) -> list[Future]:
+        return loader.start(shuffled_indices(positions_of(element), source.num_examples, seed))
+
+    ahead: dict[int, list[Future]] = {}
+
+    def load(element: np.int64) -> tuple[np.ndarray, np.ndarray]:
+        element = int(element)
+        tasks = ahead.pop(element, None) or start(element)
+        for later in range(element + 1, element + 1 + _STEPS_AHEAD * len(replicas)):
+            if later not in ahead:
+                ahead[later] = start(later)
+        images, labels = loader.finish(tasks)
         if flip:
-            mirrored = coin_flips(positions, seed)
+            mirrored = coin_flips(positions_of(element), seed)
             images[mirrored] = images[mirrored, :, ::-1]
         return images, labels
 
@@ -76,17 +92,15 @@ def batches(
         labels.set_shape((rows.size,))
         return tf.cast(images, tf.float32) * (2 / 255) - 1, labels
 
-    # Two elements in flight hide the slowest image of one; the threads are shared.
-    return (
-        tf.data.Dataset.counter(dtype=tf.int64)
-        .map(load_and_scale, num_parallel_calls=2, deterministic=True)
-        .prefetch(2 * len(replicas))
-    )
+    # Reading ahead is Python's work above, not `prefetch`'s: TensorFlow destroys an iterator only
+    # after the calls it has in flight, and where Python's garbage collector meets a dropped
+    # iterator in one of the threads that such a call waits for, both would wait for ever.
+    return tf.data.Dataset.counter(dtype=tf.int64).map(load_and_scale)
 
 
 @contextlib.contextmanager
 def readable_errors(source: Source) -> Iterator[None]:
-    """Raises the loader's own error where TensorFlow wraps it in an `OpError` with a traceback.
+    """Raises what stopped the loader as a ValueError; TensorFlow wraps it in an `OpError`.
 
     ```python
     with readable_errors(source):
@@ -99,7 +113,7 @@ def readable_errors(source: Source) -> Iterator[None]:
     except tf.errors.OpError as error:
         if source.failure is None:
             raise
-        raise source.failure from error
+        raise ValueError(source.failure) from error
 
 
 def _check_sizes(

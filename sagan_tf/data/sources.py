@@ -59,7 +59,7 @@ class Source(Description, abc.ABC):
         self.num_examples = num_examples
         self.image_size = image_size
         self.labels = labels
-        self.failure: Exception | None = None
+        self.failure: str | None = None
 
     @abc.abstractmethod
     def read(self, index: int) -> tuple[bytes | np.ndarray, int]:

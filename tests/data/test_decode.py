@@ -88,3 +88,5 @@ def test_damage_is_an_error():
     data = encoded(Image.fromarray(PIXELS), "JPEG")
     with pytest.raises(OSError, match="truncated"):
         decode_square(data[: len(data) // 2], 8, 3)
+    with pytest.raises(ValueError, match="no image format that Pillow knows"):
+        decode_square(b"no image", 8, 3)
