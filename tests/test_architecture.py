@@ -20,12 +20,13 @@ LIBRARIES = [
     "workdir",
     "checkpoint",
     "sampling",
+    "evaluation",
     "monitor",
     "loop",
     "cost",
 ]
 # They wire the libraries, and nothing imports them.
-COMMANDS = {"train", "prepare", "sample"}
+COMMANDS = {"train", "prepare", "sample", "evaluate"}
 # What commands share: settings and flags. Libraries take plain arguments instead.
 SHARED_BY_COMMANDS = {"command", "config"}
 
