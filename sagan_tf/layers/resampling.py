@@ -38,9 +38,7 @@ class _ResamplingConv2D(SpectralConv2D):
         kwargs = {**kwargs, "kernel_size": (3, 3), "padding": "same"}
         super().__init__(filters, **kwargs)
         if form not in ("auto", "merged", "plain"):
-            raise ValueError(
-                f"`form` must be 'auto', 'merged' or 'plain'. Received: form={form!r}"
-            )
+            raise ValueError(f"`form` must be 'auto', 'merged' or 'plain'. Received: form={form!r}")
         self.form = form
 
     def call(self, inputs: Any, training: bool = False) -> Any:

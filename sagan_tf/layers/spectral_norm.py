@@ -34,6 +34,11 @@ class SpectralNormalization:
                 "`power_iterations` must be a positive integer. "
                 f"Received: power_iterations={power_iterations}"
             )
+        if self.lora_rank is not None:
+            raise ValueError(
+                "`lora_rank` must be None: low-rank updates are not supported with spectral "
+                f"normalisation. Received: lora_rank={self.lora_rank}"
+            )
         self.power_iterations = power_iterations
         self.epsilon = epsilon
 
@@ -117,8 +122,8 @@ class SpectralConv2D(SpectralNormalization, keras.layers.Conv2D):
     Input `(N, H, W, C)`, output `(N, H', W', filters)`, both of the policy's compute dtype.
 
     Raises:
-        ValueError: if `power_iterations` is not a positive integer or `data_format` is not
-            `"channels_last"`.
+        ValueError: if `power_iterations` is not a positive integer, `lora_rank` is given, or
+            `data_format` is not `"channels_last"`.
 
     Example:
 
@@ -155,6 +160,9 @@ class SpectralDense(SpectralNormalization, keras.layers.Dense):
 
     Input `(..., C)`, output `(..., units)`, both of the policy's compute dtype.
 
+    Raises:
+        ValueError: if `power_iterations` is not a positive integer or `lora_rank` is given.
+
     Example:
 
     >>> layer = SpectralDense(5)
@@ -187,6 +195,9 @@ class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
 
     Input integers `(...)`, output `(..., output_dim)` of the policy's compute dtype.
 
+    Raises:
+        ValueError: if `power_iterations` is not a positive integer or `lora_rank` is given.
+
     Example:
 
     >>> layer = SpectralEmbedding(input_dim=10, output_dim=4)
@@ -199,6 +210,16 @@ class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
         one_hot = ops.one_hot(inputs, self.input_dim, dtype=self.compute_dtype)
         outputs = ops.matmul(one_hot, ops.cast(self.embeddings, self.compute_dtype))
         return self._divide_by_singular_value(outputs, training)
+
+    def compute_output_spec(self, inputs: Any, training: bool = False) -> keras.KerasTensor:
+        """`(..., output_dim)` of the compute dtype."""
+        return keras.KerasTensor((*inputs.shape, self.output_dim), dtype=self.compute_dtype)
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Sets every weight, or the table alone, as Keras' constructor does."""
+        if len(weights) == 1:
+            weights = [*weights, self.vector_u, self.vector_v]
+        super().set_weights(weights)
 
     def weight_matrix(self) -> Any:
         """The table transposed, `(output_dim, input_dim)`."""
