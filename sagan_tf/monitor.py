@@ -12,13 +12,12 @@ from tqdm import tqdm
 
 from sagan_tf.layers import SelfAttention2D
 from sagan_tf.layers.spectral_norm import SpectralNormalization
-from sagan_tf.sampling import image_grid, sample, save_png
+from sagan_tf.sampling import grid_scale, image_grid, sample, save_png
 from sagan_tf.trainer import SAGAN
 from sagan_tf.workdir import write_text
 
 GRID_COLUMNS = 10
 GRID_ROWS = 8
-GRID_PIXELS = 48  # images smaller than this are enlarged in PNG grids
 
 
 class Monitor:
@@ -88,7 +87,7 @@ class Monitor:
         titles = [] if labels is None else self._class_names[:columns]
         grid = image_grid(list(sample(generator, range(count), labels)), columns, titles)
         path = self._workdir / "samples" / f"step-{step:08d}.png"
-        save_png(grid, path, scale=max(1, GRID_PIXELS // generator.image_size))
+        save_png(grid, path, grid_scale(generator.image_size))
         with self._writer.as_default(step):
             tf.summary.image("samples", grid[None])
         self._writer.flush()

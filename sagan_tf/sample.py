@@ -36,13 +36,15 @@ class SampleSettings:
     interpolate: int | None = setting(
         None, "Images on the way from each seed and label to the next, instead of a grid."
     )
-    scale: int = setting(3, "Width of an image's pixel in the grid.")
+    scale: int | None = setting(
+        None, "Width of an image's pixel in the grid; without it small images are enlarged."
+    )
 
 
 def main(settings: SampleSettings) -> None:
     """Writes the grid, or the interpolation, and single PNGs if asked for."""
     seeds = _numbers(settings.seeds, "seeds")
-    if settings.scale < 1:
+    if settings.scale is not None and settings.scale < 1:
         raise ValueError(f"`--scale` must be positive. Received: {settings.scale}")
     from sagan_tf import sampling
     from sagan_tf.workdir import load_description
@@ -67,7 +69,8 @@ def main(settings: SampleSettings) -> None:
                 sampling.save_png(image, Path(settings.singles) / name)
             print(f"{len(images)} images: {settings.singles}")
     grid = sampling.image_grid(images, columns, titles)
-    sampling.save_png(grid, settings.out, settings.scale)
+    scale = settings.scale or sampling.grid_scale(generator.image_size)
+    sampling.save_png(grid, settings.out, scale)
     print(f"grid: {settings.out}")
 
 

@@ -129,7 +129,7 @@ def to_uint8(images: Any) -> np.ndarray:
 def image_grid(
     images: Sequence[np.ndarray], columns: int, titles: Sequence[str] = ()
 ) -> np.ndarray:
-    """Lays images out row by row.
+    """Lays images out row by row, one grey pixel between them.
 
     Args:
         images: uint8 `(H, W, C)`, all of one shape.
@@ -137,15 +137,22 @@ def image_grid(
         titles: one per column, written above it; none leaves no margin.
 
     Returns:
-        uint8 `(rows * H + margin, columns * W, C)`.
+        uint8 `(rows * (H + 1) - 1 + margin, columns * (W + 1) - 1, C)`.
     """
     height, width, channels = images[0].shape
     rows = -(-len(images) // columns)
-    grid = np.zeros((rows * height, columns * width, channels), np.uint8)
+    grid = np.full((rows * (height + 1), columns * (width + 1), channels), 64, np.uint8)
     for index, image in enumerate(images):
-        top, left = (index // columns) * height, (index % columns) * width
+        top, left = (index // columns) * (height + 1), (index % columns) * (width + 1)
         grid[top : top + height, left : left + width] = image
-    return np.concatenate([_title_row(titles, width, channels), grid]) if titles else grid
+    if titles:
+        grid = np.concatenate([_title_row(titles, width + 1, channels), grid])
+    return grid[:-1, :-1]
+
+
+def grid_scale(image_size: int) -> int:
+    """How many times to enlarge a grid so that its images are at least 48 pixels wide."""
+    return -(-48 // image_size)
 
 
 def save_png(image: np.ndarray, path: str | os.PathLike, scale: int = 1) -> None:

@@ -97,12 +97,19 @@ def test_grid_places_images_row_by_row():
     images = [np.full((2, 2, 1), value, np.uint8) for value in (1, 2, 3)]
     grid = sampling.image_grid(images, columns=2)
     np.testing.assert_array_equal(
-        grid[..., 0], [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 0, 0], [3, 3, 0, 0]]
+        grid[..., 0],
+        [
+            [1, 1, 64, 2, 2],
+            [1, 1, 64, 2, 2],
+            [64, 64, 64, 64, 64],
+            [3, 3, 64, 64, 64],
+            [3, 3, 64, 64, 64],
+        ],
     )
     titled = sampling.image_grid([np.zeros((32, 32, 3), np.uint8)] * 2, 2, ["cat", "dog"])
-    assert titled.shape == (44, 64, 3)
-    assert titled[:12, :32].any()
-    assert titled[:12, 32:].any()
+    assert titled.shape == (44, 65, 3)
+    assert titled[:12, :33].any()
+    assert titled[:12, 33:].any()
 
 
 def test_png_is_written_whole_and_enlarged(tmp_path):

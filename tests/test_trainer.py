@@ -45,7 +45,7 @@ def data():
 
 
 def snapshot(network):
-    return {variable.path: np.array(variable) for variable in network.variables}
+    return {variable.path: variable.numpy() for variable in network.variables}
 
 
 def assert_close(actual, expected, tolerance=1e-6):
@@ -253,7 +253,7 @@ def test_average_starts_as_a_copy_then_follows(data):
     paths = [variable.path for variable in sagan.generator.variables]
     for average, variable in zip(averages, trainable, strict=True):
         before = first[paths.index(variable.path)]
-        expected = 0.75 * before + 0.25 * np.array(variable)
+        expected = 0.75 * before + 0.25 * variable.numpy()
         np.testing.assert_allclose(average, expected, rtol=1e-5, atol=1e-7)
 
 

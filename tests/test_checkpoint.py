@@ -1,0 +1,155 @@
+import keras
+import numpy as np
+import pytest
+
+from sagan_tf import checkpoint
+from sagan_tf.checkpoint import Checkpoints
+from sagan_tf.models import Generator
+
+
+def make(num_classes=3, seed=0, name="generator", base_filters=4):
+    keras.utils.set_random_seed(seed)
+    generator = Generator(
+        16, num_classes, base_filters=base_filters, channels=1, latent_dim=8, name=name
+    )
+    generator.build()
+    for variable in generator.variables:  # tables and statistics start alike: make them differ
+        variable.assign(np.random.default_rng(seed).normal(size=variable.shape))
+    return generator
+
+
+def equal(left, right):
+    return all(
+        np.array_equal(a, b) for a, b in zip(left.get_weights(), right.get_weights(), strict=True)
+    )
+
+
+def damage(directory, step, offset=1000):
+    path = directory / f"step-{step}.data-00000-of-00001"
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1  # a single flipped bit
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A directory with steps 1 and 2, and the networks as they were then."""
+    first, second = make(seed=1), make(seed=2)
+    checkpoints = Checkpoints(tmp_path, [first])
+    checkpoints.save(1)
+    first_weights = first.get_weights()
+    first.set_weights(second.get_weights())
+    checkpoints.save(2)
+    first.set_weights(first_weights)
+    return tmp_path, first, second
+
+
+def test_every_variable_comes_back_with_the_optimizer(tmp_path):
+    generator = make()
+    optimizer = keras.optimizers.Adam(name="generator_optimizer")
+    optimizer.build(generator.trainable_variables)
+    for variable in optimizer.variables:
+        if variable.dtype == "float32":
+            variable.assign(np.random.default_rng(3).normal(size=variable.shape))
+    optimizer.iterations.assign(7)
+    Checkpoints(tmp_path, [generator, optimizer], '{"seed": 0}').save(7)
+
+    other = make(seed=9)
+    restored = keras.optimizers.Adam(name="generator_optimizer")
+    restored.build(other.trainable_variables)
+    checkpoints = Checkpoints(tmp_path, [other, restored])
+    assert checkpoints.restore_newest() == 7
+    assert equal(generator, other)
+    for before, after in zip(optimizer.variables, restored.variables, strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert checkpoint._read_variables(tmp_path)["settings"] == b'{"seed": 0}'
+
+
+def test_nothing_to_restore(tmp_path):
+    assert Checkpoints(tmp_path, [make()]).restore_newest() is None
+    with pytest.raises(ValueError, match="No checkpoint in"):
+        checkpoint.restore_network(tmp_path, make())
+
+
+def test_keeps_the_newest(tmp_path):
+    checkpoints = Checkpoints(tmp_path, [make()], max_to_keep=2)
+    for step in (1, 2, 10):
+        checkpoints.save(step)
+    assert sorted(path.name for path in tmp_path.glob("*.index")) == [
+        "step-10.index",
+        "step-2.index",
+    ]
+
+
+def test_one_flipped_bit_falls_back_to_the_one_before_and_says_so(saved, caplog):
+    directory, first, second = saved
+    generator = make(seed=5)
+    assert Checkpoints(directory, [generator]).restore_newest() == 2
+    assert equal(generator, second)
+    damage(directory, 2)
+    assert Checkpoints(directory, [generator]).restore_newest() == 1
+    assert equal(generator, first)
+    assert "step-2 cannot be read" in caplog.text
+    assert checkpoint.restore_network(directory, generator) == 1
+
+
+@pytest.mark.parametrize("name", ["step-2.data-00000-of-00001", "step-2.index"])
+def test_a_file_cut_short_falls_back(saved, name):
+    directory, first, _ = saved
+    path = directory / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    generator = make(seed=5)
+    assert Checkpoints(directory, [generator]).restore_newest() == 1
+    assert equal(generator, first)
+
+
+def test_a_lost_list_of_checkpoints_does_not_matter(saved):
+    directory, *_ = saved
+    (directory / "checkpoint").unlink()
+    assert Checkpoints(directory, [make()]).restore_newest() == 2
+
+
+def test_all_damaged(saved):
+    directory, *_ = saved
+    for step in (1, 2):
+        damage(directory, step)
+    with pytest.raises(ValueError, match="None of the 2 checkpoints"):
+        Checkpoints(directory, [make()]).restore_newest()
+
+
+def test_other_networks_are_not_restored(saved):
+    directory, *_ = saved
+    with pytest.raises(ValueError, match="None of the 2 checkpoints"):
+        Checkpoints(directory, [make(base_filters=8)]).restore_newest()
+
+
+def test_two_variables_of_one_name(tmp_path):
+    with pytest.raises(ValueError, match="same path"):
+        Checkpoints(tmp_path, [make(), make()])
+
+
+def test_init_from_keeps_fresh_class_tables_for_other_classes(saved):
+    directory, _, second = saved
+    networks = [make(num_classes=5, seed=6), make(num_classes=5, seed=6, name="ema_generator")]
+    fresh = make(num_classes=5, seed=6)
+    checkpoint.init_from(directory, networks, same_classes=False)
+    for network in networks:
+        before = {variable.path: variable.numpy() for variable in fresh.variables}
+        theirs = {variable.path: variable.numpy() for variable in second.variables}
+        for variable in network.variables:
+            path = variable.path.removeprefix("ema_")
+            tables = path.endswith(("norm_0/gamma", "norm_0/beta", "norm_1/gamma", "norm_1/beta"))
+            np.testing.assert_array_equal(variable, (before if tables else theirs)[path])
+
+
+def test_init_from_takes_everything_for_the_same_classes(saved):
+    directory, _, second = saved
+    network = make(seed=6)
+    checkpoint.init_from(directory, [network], same_classes=True)
+    assert equal(network, second)
+
+
+def test_init_from_refuses_other_networks(saved):
+    directory, *_ = saved
+    with pytest.raises(ValueError, match=r"has other networks.*variables do not fit: generator/"):
+        checkpoint.init_from(directory, [make(base_filters=8)], same_classes=True)

@@ -1,0 +1,255 @@
+import json
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from sagan_tf import checkpoint
+from tests import commands
+from tests.imagenet import write_imagenet_archives
+
+TINY = commands.TINY
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """The workdir of a finished run of 20 steps on the digits."""
+    workdir = tmp_path_factory.mktemp("digits") / "run"
+    commands.run("train", f"--workdir={workdir}", "--steps=20", *TINY)
+    return workdir
+
+
+def variables(workdir):
+    return checkpoint._read_variables(workdir / "checkpoints")
+
+
+def assert_same_run(workdir, other):
+    """Every variable of the newest checkpoints is equal, bit by bit."""
+    left, right = variables(workdir), variables(other)
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        if name != "settings":
+            np.testing.assert_array_equal(value, right[name], err_msg=name)
+
+
+def has_step(workdir, step):
+    return lambda: (workdir / "checkpoints" / f"step-{step}.index").exists()
+
+
+def test_a_run_leaves_what_it_says(digits):
+    lines = [json.loads(line) for line in (digits / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [5, 10, 15, 20]
+    assert {
+        "discriminator_loss",
+        "generator_loss",
+        "real_logits",
+        "fake_logits",
+        "gamma/generator/attention_8x8",
+        "gamma/discriminator/attention_8x8",
+        "singular_value/generator/dense",
+        "singular_value/discriminator/embedding",
+        "learning_rate/generator",
+        "images_per_second",
+    } <= lines[0].keys()
+    grid = Image.open(digits / "samples" / "step-00000020.png")
+    assert grid.size == ((10 * 17 - 1) * 3, (12 + 8 * 17 - 1) * 3)
+    events = list((digits / "tensorboard").glob("events*"))
+    tags = {
+        value.tag
+        for event in tf.compat.v1.train.summary_iterator(str(events[0]))
+        for value in event.summary.value
+    }
+    assert {"generator_loss", "samples", "gamma/generator/attention_8x8"} <= tags
+
+
+def test_interrupted_and_resumed_is_bitwise_equal_to_uninterrupted(digits, tmp_path):
+    workdir = tmp_path / "run"
+    arguments = ["train", f"--workdir={workdir}", "--steps=20", *TINY]
+    # Cut off without warning, right when the first checkpoint is there.
+    code, *_ = commands.stop_when(commands.start(*arguments), has_step(workdir, 5), signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    # Asked to stop: saves where it is.
+    code, _, errors = commands.stop_when(commands.start(*arguments), has_step(workdir, 10))
+    if code:  # it may have been done before the signal came
+        assert code == 128 + signal.SIGTERM
+        assert "the same command goes on from there" in errors
+    commands.run(*arguments)
+    assert_same_run(workdir, digits)
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines][-2:] == [15, 20]
+
+
+def test_more_steps_per_call_compute_the_same(digits, tmp_path):
+    tiny = [flag for flag in TINY if "steps_per_call" not in flag]
+    commands.run("train", f"--workdir={tmp_path}", "--steps=20", "--steps_per_call=2", *tiny)
+    assert_same_run(tmp_path, digits)
+
+
+def test_two_replicas_from_the_command(tmp_path):
+    arguments = [f"--workdir={tmp_path}", "--num_replicas=2", "--sync_batch_norm", *TINY]
+    commands.run("train", "--steps=5", *arguments)
+    assert "resumed at step 5" in commands.run("train", "--steps=10", *arguments)
+
+
+def test_xla_and_bfloat16_from_the_command(tmp_path):
+    commands.run(
+        "train",
+        f"--workdir={tmp_path}",
+        "--steps=5",
+        "--xla",
+        "--dtype_policy=mixed_bfloat16",
+        *TINY,
+    )
+    kernel = variables(tmp_path)["generator/dense/kernel"]
+    assert kernel.dtype == np.float32
+    assert not np.array_equal(kernel, kernel.astype(tf.bfloat16.as_numpy_dtype))
+
+
+def test_sample_labels_names_interpolations_and_singles(digits, tmp_path):
+    out = tmp_path / "grid.png"
+    arguments = ["sample", f"--workdir={digits}", f"--out={out}", "--scale=1"]
+    commands.run(*arguments, "--labels=0-2,7", "--seeds=0-1", f"--singles={tmp_path / 'all'}")
+    assert Image.open(out).size == (4 * 17 - 1, 12 + 2 * 17 - 1)
+    singles = sorted(path.name for path in (tmp_path / "all").iterdir())
+    assert len(singles) == 8
+    assert singles[0] == "label-0-seed-0.png"
+    # The second row's last image is the single of the same seed and label.
+    grid = np.array(Image.open(out))
+    single = np.array(Image.open(tmp_path / "all" / "label-7-seed-1.png"))
+    np.testing.assert_array_equal(grid[-16:, -16:], single)
+    commands.run(*arguments, "--labels=3", "--seeds=0-2", "--interpolate=5", "--truncation=0.5")
+    assert Image.open(out).size == (5 * 17 - 1, 2 * 17 - 1)
+
+
+def test_evaluate(digits):
+    output = commands.run("evaluate", f"--workdir={digits}", "--num_images=100")
+    assert "100 generated against 1797 real images" in output
+    assert "label agreement" in output
+
+
+def train_resume_and_sample(dataset, workdir, *arguments):
+    arguments = [f"--dataset={dataset}", f"--workdir={workdir}", *TINY, *arguments]
+    commands.run("train", "--steps=20", *arguments)
+    assert "resumed at step 20" in commands.run("train", "--steps=25", *arguments)
+    out = workdir / "grid.png"
+    commands.run("sample", f"--workdir={workdir}", "--labels=0-1", f"--out={out}")
+    assert np.array(Image.open(out)).std() > 0
+
+
+def test_imagenet_from_its_archives(tmp_path):
+    write_imagenet_archives(tmp_path / "data")
+    train_resume_and_sample("imagenet2012", tmp_path / "run", f"--data_dir={tmp_path / 'data'}")
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
+    assert settings["preset"] == "released"
+    names = json.loads((tmp_path / "run" / "config.json").read_text())["class_names"]
+    assert len(names) == 1000
+
+
+def write_folder(path, classes=("cat", "dog")):
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(classes):
+        (path / name).mkdir(parents=True)
+        for index in range(6):
+            pixels = rng.integers(0, 128, (20, 24, 3), dtype=np.uint8) + np.uint8(label * 100)
+            suffix = ("jpg", "png", "webp")[index % 3]
+            Image.fromarray(pixels).save(path / name / f"{index}.{suffix}")
+    return path
+
+
+def test_folder_then_start_from_it_with_other_classes(tmp_path):
+    folder = write_folder(tmp_path / "animals")
+    train_resume_and_sample(f"folder:{folder}", tmp_path / "first")
+    other = write_folder(tmp_path / "others", ("a", "b", "c"))
+    arguments = [f"--dataset=folder:{other}", f"--workdir={tmp_path / 'second'}", *TINY]
+    output = commands.run("train", f"--init_from={tmp_path / 'first'}", "--steps=5", *arguments)
+    assert "started from the weights" in output
+    out = tmp_path / "named.png"
+    commands.run("sample", f"--workdir={tmp_path / 'second'}", "--labels=b,2", f"--out={out}")
+    table = variables(tmp_path / "second")["discriminator/embedding/embeddings"]
+    assert table.shape[0] == 3
+
+
+def test_dry_run_needs_no_data(tmp_path):
+    output = commands.run(
+        "train", "--dataset=imagenet2012", f"--workdir={tmp_path / 'run'}", "--dry_run"
+    )
+    assert "42,078,852 parameters" in output
+    assert "39,463,618 parameters" in output
+    assert "(9.216 in the plain form)" in output
+    assert 'preset                       "released"' in output
+    assert "GiB at 256 images" in output
+    assert not (tmp_path / "run").exists()
+
+
+BAD = {
+    "unknown data set": (["--dataset=imagnet2012"], "imagenet2012"),
+    "unknown preset": (["--preset=fast"], "`--preset` must be one of"),
+    "unknown flag": (["--learning_rate=1"], "Unknown command line flag 'learning_rate'"),
+    "not a flag": (["digits"], "Expected only flags"),
+    "not a number": (["--steps=many"], "steps"),
+    "image size": (["--image_size=48"], "`image_size` must be one of [16, 32, 64, 128, 256]"),
+    "attention": (
+        ["--image_size=32", "--attention_resolutions=64"],
+        "`attention_resolutions` must be among [8, 16] at image size 32",
+    ),
+    "batch": (
+        ["--global_batch_size=9", "--num_replicas=2"],
+        "`--global_batch_size` must be divisible by replicas",
+    ),
+    "xla with exchange": (
+        ["--xla", "--sync_batch_norm", "--num_replicas=2"],
+        "`--xla` cannot be combined with `--sync_batch_norm`",
+    ),
+    "no gpu": (["--device=gpu"], "TensorFlow sees no GPU"),
+    "missing folder": (["--dataset=folder:/nowhere/at/all"], "/nowhere/at/all"),
+    "missing init": (["--init_from=/nowhere"], "holds no training run"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_message(case, tmp_path):
+    arguments, message = BAD[case]
+    errors = commands.fail("train", f"--workdir={tmp_path / 'run'}", "--steps=1", *arguments)
+    assert message in errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_folder_without_images(tmp_path):
+    (tmp_path / "images" / "cat").mkdir(parents=True)
+    errors = commands.fail("train", f"--dataset=folder:{tmp_path / 'images'}", "--steps=1")
+    assert str(tmp_path / "images") in errors
+
+
+def test_workdir_of_another_configuration_is_left_alone(digits):
+    before = {path: path.read_bytes() for path in digits.rglob("*") if path.is_file()}
+    errors = commands.fail("train", f"--workdir={digits}", "--steps=30", *TINY, "--seed=1")
+    assert "holds a run with other settings: seed: 0 -> 1" in errors
+    errors = commands.fail("train", f"--workdir={digits}", "--steps=30", *TINY, "--noresume")
+    assert "already holds a run" in errors
+    assert before == {path: path.read_bytes() for path in digits.rglob("*") if path.is_file()}
+
+
+def test_corrupt_newest_checkpoint_falls_back_and_says_so(digits, tmp_path):
+    import shutil
+
+    workdir = shutil.copytree(digits, tmp_path / "copy")
+    path = workdir / "checkpoints" / "step-20.data-00000-of-00001"
+    path.write_bytes(path.read_bytes()[:-100])
+    process = commands.start("train", f"--workdir={workdir}", "--steps=20", *TINY)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert "resumed at step 15" in output
+    assert "step-20 cannot be read" in errors
+    assert_same_run(workdir, digits)
+
+
+def test_sample_bad_input(digits, tmp_path):
+    for arguments, message in (
+        ([f"--workdir={tmp_path}"], "holds no training run"),
+        ([f"--workdir={digits}", "--labels=12"], "`--labels` must be in 0-9. Received: 12"),
+        ([f"--workdir={digits}", "--seeds=a"], "`--seeds` expects numbers and ranges"),
+    ):
+        assert message in commands.fail("sample", f"--out={tmp_path / 'x.png'}", *arguments)
+    assert not (tmp_path / "x.png").exists()
