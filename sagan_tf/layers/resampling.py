@@ -22,6 +22,15 @@ _SHIFTED_SUMS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]], "float32"
 # Smaller maps are bound by reading the kernel, where the larger merged kernel loses.
 SMALLEST_MERGED_SIZE = 8
 
+# The merged forms hold for this convolution alone.
+_FIXED_ARGUMENTS = {
+    "kernel_size": (3, 3),
+    "strides": (1, 1),
+    "padding": "same",
+    "dilation_rate": (1, 1),
+    "groups": 1,
+}
+
 
 def _merge(kernel: Any) -> Any:
     """A `(3, 3, in, out)` kernel summed into `(4, 4, in, out)`."""
@@ -35,8 +44,13 @@ class _ResamplingConv2D(SpectralConv2D):
     """What both resampling convolutions share: a 3x3 kernel and the choice of the form."""
 
     def __init__(self, filters: int, form: str = "auto", **kwargs: Any) -> None:
-        kwargs = {**kwargs, "kernel_size": (3, 3), "padding": "same"}
-        super().__init__(filters, **kwargs)
+        super().__init__(filters, **{**_FIXED_ARGUMENTS, **kwargs})
+        for name, value in _FIXED_ARGUMENTS.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"`{name}` must be {value!r} where a convolution resamples. "
+                    f"Received: {name}={kwargs[name]!r}"
+                )
         if form not in ("auto", "merged", "plain"):
             raise ValueError(f"`form` must be 'auto', 'merged' or 'plain'. Received: form={form!r}")
         self.form = form
@@ -66,11 +80,14 @@ class SpectralUpsampleConv2D(_ResamplingConv2D):
         filters: output channels.
         form: `"plain"` computes it as said; `"merged"` as one 4x4 transposed convolution of
             stride 2; `"auto"` as the one that is faster at the input's size.
-        **kwargs: those of `SpectralConv2D`, but for `kernel_size` (3), `strides` (1) and
-            `padding` ("same").
+        **kwargs: those of `SpectralConv2D`; kernel size, strides, padding, dilation and groups
+            are fixed.
 
     Input `(N, H, W, C)`, output `(N, 2H, 2W, filters)`, both of the policy's compute dtype. The
     spectral norm is that of the 3x3 kernel in every form.
+
+    Raises:
+        ValueError: if `form` is unknown, or an argument that is fixed has another value.
 
     Example:
 
@@ -100,14 +117,15 @@ class SpectralConv2DMeanPool(_ResamplingConv2D):
         filters: output channels.
         form: `"plain"` computes it as said; `"merged"` as one 4x4 convolution of stride 2, by way
             of space-to-depth; `"auto"` as the one that is faster at the input's size.
-        **kwargs: those of `SpectralConv2D`, but for `kernel_size` (3), `strides` (1) and
-            `padding` ("same").
+        **kwargs: those of `SpectralConv2D`; kernel size, strides, padding, dilation and groups
+            are fixed.
 
     Input `(N, H, W, C)` with even H and W, output `(N, H / 2, W / 2, filters)`, both of the
     policy's compute dtype. The spectral norm is that of the 3x3 kernel in every form.
 
     Raises:
-        ValueError: at build, if H or W is odd.
+        ValueError: if `form` is unknown, or an argument that is fixed has another value; at
+            build, if H or W is odd.
 
     Example:
 
