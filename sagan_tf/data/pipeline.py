@@ -95,7 +95,10 @@ def batches(
     # Reading ahead is Python's work above, not `prefetch`'s: TensorFlow destroys an iterator only
     # after the calls it has in flight, and where Python's garbage collector meets a dropped
     # iterator in one of the threads that such a call waits for, both would wait for ever.
-    return tf.data.Dataset.counter(dtype=tf.int64).map(load_and_scale)
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False  # it would by itself
+    options.autotune.enabled = False
+    return tf.data.Dataset.counter(dtype=tf.int64).map(load_and_scale).with_options(options)
 
 
 @contextlib.contextmanager

@@ -1,3 +1,6 @@
+import gc
+import threading
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -168,3 +171,28 @@ def test_too_many_damaged_images_stop_the_run(image_folder):
 def test_other_errors_pass_unchanged():
     with pytest.raises(tf.errors.InvalidArgumentError), readable_errors(DIGITS):
         tf.reshape(tf.zeros(3), (2,))
+
+
+def test_a_reading_thread_may_collect_the_iterator_it_reads_for(image_folder, monkeypatch):
+    """The garbage collector runs in any thread; TensorFlow's own `prefetch` would block here."""
+    source = load_source(f"folder:{image_folder}")
+    read, dropped, collected = source.read, threading.Event(), threading.Event()
+    first = threading.Lock()  # Python ignores a collection that starts during another
+
+    def read_and_collect(index):
+        if dropped.wait(0.02) and first.acquire(blocking=False):
+            gc.collect()
+            collected.set()
+        return read(index)
+
+    monkeypatch.setattr(source, "read", read_and_collect)
+    gc.disable()
+    try:
+        cycle = [iter(batches(source, image_size=8, seed=0, start_step=0, global_batch_size=40))]
+        next(cycle[0])
+        cycle.append(cycle)
+        del cycle
+        dropped.set()
+        assert collected.wait(20)
+    finally:
+        gc.enable()
