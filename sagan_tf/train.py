@@ -66,7 +66,11 @@ def _strategy(settings: config.TrainSettings) -> "tf.distribute.Strategy":
             cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
         )
         devices = [f"CPU:{index}" for index in range(replicas)]
-    return tf.distribute.MirroredStrategy(devices) if replicas > 1 else tf.distribute.get_strategy()
+    if replicas == 1:
+        return tf.distribute.get_strategy()
+    # Collective operations gain nothing between CPU devices that share their memory.
+    reduction = None if devices[0].startswith("GPU") else tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
 
 
 def _check_batch(settings: config.TrainSettings, replicas: int) -> None:

@@ -18,3 +18,15 @@ tf.config.set_logical_device_configuration(
 @pytest.fixture(autouse=True)
 def _same_seed_for_every_test():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def two_replicas():
+    """A strategy over both CPU devices.
+
+    One for all tests, and without collective operations: those of two strategies in one process
+    are taken for one another.
+    """
+    return tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
