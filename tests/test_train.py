@@ -1,14 +1,14 @@
 import json
 import signal
 
+import commands
 import numpy as np
 import pytest
 import tensorflow as tf
+from imagenet import write_imagenet_archives
 from PIL import Image
 
 from sagan_tf import checkpoint
-from tests import commands
-from tests.imagenet import write_imagenet_archives
 
 TINY = commands.TINY
 
