@@ -221,12 +221,18 @@ class _DiscriminatorBlock(keras.layers.Layer):
             self.conv_1 = SpectralConv2DMeanPool(filters, resampling, name="conv_1", **shared)
         else:
             self.conv_1 = SpectralConv2D(filters, 3, padding="same", name="conv_1", **shared)
-        self.shortcut = SpectralConv2D(filters, 1, name="shortcut", **shared)
+        self.kernel_initializer = kernel_initializer
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
-        if not self.downsample and inputs_shape[-1] == self.filters:
-            self.shortcut = None
-        else:
+        self.shortcut = None
+        if self.downsample or inputs_shape[-1] != self.filters:
+            self.shortcut = SpectralConv2D(
+                self.filters,
+                1,
+                kernel_initializer=self.kernel_initializer,
+                dtype=self.dtype_policy,
+                name="shortcut",
+            )
             self.shortcut.build(inputs_shape)
         self.conv_0.build(inputs_shape)
         self.conv_1.build((*inputs_shape[:-1], self.filters))
@@ -352,7 +358,9 @@ class Generator(_Network):
         shape = (None, 4, 4, self.first_filters)
         for stage in self.stages:
             stage.build(shape)
-            shape = shape if isinstance(stage, SelfAttention2D) else stage.compute_output_shape(shape)
+            shape = (
+                shape if isinstance(stage, SelfAttention2D) else stage.compute_output_shape(shape)
+            )
         self.output_norm.build(shape)
         self.output_convolution.build(shape)
 
@@ -451,7 +459,9 @@ class Discriminator(_Network):
         shape = (None, self.image_size, self.image_size, self.channels)
         for stage in self.stages:
             stage.build(shape)
-            shape = shape if isinstance(stage, SelfAttention2D) else stage.compute_output_shape(shape)
+            shape = (
+                shape if isinstance(stage, SelfAttention2D) else stage.compute_output_shape(shape)
+            )
         self.logit.build((None, shape[-1]))
         if self.embedding is not None:
             self.embedding.build()

@@ -1,0 +1,67 @@
+import pytest
+
+from sagan_tf.cost import multiply_accumulates, parameters
+from sagan_tf.models import Discriminator, Generator
+
+# Of the networks at 128 pixels, in 10 ** 9.
+GIGA_AT_128 = {
+    (Generator, "merged"): 5.74,
+    (Generator, "plain"): 9.22,
+    (Discriminator, "merged"): 2.96,
+    (Discriminator, "plain"): 4.74,
+}
+
+
+@pytest.mark.parametrize(("network", "form"), GIGA_AT_128)
+def test_multiply_accumulates_at_128(network, form):
+    built = network(attention_resolutions=(32,), resampling=form, kernel_initializer="zeros")
+    built.build()
+    assert round(multiply_accumulates(built) / 1e9, 2) == GIGA_AT_128[network, form]
+
+
+@pytest.mark.parametrize(("form", "num_classes"), [("plain", None), ("merged", 7)])
+def test_multiply_accumulates_of_a_small_generator_by_hand(form, num_classes):
+    """16 pixels, 1 base filter, latents of 2: maps of 4, 2 and 1 channels at 4, 8 and 16."""
+    dense = 2 * 4 * 4 * 4
+    if form == "plain":
+        upsampling = 9 * 8 * 8 * 4 * 2 + 9 * 16 * 16 * 2 * 1
+        shortcuts = 8 * 8 * 4 * 2 + 16 * 16 * 2 * 1
+    else:  # 16 taps and the shortcuts at the size before.
+        upsampling = 16 * 4 * 4 * 4 * 2 + 16 * 8 * 8 * 2 * 1
+        shortcuts = 4 * 4 * 4 * 2 + 8 * 8 * 2 * 1
+    convolutions = 9 * 8 * 8 * 2 * 2 + 9 * 16 * 16 * 1 * 1
+    output = 9 * 16 * 16 * 1 * 3
+    generator = Generator(16, num_classes, latent_dim=2, base_filters=1, resampling=form)
+    assert multiply_accumulates(generator) == dense + upsampling + shortcuts + convolutions + output
+
+
+@pytest.mark.parametrize(("form", "num_classes"), [("plain", None), ("merged", 7)])
+def test_multiply_accumulates_of_a_small_discriminator_by_hand(form, num_classes):
+    """16 pixels, 1 channel, 1 base filter: maps of 1, 2 and 4 channels at 8, 4 and 4."""
+    first = 9 * 16 * 16 + (9 * 16 * 16 if form == "plain" else 16 * 8 * 8) + 8 * 8
+    attention = 4 * 8 * 8 + 2 * (8 * 8) * (4 * 4)  # four 1x1 convolutions, scores, their use
+    second = 9 * 8 * 8 * 2
+    second += 9 * 8 * 8 * 4 + 8 * 8 * 2 if form == "plain" else 16 * 4 * 4 * 4 + 4 * 4 * 2
+    third = 9 * 4 * 4 * 2 * 4 + 9 * 4 * 4 * 4 * 4 + 4 * 4 * 2 * 4
+    logit = 4
+    discriminator = Discriminator(
+        16,
+        num_classes,
+        base_filters=1,
+        channels=1,
+        attention_resolutions=(8,),
+        query_key_ratio=1,
+        value_ratio=1,
+        resampling=form,
+    )
+    assert multiply_accumulates(discriminator) == first + attention + second + third + logit
+
+
+def test_parameters_by_hand():
+    """Three convolutions of 2 channels, each block with a 1x1 shortcut, and a logit."""
+    discriminator = Discriminator(16, None, base_filters=1, channels=1)
+    discriminator.build()
+    first = (9 + 1) + (9 + 1) + (1 + 1)
+    second = (9 * 2 + 2) + (9 * 4 + 2) + (2 + 2)
+    third = (9 * 8 + 4) + (9 * 16 + 4) + (8 + 4)
+    assert parameters(discriminator) == first + second + third + (4 + 1)
