@@ -133,7 +133,6 @@ def replica_mean(value):
 def run_on_two_replicas(layer, strategy, images, labels):
     """Outputs and input gradients of both replicas, joined again."""
 
-    @tf.function
     def forward_and_gradient(images, labels):
         with tf.GradientTape() as tape:
             tape.watch(images)
@@ -147,20 +146,19 @@ def run_on_two_replicas(layer, strategy, images, labels):
         )
         for values in (images, labels)
     ]
-    results = strategy.run(forward_and_gradient, parts)
+    results = tf.function(strategy.run)(forward_and_gradient, parts)
     return [np.concatenate([part.numpy() for part in result.values]) for result in results]
 
 
 @pytest.mark.parametrize("joint", [True, False])
-def test_two_replicas(joint):
+def test_two_replicas(joint, two_replicas):
     """With `replica_mean` they normalise the joint batch, without it each its own half."""
     images = 300 + random_array(8, 3, 3, 4) * np.repeat([0.1, 2], 4)[:, None, None, None]
     images, labels = images.astype("float32"), np.arange(8) % 3
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+    with two_replicas.scope():
         replicated = make_random()
     replicated.replica_mean = replica_mean if joint else None
-    outputs, gradient = run_on_two_replicas(replicated, strategy, images, labels)
+    outputs, gradient = run_on_two_replicas(replicated, two_replicas, images, labels)
 
     expected_outputs, expected_gradient = [], []
     for part in np.split(np.arange(8), 1 if joint else 2):

@@ -220,16 +220,15 @@ def test_mixed_precision_keeps_the_float32_weight_and_singular_value(name):
 
 
 @every_layer
-def test_vectors_agree_on_two_replicas_that_see_different_inputs(name):
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+def test_vectors_agree_on_two_replicas_that_see_different_inputs(name, two_replicas):
+    with two_replicas.scope():
         layer = make_built(name)
     before = vectors(layer)
-    parts = strategy.experimental_distribute_values_from_function(
+    parts = two_replicas.experimental_distribute_values_from_function(
         lambda context: tf.constant(UNIT_INPUTS[name][context.replica_id_in_sync_group :][:2])
     )
     for _ in range(2):
-        strategy.run(tf.function(lambda part: layer(part, training=True)), (parts,))
+        two_replicas.run(lambda part: layer(part, training=True), (parts,))
     for vector, start in zip((layer.vector_u, layer.vector_v), before, strict=True):
         first, second = (value.numpy() for value in vector.value.values)
         np.testing.assert_array_equal(first, second)
