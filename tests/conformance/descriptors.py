@@ -72,15 +72,25 @@ def _network(cls: type, **settings: Any) -> Callable[..., keras.Model]:
     return lambda **kwargs: cls(16, base_filters=2, **settings, **kwargs)
 
 
+# No default, where another value does: configs must carry all of them.
 CONDITIONAL = {
     "num_classes": NUM_CLASSES,
     "attention_resolutions": (8,),
     "query_key_ratio": 2,
+    "value_ratio": 1,
+    "pool_size": 4,
 }
-UNCONDITIONAL = {"num_classes": None, "resampling": "plain"}
+UNCONDITIONAL = {
+    "num_classes": None,
+    "resampling": "plain",
+    "channels": 1,
+    "kernel_initializer": "he_normal",
+}
+GENERATOR = {"latent_dim": 7, "batch_norm_momentum": 0.9, "output_batch_norm_momentum": 0.8}
 MAP = (8, 6, 4)
-LATENTS = (128,)
+LATENTS = (7,)
 IMAGE = (16, 16, 3)
+GREY_IMAGE = (16, 16, 1)
 
 DESCRIPTORS = [
     Descriptor("SpectralConv2D", lambda **kwargs: SpectralConv2D(5, 3, **kwargs), (MAP,)),
@@ -133,11 +143,15 @@ DESCRIPTORS = [
         own_state=True,
     ),
     Descriptor(
-        "Generator", _network(Generator, **CONDITIONAL), (LATENTS, None), "float32", own_state=True
+        "Generator",
+        _network(Generator, **GENERATOR, **CONDITIONAL),
+        (LATENTS, None),
+        "float32",
+        own_state=True,
     ),
     Descriptor(
         "Generator without classes",
-        _network(Generator, **UNCONDITIONAL),
+        _network(Generator, **GENERATOR, **UNCONDITIONAL),
         (LATENTS,),
         "float32",
         own_state=True,
@@ -146,7 +160,7 @@ DESCRIPTORS = [
     Descriptor(
         "Discriminator without classes",
         _network(Discriminator, **UNCONDITIONAL),
-        (IMAGE,),
+        (GREY_IMAGE,),
         "float32",
     ),
 ]

@@ -1,6 +1,7 @@
 """What every layer and model of the package must do; `descriptors.py` lists them."""
 
 import doctest
+import inspect
 
 import keras
 import numpy as np
@@ -49,6 +50,26 @@ def signature_of(descriptor, batch_size=None):
 
 def test_table_lists_everything_public():
     assert {type(descriptor.make()) for descriptor in DESCRIPTORS} == set(PUBLIC)
+
+
+def constructor_arguments(cls):
+    """Those that the package's own constructors name, the parents' too."""
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("sagan_tf")]
+    return {
+        name
+        for base in ours
+        for name, parameter in inspect.signature(base.__init__).parameters.items()
+        if name != "self"
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
+
+
+@every
+def test_config_holds_every_argument(descriptor):
+    layer = descriptor.make()
+    arguments = constructor_arguments(type(layer))
+    assert arguments
+    assert arguments <= set(layer.get_config())
 
 
 @every
