@@ -1,0 +1,167 @@
+"""The discriminator: images and labels -> logits."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from sagan_tf.layers import (
+    SpectralConv2D,
+    SpectralConv2DMeanPool,
+    SpectralDense,
+    SpectralEmbedding,
+)
+from sagan_tf.layers.resampling import mean_pool
+from sagan_tf.models.network import DISCRIMINATOR_FILTERS, Network
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class Discriminator(Network):
+    """Tells real images from generated ones, given their labels.
+
+    Residual blocks with pooling, self-attention, ReLU, sum over space, then a dense logit plus
+    the inner product with the label's embedding (released SAGAN code, `discriminator.py`;
+    projection: arXiv 1802.05637). Every weight matrix is spectrally normalised. Sum, projection
+    and logit are float32 under every dtype policy.
+
+    Args:
+        image_size: see `Generator`.
+        num_classes: see `Generator`.
+        base_filters: filters of the first block; others are multiples of it.
+        channels: see `Generator`.
+        attention_resolutions: see `Generator`.
+        query_key_ratio: see `SelfAttention2D`.
+        value_ratio: see `SelfAttention2D`.
+        pool_size: see `SelfAttention2D`.
+        kernel_initializer: of every convolution, dense layer and embedding.
+        resampling: see `Generator`; of the pooled convolutions, see `SpectralConv2DMeanPool`.
+
+    Call: `images` float `(N, image_size, image_size, channels)` in [-1, 1] and `labels` integers
+    `(N,)`, none if unconditional. Returns logits, float32 `(N, 1)`.
+
+    Raises:
+        ValueError: as `Generator`.
+
+    Example:
+
+    >>> discriminator = Discriminator(image_size=16, num_classes=10, base_filters=8)
+    >>> images, labels = keras.ops.zeros((2, 16, 16, 3)), keras.ops.array([3, 9])
+    >>> tuple(discriminator(images, labels).shape)
+    (2, 1)
+    """
+
+    def __init__(
+        self, image_size: int = 128, num_classes: int | None = 1000, **kwargs: Any
+    ) -> None:
+        kwargs.setdefault("name", "discriminator")
+        super().__init__(image_size, num_classes, **kwargs)
+        blocks = []
+        previous = image_size
+        for index, (resolution, multiple) in enumerate(DISCRIMINATOR_FILTERS[image_size]):
+            block = DiscriminatorBlock(
+                multiple * self.base_filters,
+                first=index == 0,
+                downsample=resolution < previous,
+                name=f"block_{index}_{resolution}x{resolution}",
+                **self._block_arguments(),
+            )
+            blocks.append((resolution, block))
+            previous = resolution
+        self.stages = self._stages(blocks)
+        head = {"kernel_initializer": self.kernel_initializer, "dtype": "float32"}
+        self.logit = SpectralDense(1, name="logit", **head)
+        self.embedding = None
+        if num_classes is not None:
+            features = DISCRIMINATOR_FILTERS[image_size][-1][1] * self.base_filters
+            self.embedding = SpectralEmbedding(
+                num_classes,
+                features,
+                embeddings_initializer=self.kernel_initializer,
+                dtype="float32",
+                name="embedding",
+            )
+
+    def build(self, images_shape: Any = None, labels_shape: Any = None) -> None:
+        """Creates every weight; the shapes follow from the constructor's arguments."""
+        shape = self._build_stages((None, self.image_size, self.image_size, self.channels))
+        self.logit.build((None, shape[-1]))
+        if self.embedding is not None:
+            self.embedding.build()
+
+    def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
+        """Judges `images`; the singular vectors move if `training`."""
+        self._check_labels(labels)
+        hidden = ops.cast(images, self.compute_dtype)
+        for stage in self.stages:
+            hidden = stage(hidden, training=training)
+        features = ops.sum(ops.relu(ops.cast(hidden, "float32")), axis=(1, 2))  # (N, C)
+        logits = self.logit(features, training=training)
+        if self.embedding is not None:
+            embedded = self.embedding(labels, training=training)
+            logits = logits + ops.sum(features * embedded, axis=-1, keepdims=True)
+        return logits
+
+
+class DiscriminatorBlock(keras.layers.Layer):
+    """ReLU, conv, ReLU, conv, pool; plus a pooled 1x1 shortcut.
+
+    The first block sees the image and has no ReLU before its convolution. A block that does not
+    downsample keeps its input as the shortcut if the channels allow it.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        first: bool,
+        downsample: bool,
+        kernel_initializer: str,
+        resampling: str,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        shared = {"kernel_initializer": kernel_initializer, "dtype": self.dtype_policy}
+        self.filters = filters
+        self.resampling = resampling
+        self.first = first
+        self.downsample = downsample
+        self.conv_0 = SpectralConv2D(filters, 3, padding="same", name="conv_0", **shared)
+        if downsample:
+            self.conv_1 = SpectralConv2DMeanPool(filters, resampling, name="conv_1", **shared)
+        else:
+            self.conv_1 = SpectralConv2D(filters, 3, padding="same", name="conv_1", **shared)
+        self.kernel_initializer = kernel_initializer
+
+    def build(self, inputs_shape: tuple[int | None, ...]) -> None:
+        self.shortcut = None
+        if self.downsample or inputs_shape[-1] != self.filters:
+            self.shortcut = SpectralConv2D(
+                self.filters,
+                1,
+                kernel_initializer=self.kernel_initializer,
+                dtype=self.dtype_policy,
+                name="shortcut",
+            )
+            self.shortcut.build(inputs_shape)
+        self.conv_0.build(inputs_shape)
+        self.conv_1.build((*inputs_shape[:-1], self.filters))
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        hidden = inputs if self.first else ops.relu(inputs)
+        hidden = ops.relu(self.conv_0(hidden, training=training))
+        hidden = self.conv_1(hidden, training=training)
+        return hidden + self._shortcut(inputs, training)
+
+    def _shortcut(self, inputs: Any, training: bool) -> Any:
+        if self.shortcut is None:
+            return inputs
+        if not self.downsample:
+            return self.shortcut(inputs, training=training)
+        if self.resampling == "plain" and not self.first:
+            return mean_pool(self.shortcut(inputs, training=training))
+        # A 1x1 convolution commutes with mean pooling and is cheaper after it.
+        return self.shortcut(mean_pool(inputs), training=training)
+
+    def compute_output_shape(self, inputs_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        batch, height, width, _ = inputs_shape
+        stride = 2 if self.downsample else 1
+        return batch, height // stride, width // stride, self.filters
