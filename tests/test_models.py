@@ -132,10 +132,8 @@ def check_runs(network):
 
 @both_networks
 @pytest.mark.parametrize("image_size", IMAGE_SIZES)
-@pytest.mark.parametrize("which", ["none", "all"])
-def test_every_image_size_runs(network, image_size, which):
-    sizes = [8 * 2**i for i in range(5) if 8 * 2**i < image_size]
-    attention_resolutions = tuple(sizes) if which == "all" else ()
+def test_every_image_size_runs_with_attention_everywhere(network, image_size):
+    attention_resolutions = [8 * 2**i for i in range(5) if 8 * 2**i < image_size]
     built = network(
         **{**TINY, "image_size": image_size},
         attention_resolutions=attention_resolutions,
@@ -147,7 +145,7 @@ def test_every_image_size_runs(network, image_size, which):
 
 
 @both_networks
-@pytest.mark.parametrize("attention_resolutions", [(8,), (16,), (16, 8), [8]])
+@pytest.mark.parametrize("attention_resolutions", [(), (8,), (16,), (16, 8), [8]])
 def test_any_set_of_resolutions_attends(network, attention_resolutions):
     """Also where several blocks share a resolution: the first one's map attends."""
     built = network(**{**TINY, "image_size": 32}, attention_resolutions=attention_resolutions)
