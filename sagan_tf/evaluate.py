@@ -42,7 +42,8 @@ def main(settings: EvaluateSettings) -> None:
     source = load_source(run["dataset"], run["data_dir"], run["split"])
     count = min(settings.num_real, source.num_examples)
     indices = shuffled_indices(np.arange(count), source.num_examples, seed=0)
-    real = Loader(source, run["image_size"]).batch(indices)
+    loader = Loader(source, run["image_size"])
+    real = loader.finish(loader.start(indices))
     labels = np.arange(settings.num_images) % generator.num_classes
     images = np.stack(list(sampling.sample(generator, range(settings.num_images), labels)))
     print(f"{settings.num_images} generated against {len(real[0])} real images")

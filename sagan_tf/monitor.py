@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -110,7 +111,7 @@ class Monitor:
                     scalars[f"gamma/{layer.path}"] = layer.gamma
                 elif isinstance(layer, SpectralNormalization):
                     scalars[f"singular_value/{layer.path}"] = layer.singular_value()
-        return {name: float(value) for name, value in scalars.items()}
+        return {name: float(keras.ops.convert_to_numpy(v)) for name, v in scalars.items()}
 
 
 def _forget_after(path: Path, step: int) -> None:
