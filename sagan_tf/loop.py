@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from sagan_tf.checkpoint import Checkpoints
 from sagan_tf.monitor import Monitor
-from sagan_tf.trainer import SAGAN
+from sagan_tf.trainer import SAGAN, SCALARS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,13 +110,14 @@ def train(
 def _run_steps(sagan: SAGAN, strategy: tf.distribute.Strategy) -> Any:
     @tf.function
     def run_steps(batches: Iterator[Any], count: tf.Tensor) -> dict[str, tf.Tensor]:
-        for _ in tf.range(count - 1):
-            strategy.run(sagan.train_step, (next(batches),))
-        losses = strategy.run(sagan.train_step, (next(batches),))
-        return {
-            name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
-            for name, value in losses.items()
-        }
+        losses = {name: tf.constant(0.0) for name in SCALARS}  # so that the loop has them
+        for _ in tf.range(count):
+            replica_losses = strategy.run(sagan.train_step, (next(batches),))
+            losses = {
+                name: strategy.reduce(tf.distribute.ReduceOp.MEAN, replica_losses[name], axis=None)
+                for name in SCALARS
+            }
+        return losses
 
     return run_steps
 

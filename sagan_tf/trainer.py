@@ -9,6 +9,9 @@ import tensorflow as tf
 from sagan_tf.layers import ConditionalBatchNormalization
 from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss
 
+# What a training step reports.
+SCALARS = ("discriminator_loss", "generator_loss", "real_logits", "fake_logits")
+
 # How many generated batches, of how many images, the moving average's batch statistics are
 # computed from.
 STATISTICS_BATCHES = 16
