@@ -8,6 +8,7 @@ import tensorflow as tf
 from imagenet import write_imagenet_archives
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tfds_sets import write_data_set
 
 from sagan_tf import checkpoint
 
@@ -141,12 +142,17 @@ def train_resume_and_sample(dataset, workdir, *arguments):
 
 
 def test_imagenet_from_its_archives(tmp_path):
-    write_imagenet_archives(tmp_path / "data")
+    write_imagenet_archives(tmp_path / "data" / "downloads" / "manual")
     train_resume_and_sample("imagenet2012", tmp_path / "run", f"--data_dir={tmp_path / 'data'}")
     settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
     assert settings["preset"] == "released"
     names = json.loads((tmp_path / "run" / "config.json").read_text())["class_names"]
     assert len(names) == 1000
+
+
+def test_a_tfds_set(tmp_path):
+    write_data_set(tmp_path / "data", "pets", "tfrecord")
+    train_resume_and_sample("pets", tmp_path / "run", f"--data_dir={tmp_path / 'data'}")
 
 
 def write_folder(path, classes=("cat", "dog")):

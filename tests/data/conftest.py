@@ -1,21 +1,9 @@
 """Small data sets on disk, each made once."""
 
-import importlib.util
-from pathlib import Path
-
+import imagenet
 import numpy as np
 import pytest
 from PIL import Image
-
-
-def _load(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-imagenet = _load(Path(__file__).parents[1] / "imagenet.py")
 
 
 @pytest.fixture(scope="session")
