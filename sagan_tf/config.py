@@ -146,7 +146,7 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
             "base_filters": 16,
             "latent_dim": 64,
             "attention_resolutions": (8,),
-            "steps": 3000,
+            "steps": 2000,
             "global_batch_size": 32,
             "generator_learning_rate": 1e-3,
             "discriminator_learning_rate": 2e-3,

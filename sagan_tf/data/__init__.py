@@ -2,7 +2,8 @@
 
 from sagan_tf.data.checks import check_source
 from sagan_tf.data.pipeline import batches, readable_errors
-from sagan_tf.data.sources import Source, describe_source, load_source
+from sagan_tf.data.source import Source
+from sagan_tf.data.sources import describe_source, load_source
 
 __all__ = [
     "Source",

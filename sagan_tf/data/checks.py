@@ -5,7 +5,7 @@ from absl import logging
 
 from sagan_tf.data.loading import Loader
 from sagan_tf.data.order import shuffled_indices
-from sagan_tf.data.sources import Source
+from sagan_tf.data.source import Source
 
 _NUM_IMAGES = 256
 # Two equal pictures may be chance or a plain background; four of four are a mistake.

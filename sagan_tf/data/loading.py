@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from sagan_tf.data.decode import decode_square
-from sagan_tf.data.sources import Source
+from sagan_tf.data.source import Source
 
 _TOLERATED_FRACTION = 0.01
 # Handing one small image to a thread costs as much as reading it: eight together read prepared

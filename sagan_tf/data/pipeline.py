@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from sagan_tf.data.loading import Loader
 from sagan_tf.data.order import coin_flips, shuffled_indices
-from sagan_tf.data.sources import Source
+from sagan_tf.data.source import Source
 
 # While one step trains, the next two are read.
 _STEPS_AHEAD = 2

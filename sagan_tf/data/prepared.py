@@ -15,7 +15,7 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
 from sagan_tf.data.records import allow_open_files
-from sagan_tf.data.sources import Source
+from sagan_tf.data.source import Source
 
 MANIFEST = "prepared.json"
 UNFINISHED_MANIFEST = "unfinished.json"

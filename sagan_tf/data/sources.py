@@ -1,73 +1,15 @@
-"""Where images come from: a name -> a `Source` that reads any example by its index."""
+"""Where images come from: a name -> a `Source`."""
 
-import abc
 import contextlib
 import functools
 from pathlib import Path
 
 import numpy as np
 
+from sagan_tf.data.prepared import Prepared
+from sagan_tf.data.source import FORMS, Description, Source
+
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
-
-FORMS = (
-    "`digits`, `folder:PATH` (one sub-folder of images per class), `prepared:PATH` (written by "
-    "`python -m sagan_tf.prepare`) or the name of a TensorFlow data set such as `imagenet2012`, "
-    "`cifar10` or `name/config`"
-)
-
-
-class Description:
-    """What is known of a data set without its images.
-
-    Attributes:
-        name: the data set's canonical name; presets follow it.
-        class_names: the name of each label, `num_classes` of them.
-        channels: 1 for grey images, 3 for colour.
-    """
-
-    def __init__(self, name: str, class_names: tuple[str, ...], channels: int) -> None:
-        self.name = name
-        self.class_names = class_names
-        self.channels = channels
-
-    @property
-    def num_classes(self) -> int:
-        """How many labels there are."""
-        return len(self.class_names)
-
-
-class Source(Description, abc.ABC):
-    """A labelled set of images, read by index; safe to read from several threads.
-
-    Attributes:
-        num_examples: how many images there are.
-        image_size: the one size all images are stored at, else None.
-        labels: int32 `(num_examples,)` where known without reading images, else None.
-        failure: why reading stopped, for `readable_errors`; None while all is well.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        class_names: tuple[str, ...],
-        channels: int,
-        num_examples: int,
-        image_size: int | None = None,
-        labels: np.ndarray | None = None,
-    ) -> None:
-        super().__init__(name, class_names, channels)
-        self.num_examples = num_examples
-        self.image_size = image_size
-        self.labels = labels
-        self.failure: str | None = None
-
-    @abc.abstractmethod
-    def read(self, index: int) -> tuple[bytes | np.ndarray, int]:
-        """The encoded file or the uint8 `(H, W, C)` pixels of one example, and its label."""
-
-    def example_name(self, index: int) -> str:
-        """What to call an example in messages, so that its owner finds it."""
-        return f"example {index} of {self.name}"
 
 
 class Digits(Source):
@@ -183,8 +125,6 @@ def _load_local(name: str, kind: str, path: str) -> Source:
         return Digits()
     if kind == "folder":
         return Folder(path)
-    from sagan_tf.data.prepared import Prepared
-
     return Prepared(path)
 
 

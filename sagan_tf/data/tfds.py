@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from sagan_tf.data.records import TFRecords, allow_open_files
-from sagan_tf.data.sources import FORMS, Description, Source
+from sagan_tf.data.source import FORMS, Description, Source
 
 _IMAGENET_ARCHIVES = {
     "train": "ILSVRC2012_img_train.tar",
