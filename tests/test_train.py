@@ -230,6 +230,14 @@ def test_folder_without_images(tmp_path):
     assert str(tmp_path / "images") in errors
 
 
+def test_a_run_that_diverges_says_so_and_saves_nothing(tmp_path):
+    errors = commands.fail(
+        "train", f"--workdir={tmp_path}", "--steps=20", *TINY, "--generator_learning_rate=1e30"
+    )
+    assert "Training broke before step 5" in errors
+    assert not list(tmp_path.rglob("*.index"))
+
+
 def test_workdir_of_another_configuration_is_left_alone(digits):
     before = {path: path.read_bytes() for path in digits.rglob("*") if path.is_file()}
     errors = commands.fail("train", f"--workdir={digits}", "--steps=30", *TINY, "--seed=1")
