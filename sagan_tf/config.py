@@ -230,6 +230,10 @@ def _check(settings: TrainSettings) -> None:
     ).split():
         if getattr(settings, name) < 1:
             raise ValueError(f"`--{name}` must be positive. Received: {getattr(settings, name)}")
+    if not 0 <= settings.seed < 2**63:
+        raise ValueError(f"`--seed` must be in [0, 2^63). Received: {settings.seed}")
+    if not 0 <= settings.ema_decay < 1:
+        raise ValueError(f"`--ema_decay` must be in [0, 1). Received: {settings.ema_decay}")
     if settings.num_replicas is not None and settings.num_replicas < 1:
         raise ValueError(f"`--num_replicas` must be positive. Received: {settings.num_replicas}")
     for name in ("batch_norm_momentum", "output_batch_norm_momentum", "beta_1", "beta_2"):

@@ -128,6 +128,10 @@ def _numbers(text: str, name: str) -> list[int]:
                 + (", or class names" if name == "labels" else "")
                 + f". Received: {item!r}"
             )
+        if int(last or first) < int(first) or int(last or first) >= 2**63:
+            raise ValueError(
+                f"`--{name}` expects ranges that ascend, of numbers under 2^63. Received: {item!r}"
+            )
         numbers += range(int(first), int(last or first) + 1)
     return numbers
 

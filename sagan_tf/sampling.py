@@ -158,6 +158,8 @@ def grid_scale(image_size: int) -> int:
 def save_png(image: np.ndarray, path: str | os.PathLike, scale: int = 1) -> None:
     """Writes uint8 `(H, W, C)` as a PNG, each pixel `scale` wide, whole or not at all."""
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"A picture cannot be written over a directory. Received: {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
     picture = picture.resize((picture.width * scale, picture.height * scale), Image.NEAREST)

@@ -95,6 +95,8 @@ def _check_workdir(settings: config.TrainSettings, workdir: Path) -> None:
     """Refuses to mix runs of different settings."""
     from sagan_tf.workdir import load_description
 
+    if workdir.exists() and not workdir.is_dir():
+        raise ValueError(f"`--workdir` {workdir} is not a directory.")
     if not any((workdir / "checkpoints").glob("*.index")):
         return
     if not settings.resume:
@@ -209,6 +211,8 @@ def _train(
     first_step = checkpoints.restore_newest() or 0
     if first_step:
         print(f"resumed at step {first_step}")
+        if first_step >= settings.steps:
+            print(f"nothing to do: --steps={settings.steps} are done")
     elif settings.init_from:
         _start_from(settings.init_from, sagan, source)
     _write_description(settings, source, sagan, workdir)

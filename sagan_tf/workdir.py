@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 NAME = "config.json"
+KEYS = {"settings", "generator", "discriminator", "ema", "dataset", "class_names"}
 
 
 def load_description(workdir: str | os.PathLike) -> dict[str, Any]:
@@ -20,14 +21,18 @@ def load_description(workdir: str | os.PathLike) -> dict[str, Any]:
     """
     path = Path(workdir) / NAME
     try:
-        return json.loads(path.read_text())
+        description = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(
             f"`workdir` holds no training run: {path} does not exist. Train one with "
             f"`python -m sagan_tf.train --workdir={workdir}`."
         ) from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from None
+    missing = KEYS - set(description if isinstance(description, dict) else ())
+    if missing:
+        raise ValueError(f"{path} is damaged: it lacks {sorted(missing)}.")
+    return description
 
 
 def write_description(workdir: str | os.PathLike, description: dict[str, Any]) -> None:

@@ -77,6 +77,8 @@ def test_only_what_changes_the_result_must_match():
     [
         ({"preset": "fast"}, "`--preset` must be one of .*released.* Received: 'fast'"),
         ({"steps": 0}, "`--steps` must be positive. Received: 0"),
+        ({"seed": -1}, r"`--seed` must be in \[0, 2\^63\). Received: -1"),
+        ({"ema_decay": 1.0}, r"`--ema_decay` must be in \[0, 1\)"),
         ({"num_replicas": 0}, "`--num_replicas` must be positive"),
         ({"beta_2": 1.0}, r"`--beta_2` must be in \[0, 1\)"),
         ({"generator_learning_rate": float("nan")}, "`--generator_learning_rate` must be positive"),

@@ -192,6 +192,7 @@ def test_dry_run_needs_no_data(tmp_path):
 
 
 BAD = {
+    "workdir is a file": ([f"--workdir={__file__}"], "is not a directory"),
     "unknown data set": (["--dataset=imagnet2012"], "imagenet2012"),
     "unknown preset": (["--preset=fast"], "`--preset` must be one of"),
     "unknown flag": (["--learning_rate=1"], "Unknown command line flag 'learning_rate'"),
@@ -266,6 +267,8 @@ def test_sample_bad_input(digits, tmp_path):
         ([f"--workdir={tmp_path}"], "holds no training run"),
         ([f"--workdir={digits}", "--labels=12"], "`--labels` must be in 0-9. Received: 12"),
         ([f"--workdir={digits}", "--seeds=a"], "`--seeds` expects numbers and ranges"),
+        ([f"--workdir={digits}", "--labels=3-1"], "`--labels` expects ranges that ascend"),
+        ([f"--workdir={digits}", "--seeds=9223372036854775808"], "numbers under 2^63"),
     ):
         assert message in commands.fail("sample", f"--out={tmp_path / 'x.png'}", *arguments)
     assert not (tmp_path / "x.png").exists()
