@@ -1,6 +1,6 @@
 import pytest
 
-from sagan_tf.cost import multiply_accumulates, parameters
+from sagan_tf.cost import multiply_accumulates, parameters, training_bytes
 from sagan_tf.models import Discriminator, Generator
 
 # Of the networks at 128 pixels, in 10 ** 9.
@@ -65,3 +65,18 @@ def test_parameters_by_hand():
     second = (9 * 2 + 2) + (9 * 4 + 2) + (2 + 2)
     third = (9 * 8 + 4) + (9 * 16 + 4) + (8 + 4)
     assert parameters(discriminator) == first + second + third + (4 + 1)
+
+
+def test_training_memory_by_its_parts():
+    settings = {"image_size": 16, "num_classes": 3, "base_filters": 4, "channels": 1}
+    networks = Generator(latent_dim=8, **settings), Discriminator(**settings)
+    for network in networks:
+        network.build()
+    weights = [4 * parameters(network) for network in networks]
+    empty = training_bytes(*networks, batch_size=0, ema=False)
+    assert empty == 4 * sum(weights)  # weight, gradient, two moments
+    assert training_bytes(*networks, batch_size=0, ema=True) == empty + weights[0]
+    one, two = (training_bytes(*networks, batch_size=size, ema=False) for size in (1, 2))
+    assert two - one == one - empty
+    # The discriminator's first convolution alone keeps 16 x 16 x 4 floats of each image.
+    assert one - empty > 2 * 16 * 16 * 4 * 4
