@@ -14,13 +14,17 @@ from keras import ops
 
 from sagan_tf.layers.spectral_norm import SpectralConv2D
 
-# Along one axis: which of the three taps meet at each of the four taps of the merged kernel.
-# A pooled output sees the inputs -1..2 through two shifted copies of the kernel, and an upsampled
-# input reaches the outputs -1..2 with the same sums in the opposite order.
-_SHIFTED_SUMS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]], "float32")
+# Along one axis: which of the three taps meet at each of the four taps of the merged kernel. A
+# pooled output sees the inputs -1..2 through two shifted copies of the kernel; an upsampled input
+# reaches the outputs -1..2 with the same sums in the opposite order.
+_POOLED = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]], "float32")
+_UPSAMPLED = _POOLED[::-1]
 
-# Smaller maps are bound by reading the kernel, where the larger merged kernel loses.
+# A merged kernel has 16/9 of the weights to read and to write: on a map smaller than this, that
+# costs more than the multiplications it saves ...
 SMALLEST_MERGED_SIZE = 8
+# ... unless the kernel has no more pairs of an input and an output channel than this.
+SMALL_KERNEL_PAIRS = 256 * 256
 
 # The merged forms hold for this convolution alone.
 _FIXED_ARGUMENTS = {
@@ -32,11 +36,10 @@ _FIXED_ARGUMENTS = {
 }
 
 
-def _merge(kernel: Any) -> Any:
-    """A `(3, 3, in, out)` kernel summed into `(4, 4, in, out)`."""
-    weights = np.kron(_SHIFTED_SUMS, _SHIFTED_SUMS)  # (16, 9)
-    taps = ops.reshape(kernel, (9, -1))
-    merged = ops.matmul(ops.cast(weights, kernel.dtype), taps)
+def _merge(kernel: Any, sums: np.ndarray) -> Any:
+    """A `(3, 3, *, *)` kernel summed into `(4, 4, *, *)`, by `sums` along each axis."""
+    weights = np.kron(sums, sums)  # (16, 9)
+    merged = ops.matmul(ops.cast(weights, kernel.dtype), ops.reshape(kernel, (9, -1)))
     return ops.reshape(merged, (4, 4, *kernel.shape[2:]))
 
 
@@ -57,9 +60,8 @@ class _ResamplingConv2D(SpectralConv2D):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Convolves and resamples `inputs`; the singular vectors move if `training`."""
-        kernel = ops.cast(self.kernel, self.compute_dtype)
-        outputs = (self._merged if self._is_merged(inputs.shape) else self._plain)(inputs, kernel)
-        return self._add_bias_and_activate(self._divide_by_singular_value(outputs, training))
+        convolve = self._merged if self._is_merged(inputs.shape) else self._plain
+        return self._add_bias_and_activate(convolve(inputs, self.normalized(self.kernel, training)))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -68,8 +70,11 @@ class _ResamplingConv2D(SpectralConv2D):
     def _is_merged(self, input_shape: tuple[int | None, ...]) -> bool:
         if self.form != "auto":
             return self.form == "merged"
-        sides = input_shape[1:3]
-        return None not in sides and min(sides) >= SMALLEST_MERGED_SIZE
+        sides = (*input_shape[1:3], *self.compute_output_shape(input_shape)[1:3])
+        if None in sides:
+            return False
+        pairs = input_shape[-1] * self.filters
+        return min(sides) >= SMALLEST_MERGED_SIZE or pairs <= SMALL_KERNEL_PAIRS
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -104,8 +109,7 @@ class SpectralUpsampleConv2D(_ResamplingConv2D):
         return ops.conv(upsample(inputs), kernel, padding="same")
 
     def _merged(self, inputs: Any, kernel: Any) -> Any:
-        # An output meets the taps of a transposed convolution in reverse.
-        merged = ops.flip(ops.transpose(_merge(kernel), (0, 1, 3, 2)), axis=(0, 1))
+        merged = _merge(ops.transpose(kernel, (0, 1, 3, 2)), _UPSAMPLED)
         return ops.conv_transpose(inputs, merged, strides=2, padding="same")
 
 
@@ -115,8 +119,8 @@ class SpectralConv2DMeanPool(_ResamplingConv2D):
 
     Args:
         filters: output channels.
-        form: `"plain"` computes it as said; `"merged"` as one 4x4 convolution of stride 2, by way
-            of space-to-depth; `"auto"` as the one that is faster at the input's size.
+        form: `"plain"` computes it as said; `"merged"` as one 4x4 convolution of stride 2;
+            `"auto"` as the one that is faster at the input's size.
         **kwargs: those of `SpectralConv2D`; kernel size, strides, padding, dilation and groups
             are fixed.
 
@@ -151,13 +155,7 @@ class SpectralConv2DMeanPool(_ResamplingConv2D):
         return mean_pool(ops.conv(inputs, kernel, padding="same"))
 
     def _merged(self, inputs: Any, kernel: Any) -> Any:
-        # A 4x4 stride-2 convolution is a 2x2 convolution of 2x2 cells laid into the channels,
-        # which multiplies the same numbers in a shape that kernels for small strides like.
-        cells = ops.space_to_depth(ops.pad(inputs, ((0, 0), (1, 1), (1, 1), (0, 0))), 2)
-        merged = ops.reshape(_merge(kernel) / 4, (2, 2, 2, 2, *kernel.shape[2:]))
-        merged = ops.transpose(merged, (0, 2, 1, 3, 4, 5))  # (cell y, cell x, y, x, in, out)
-        merged = ops.reshape(merged, (2, 2, 4 * kernel.shape[2], kernel.shape[3]))
-        return ops.conv(cells, merged, padding="valid")
+        return ops.conv(inputs, _merge(kernel, _POOLED / 2), strides=2, padding="same")
 
 
 def upsample(inputs: Any) -> Any:

@@ -98,7 +98,8 @@ class SelfAttention2D(keras.layers.Layer):
         scores = ops.softmax(ops.cast(logits, "float32"), axis=-1)
         attended = ops.matmul(ops.cast(scores, self.compute_dtype), value)  # (N, L, C/2)
         attended = ops.reshape(attended, (-1, height, width, channels // self.value_ratio))
-        outputs = inputs + self.gamma * self.output_convolution(attended, training=training)
+        # Linear, so that `gamma` may scale what goes in, which has fewer channels.
+        outputs = inputs + self.output_convolution(self.gamma * attended, training=training)
         if not return_attention_scores:
             return outputs
         key_height, key_width = ops.shape(keys)[1:3]

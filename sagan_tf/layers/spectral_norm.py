@@ -11,8 +11,8 @@ class SpectralNormalization:
 
     The stored weight keeps its value: `W / sigma(W)` is a function of it, and the gradient flows
     through `sigma` with the singular vectors held constant (SNGAN, arXiv 1802.05957, section 2.1
-    and appendix A; SAGAN, arXiv 1805.08318, section 4). Because every layer here is linear in
-    `W`, `sigma` divides the layer's *output*, which is exact and spares a copy of `W`.
+    and appendix A; SAGAN, arXiv 1805.08318, section 4). Dividing the layer's output instead would
+    be as exact, but a copy of every activation would have to be kept for the gradient.
 
     `sigma = v W u = |v W|` comes from power iteration on `W` reshaped to a matrix
     `(rows, columns)`: `v = normalized(W u)`, then `u = normalized(v W)`. The vectors move only
@@ -68,16 +68,22 @@ class SpectralNormalization:
     def singular_value(self, training: bool = False) -> Any:
         """The estimate of `sigma(W)`, a float32 scalar, differentiable with respect to `W`."""
         matrix = self.weight_matrix()
-        vector_u, vector_v = ops.convert_to_tensor(self.vector_u), self.vector_v
-        if training:
-            constant_matrix = ops.stop_gradient(matrix)
-            for _ in range(self.power_iterations):
+        constant_matrix = ops.stop_gradient(matrix)
+        vector_u, vector_v = map(ops.convert_to_tensor, (self.vector_u, self.vector_v))
+        for _ in range(self.power_iterations if training else 1):
+            if training:
                 vector_v = self._normalize(ops.matmul(constant_matrix, ops.transpose(vector_u)))
-                vector_u = self._normalize(ops.matmul(ops.transpose(vector_v), constant_matrix))
+            projection = ops.matmul(ops.transpose(vector_v), matrix)  # (1, columns)
+            vector_u = self._normalize(ops.stop_gradient(projection))
+        if training:
             self.vector_u.assign(vector_u)
             self.vector_v.assign(vector_v)
-        projection = ops.matmul(ops.transpose(vector_v), matrix)  # (1, columns)
-        return ops.sum(projection * self._normalize(ops.stop_gradient(projection)))
+        return ops.sum(projection * vector_u)
+
+    def normalized(self, weight: Any, training: bool = False) -> Any:
+        """`weight` divided by `sigma(W)`, in the compute dtype."""
+        # Multiplying by the inverse: the gradient of a quotient makes five passes over it.
+        return ops.cast(weight * (1 / self.singular_value(training)), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -98,10 +104,6 @@ class SpectralNormalization:
 
     def _normalize(self, vector: Any) -> Any:
         return vector / (ops.sqrt(ops.sum(ops.square(vector))) + self.epsilon)
-
-    def _divide_by_singular_value(self, outputs: Any, training: bool) -> Any:
-        scaled = ops.cast(outputs, "float32") / self.singular_value(training)
-        return ops.cast(scaled, self.compute_dtype)
 
     def _add_bias_and_activate(self, outputs: Any) -> Any:
         if self.use_bias:
@@ -144,8 +146,8 @@ class SpectralConv2D(SpectralNormalization, keras.layers.Conv2D):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Convolves `inputs`; the singular vectors move if `training`."""
-        outputs = self.convolution_op(inputs, ops.cast(self.kernel, self.compute_dtype))
-        return self._add_bias_and_activate(self._divide_by_singular_value(outputs, training))
+        outputs = self.convolution_op(inputs, self.normalized(self.kernel, training))
+        return self._add_bias_and_activate(outputs)
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -174,8 +176,8 @@ class SpectralDense(SpectralNormalization, keras.layers.Dense):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Multiplies `inputs` by the kernel; the singular vectors move if `training`."""
-        outputs = ops.matmul(inputs, ops.cast(self.kernel, self.compute_dtype))
-        return self._add_bias_and_activate(self._divide_by_singular_value(outputs, training))
+        outputs = ops.matmul(inputs, self.normalized(self.kernel, training))
+        return self._add_bias_and_activate(outputs)
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -208,8 +210,7 @@ class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Looks up the rows of `inputs`; the singular vectors move if `training`."""
         one_hot = ops.one_hot(inputs, self.input_dim, dtype=self.compute_dtype)
-        outputs = ops.matmul(one_hot, ops.cast(self.embeddings, self.compute_dtype))
-        return self._divide_by_singular_value(outputs, training)
+        return ops.matmul(one_hot, self.normalized(self.embeddings, training))
 
     def compute_output_spec(self, inputs: Any, training: bool = False) -> keras.KerasTensor:
         """`(..., output_dim)` of the compute dtype."""

@@ -4,7 +4,12 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf.layers import SpectralConv2DMeanPool, SpectralUpsampleConv2D
-from sagan_tf.layers.resampling import SMALLEST_MERGED_SIZE, mean_pool, upsample
+from sagan_tf.layers.resampling import (
+    SMALL_KERNEL_PAIRS,
+    SMALLEST_MERGED_SIZE,
+    mean_pool,
+    upsample,
+)
 
 both_layers = pytest.mark.parametrize("cls", [SpectralUpsampleConv2D, SpectralConv2DMeanPool])
 sizes = pytest.mark.parametrize("size", [(2, 2), (4, 4), (8, 8), (16, 16), (6, 10)])
@@ -84,27 +89,32 @@ def operations(layer, shape):
     return {operation.type for operation in traced.graph.get_operations()}
 
 
-# What only the merged form does.
-MARKS = {SpectralUpsampleConv2D: "Conv2DBackpropInput", SpectralConv2DMeanPool: "SpaceToDepth"}
+# What only the plain form does.
+MARKS = {SpectralUpsampleConv2D: "Conv2D", SpectralConv2DMeanPool: "AvgPool"}
+# From the smaller to the larger of the two maps.
+LARGER = {SpectralUpsampleConv2D: 1, SpectralConv2DMeanPool: 2}
+BIG = SMALL_KERNEL_PAIRS // 4 + 1  # channels: with four filters, one pair too many
 
 
 @both_layers
 @pytest.mark.parametrize(
-    ("form", "size", "is_merged"),
+    ("form", "smaller_map", "channels", "is_merged"),
     [
-        ("auto", (SMALLEST_MERGED_SIZE, SMALLEST_MERGED_SIZE), True),
-        ("auto", (SMALLEST_MERGED_SIZE - 2, 16), False),
-        ("auto", (16, SMALLEST_MERGED_SIZE - 2), False),
-        ("auto", (None, None), False),
-        ("auto", (16, None), False),
-        ("merged", (4, 4), True),
-        ("plain", (16, 16), False),
+        ("auto", (SMALLEST_MERGED_SIZE, SMALLEST_MERGED_SIZE), BIG, True),
+        ("auto", (SMALLEST_MERGED_SIZE - 1, 16), BIG, False),
+        ("auto", (16, SMALLEST_MERGED_SIZE - 1), BIG, False),
+        ("auto", (SMALLEST_MERGED_SIZE - 1, 16), BIG - 1, True),
+        ("auto", (None, None), 3, False),
+        ("auto", (16, None), 3, False),
+        ("merged", (2, 2), BIG, True),
+        ("plain", (16, 16), 3, False),
     ],
 )
-def test_form_that_is_computed(cls, form, size, is_merged):
-    layer = cls(5, form=form)
-    layer.build((None, *size, 3))
-    assert (MARKS[cls] in operations(layer, (None, *size, 3))) == is_merged
+def test_form_that_is_computed(cls, form, smaller_map, channels, is_merged):
+    layer = cls(4, form=form, kernel_initializer="zeros")
+    sides = [side and side * LARGER[cls] for side in smaller_map]
+    layer.build((None, *sides, channels))
+    assert (MARKS[cls] not in operations(layer, (None, *sides, channels))) == is_merged
 
 
 @both_layers
