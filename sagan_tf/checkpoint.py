@@ -79,8 +79,7 @@ class Checkpoints:
             self._checkpoint.write(path)
         except tf.errors.OpError as error:
             self._remove_half_written()
-            number = _ERROR_NUMBERS.get(type(error), errno.EIO)
-            raise OSError(number, os.strerror(number), path) from error
+            raise as_os_error(error, path) from error
         self._remove_old(step)
         return path
 
@@ -109,6 +108,12 @@ class Checkpoints:
             Path(f"{path}.index").unlink()  # first, so that what is left is no damaged checkpoint
             for part in self._directory.glob(f"{Path(path).name}.data-*"):
                 part.unlink()
+
+
+def as_os_error(error: tf.errors.OpError, path: str | os.PathLike) -> OSError:
+    """What Python would have raised where TensorFlow could not write."""
+    number = _ERROR_NUMBERS.get(type(error), errno.EIO)
+    return OSError(number, os.strerror(number), str(path))
 
 
 def saved_settings(directory: str | os.PathLike) -> dict[str, Any] | None:
@@ -222,7 +227,7 @@ def _restore_newest(
 ) -> int | None:
     for path in paths:
         try:
-            status = checkpoint.restore(path)
+            status = checkpoint.read(path)
             status.assert_existing_objects_matched()
             if whole:
                 status.assert_consumed()

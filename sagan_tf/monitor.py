@@ -1,11 +1,12 @@
 """What a run shows while it trains: progress, curves, sample grids."""
 
+import contextlib
 import errno
 import json
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
+from sagan_tf.checkpoint import as_os_error
 from sagan_tf.files import must_exist, write_text
 from sagan_tf.health import CollapseReports, sample_spread
 from sagan_tf.layers import SelfAttention2D
@@ -67,7 +69,8 @@ class Monitor:
 
     def __exit__(self, *exception: Any) -> None:
         self._bar.close()
-        self._writer.close()
+        with contextlib.suppress(tf.errors.OpError):  # all was flushed, or that error is known
+            self._writer.close()
 
     def advance(self, steps: int) -> None:
         """Moves the progress bar."""
@@ -90,10 +93,9 @@ class Monitor:
         }
         with self._metrics.open("a") as file:
             file.write(json.dumps({"step": step, **scalars}) + "\n")
-        with self._writer.as_default(step):
+        with self._tensorboard_at(step):
             for name, value in scalars.items():
                 tf.summary.scalar(name, value)
-        self._flush()
         self._collapse.see_loss(step, losses["discriminator_loss"])
         self._bar.set_postfix_str(
             f"{scalars['images_per_second']:.0f} images/s, "
@@ -115,15 +117,24 @@ class Monitor:
         spread = sample_spread(images, labels)
         self._sample_scalars = {"sample_spread": spread}
         self._collapse.see_spread(step, spread)
-        with self._writer.as_default(step):
+        with self._tensorboard_at(step):
             tf.summary.image("samples", grid[None])
             tf.summary.scalar("sample_spread", spread)
-        self._flush()
         return path
 
-    def _flush(self) -> None:
-        """Writes TensorBoard's log; TensorFlow itself says nothing of a failure."""
-        self._writer.flush()
+    @contextlib.contextmanager
+    def _tensorboard_at(self, step: int) -> Iterator[None]:
+        """Writes what is logged inside; where TensorFlow says nothing of a failure, the size does.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        try:
+            with self._writer.as_default(step):
+                yield
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            raise as_os_error(error, self._tensorboard) from error
         size = sum(path.stat().st_size for path in self._tensorboard.iterdir())
         if size == self._tensorboard_bytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._tensorboard))
@@ -146,7 +157,7 @@ class Monitor:
                     scalars[f"gamma/{layer.path}"] = layer.gamma
                 elif isinstance(layer, SpectralNormalization):
                     scalars[f"singular_value/{layer.path}"] = layer.singular_value()
-        return {name: float(keras.ops.convert_to_numpy(v)) for name, v in scalars.items()}
+        return {name: float(keras.ops.convert_to_tensor(v)) for name, v in scalars.items()}
 
 
 def _forget_after(path: Path, step: int) -> None:
