@@ -1,6 +1,7 @@
 """Whether training fits into the memory there is, and what would fit if it does not."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,20 +53,25 @@ def complaint(
     per_image = needed(2) - needed(1)
     fixed = needed(1) - per_image
     size = batch_size // parts
-    more_parts = [n for n in range(parts + 1, batch_size + 1) if batch_size % n == 0]
-    limit = fixed + size * per_image if available is None else available
-    fitting = [n for n in more_parts if fixed + batch_size // n * per_image <= limit]
+    total = fixed + size * per_image
+    # Where the estimate says it fits and it did not, only less can.
+    limit = total if available is None else min(available, total)
+    fitting = [
+        smaller
+        for smaller in _divisors(batch_size)
+        if smaller < size and fixed + smaller * per_image <= limit
+    ]
     lines = [
-        f"Training needs about {_gib(fixed + size * per_image)} of memory per replica at {size} "
-        f"images. Received: {'too little' if available is None else _gib(available)}."
+        f"Training needs about {_gib(total)} of memory per replica at {size} images. "
+        f"Received: {'too little' if available is None else _gib(available)}."
     ]
     if fitting:
         lines.append(
-            f"`--gradient_accumulation={fitting[0]}` would fit: it takes each batch in parts of "
-            f"{batch_size // fitting[0]} images; so would a batch of that size per replica."
+            f"`--gradient_accumulation={batch_size // max(fitting)}` would fit: it takes each "
+            f"batch in parts of {max(fitting)} images; so would a batch of that size per replica."
         )
     else:
-        lines.append("Not even one image would fit.")
+        lines.append("No smaller part of a batch would fit.")
     lines.append(
         "Less is needed, too, with a smaller `--image_size`, fewer `--base_filters` or "
         "`--dtype_policy=mixed_bfloat16`."
@@ -80,6 +86,11 @@ def explained(message: Callable[[], str]) -> Iterator[None]:
         yield
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         raise ValueError(message()) from error
+
+
+def _divisors(number: int) -> set[int]:
+    small = [n for n in range(1, math.isqrt(number) + 1) if number % n == 0]
+    return {*small, *(number // n for n in small)}
 
 
 def _gib(size: int) -> str:

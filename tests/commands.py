@@ -52,13 +52,18 @@ def failed(process):
     return errors
 
 
-def stop_when(process, condition, number=signal.SIGTERM):
-    """Sends a signal as soon as `condition()` holds; returns exit code, output and errors."""
+def wait_until(process, condition):
+    """Waits until `condition()` holds while a command goes on."""
     deadline = time.monotonic() + 300
     while not condition():
         assert process.poll() is None, process.communicate()[1][-3000:]
         assert time.monotonic() < deadline, "the condition never held"
         time.sleep(0.001)
+
+
+def stop_when(process, condition, number=signal.SIGTERM):
+    """Sends a signal as soon as `condition()` holds; returns exit code, output and errors."""
+    wait_until(process, condition)
     process.send_signal(number)
     output, errors = process.communicate(timeout=300)
     return process.returncode, output, errors
