@@ -120,7 +120,7 @@ def train(
         OSError: when something cannot be written.
     """
     run_steps = _run_steps(sagan, strategy)
-    batches = batches_from(first_step, int(sagan.rollbacks))
+    batches = batches_from(first_step, _rollbacks(sagan))
     if schedule.max_rollbacks and not first_step:
         _save(checkpoints, sagan, 0)  # to go back to
     step, stopped = first_step, 0
@@ -135,8 +135,12 @@ def train(
                 _show_and_save(sagan, checkpoints, monitor, schedule, step, losses, stopped)
             except health.NotFiniteError as error:
                 step = _go_back(sagan, checkpoints, monitor, schedule, error)
-                batches = batches_from(step, int(sagan.rollbacks))
+                batches = batches_from(step, _rollbacks(sagan))
     return step, stopped
+
+
+def _rollbacks(sagan: SAGAN) -> int:
+    return int(tf.convert_to_tensor(sagan.rollbacks.value))  # on replicas a variable has no int
 
 
 def _run_steps(sagan: SAGAN, strategy: tf.distribute.Strategy) -> Any:
@@ -197,7 +201,7 @@ def _go_back(
     number of rollbacks. A run killed before its next checkpoint breaks again in the same way, and
     goes back again in the same way.
     """
-    rollbacks = int(sagan.rollbacks) + 1
+    rollbacks = _rollbacks(sagan) + 1
     step = checkpoints.restore_newest() if rollbacks <= schedule.max_rollbacks else None
     if step is None:
         raise health.NotFiniteError(

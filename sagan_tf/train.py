@@ -94,12 +94,17 @@ def _enough_memory(
     settings: config.TrainSettings, source: "Source", replicas: int
 ) -> Iterator[None]:
     """Refuses what cannot fit into memory, and explains what did not."""
+    import tensorflow as tf
+
     from sagan_tf import cost, memory
 
-    networks = _networks(settings, source, dtype="float32")
-    ema = settings.ema_decay > 0
+    def needed(batch_size: int) -> int:
+        with tf.device("CPU"):  # their shapes are enough, and a GPU may be full
+            networks = _networks(settings, source, dtype="float32")
+        return cost.training_bytes(*networks, batch_size, ema=settings.ema_decay > 0)
+
     question = (
-        lambda batch_size: cost.training_bytes(*networks, batch_size, ema),
+        needed,
         settings.global_batch_size // replicas,
         settings.gradient_accumulation,
         memory.available_bytes(replicas),

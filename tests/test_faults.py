@@ -113,7 +113,7 @@ def test_too_little_memory(tmp_path):
 
 
 def test_a_run_that_breaks_too_often(tmp_path):
-    arguments = ["--steps=20", *commands.TINY, "--generator_learning_rate=1e30"]
+    arguments = ["--steps=20", *commands.TINY, "--generator_learning_rate=1e30", "--num_replicas=2"]
     errors = commands.fail("train", f"--workdir={tmp_path}", "--max_rollbacks=2", *arguments)
     for number in (1, 2):
         assert f"Going on from step 0 with other noise: rollback {number} of 2" in errors
