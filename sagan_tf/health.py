@@ -13,7 +13,8 @@ from absl import logging
 
 # The hinge loss is 0 when every real and fake image is told apart by more than the margin.
 ZERO_LOSS = 0.01
-# Of 255: images of one class that differ by less look the same.
+# Of 255: images of one class that differ by less look the same. A good run on the digits has 18
+# to 24, and the digits themselves 42.
 NARROW_SPREAD = 2.0
 # How often in a row a sign must be seen: a single batch of samples may be a bad moment.
 LOSSES_IN_A_ROW = 10

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import commands
+import kills
 
 
 def mount(directory, options):
@@ -19,28 +20,36 @@ def mount(directory, options):
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory], check=True)
 
 
+def fill_and_go_on(disk, whole):
+    """Takes a run through the faults of a disk, and compares it with one on another disk."""
+    arguments = ["--steps=20", *commands.TINY]
+    workdir = f"--workdir={disk / 'run'}"
+
+    mount(disk, "size=300k")
+    assert "Two checkpoints need" in commands.fail("train", workdir, *arguments)
+    mount(disk, "remount,ro")
+    assert "Read-only file system" in commands.fail("train", workdir, *arguments)
+    # Room for the first checkpoints, not for all that a run keeps.
+    mount(disk, "remount,rw,size=800k")
+    errors = commands.fail("train", workdir, *arguments)
+    assert "No space left on device" in errors
+    assert not kills.half_written(disk / "run" / "checkpoints")
+    print(errors.splitlines()[-1])
+    mount(disk, "remount,size=8m")
+    assert "resumed at step" in commands.run("train", workdir, *arguments)
+    commands.run("train", f"--workdir={whole}", *arguments)
+    commands.assert_same_run(disk / "run", whole)
+    print("too small, read-only, full, and on again: every variable is bitwise equal")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        disk, whole = Path(folder) / "disk", Path(folder) / "whole"
+        disk = Path(folder) / "disk"
         disk.mkdir()
-        arguments = ["--steps=20", *commands.TINY]
-        workdir = f"--workdir={disk / 'run'}"
-
-        mount(disk, "size=300k")
-        assert "Two checkpoints need" in commands.fail("train", workdir, *arguments)
-        mount(disk, "remount,ro")
-        assert "Read-only file system" in commands.fail("train", workdir, *arguments)
-        # Room for the first checkpoints, not for all that a run keeps.
-        mount(disk, "remount,rw,size=800k")
-        errors = commands.fail("train", workdir, *arguments)
-        assert "No space left on device" in errors
-        assert not [path for path in disk.rglob("*") if "temp" in path.name]
-        print(errors.splitlines()[-1])
-        mount(disk, "remount,size=8m")
-        assert "resumed at step" in commands.run("train", workdir, *arguments)
-        commands.run("train", f"--workdir={whole}", *arguments)
-        commands.assert_same_run(disk / "run", whole)
-    print("too small, read-only, full, and on again: every variable is bitwise equal")
+        try:
+            fill_and_go_on(disk, Path(folder) / "whole")
+        finally:
+            subprocess.run(["umount", disk], check=True)
 
 
 if __name__ == "__main__":
