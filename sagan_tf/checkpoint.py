@@ -1,6 +1,10 @@
 """Checkpoints: every variable by a stable name, written whole, read back exactly."""
 
+import errno
+import json
+import math
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,8 +13,18 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from sagan_tf.files import must_exist
+from sagan_tf.health import check_variables
+
 # What a damaged or foreign file raises when it is read: bad checksum, cut short, gone, misfit.
 _UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError)
+# What TensorFlow makes of the numbers of errors of writing.
+_ERROR_NUMBERS = {
+    tf.errors.ResourceExhaustedError: errno.ENOSPC,
+    tf.errors.OutOfRangeError: errno.EFBIG,
+    tf.errors.NotFoundError: errno.ENOENT,
+    tf.errors.PermissionDeniedError: errno.EACCES,
+}
 
 
 class Checkpoints:
@@ -38,15 +52,36 @@ class Checkpoints:
         values = {variable.path: variable.value for variable in variables}
         if len(values) != len(variables):
             raise ValueError("Two variables have the same path; give networks different names.")
-        values["settings"] = tf.Variable(settings, name="settings")
-        self._checkpoint = tf.train.Checkpoint(v=values)
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(directory), max_to_keep, checkpoint_name="step"
+        self.variables = values
+        self._checkpoint = tf.train.Checkpoint(v={**values, "settings": tf.Variable(settings)})
+        self._directory = Path(directory)
+        self._max_to_keep = max_to_keep
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._remove_half_written()
+
+    def bytes_needed(self) -> int:
+        """The size of one checkpoint."""
+        return sum(
+            math.prod(variable.shape) * variable.dtype.size for variable in self.variables.values()
         )
 
     def save(self, step: int) -> str:
-        """Writes all variables as the checkpoint of `step` and returns its path."""
-        return self._manager.save(checkpoint_number=step)
+        """Writes all variables as the checkpoint of `step` and returns its path.
+
+        Raises:
+            NotFiniteError: if a variable is not finite; nothing is written then.
+            OSError: if writing fails; the checkpoints before are whole then.
+        """
+        check_variables(step, self.variables)
+        must_exist(self._directory)
+        path = str(self._directory / f"step-{step}")
+        try:
+            self._checkpoint.write(path)
+        except tf.errors.OpError as error:
+            self._remove_half_written()
+            raise as_os_error(error, path) from error
+        self._remove_old(step)
+        return path
 
     def restore_newest(self) -> int | None:
         """Reads the newest readable checkpoint; names and skips those that are damaged.
@@ -57,7 +92,39 @@ class Checkpoints:
         Raises:
             ValueError: if there are checkpoints but none is readable.
         """
-        return _restore_newest(self._checkpoint, _paths(self._manager.directory))
+        return _restore_newest(self._checkpoint, _paths(self._directory))
+
+    def _remove_half_written(self) -> None:
+        for path in self._directory.glob("step-*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.suffix != ".index" and not path.with_suffix(".index").exists():
+                path.unlink()
+
+    def _remove_old(self, step: int) -> None:
+        """Keeps the newest up to `step`: damaged ones may lie beyond and must not displace them."""
+        good = [path for path in _paths(self._directory) if _step(path) <= step]
+        for path in good[self._max_to_keep :]:
+            Path(f"{path}.index").unlink()  # first, so that what is left is no damaged checkpoint
+            for part in self._directory.glob(f"{Path(path).name}.data-*"):
+                part.unlink()
+
+
+def as_os_error(error: tf.errors.OpError, path: str | os.PathLike) -> OSError:
+    """What Python would have raised where TensorFlow could not write."""
+    number = _ERROR_NUMBERS.get(type(error), errno.EIO)
+    return OSError(number, os.strerror(number), str(path))
+
+
+def saved_settings(directory: str | os.PathLike) -> dict[str, Any] | None:
+    """The settings of the run whose checkpoints lie in `directory`; `None` if there are none.
+
+    Raises:
+        ValueError: if there are checkpoints but none is readable.
+    """
+    if not _paths(directory):
+        return None
+    return json.loads(_read_variables(directory, "settings")["settings"])
 
 
 def restore_network(directory: str | os.PathLike, network: keras.Model) -> int:
@@ -125,8 +192,8 @@ def _belongs_to_classes(path: str) -> bool:
     return layer == "embedding" or (layer in ("norm_0", "norm_1") and name in ("gamma", "beta"))
 
 
-def _read_variables(directory: str | os.PathLike) -> dict[str, Any]:
-    """The newest readable checkpoint as a map from variable name to NumPy array."""
+def _read_variables(directory: str | os.PathLike, first: str = "") -> dict[str, Any]:
+    """Variables whose names begin with `first`, as NumPy, from the newest readable checkpoint."""
     suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
     for path in _paths(directory):
         try:
@@ -138,7 +205,7 @@ def _read_variables(directory: str | os.PathLike) -> dict[str, Any]:
                     reader.get_tensor(name)
                 )
                 for name in names
-                if name.startswith("v/")
+                if name.startswith(f"v/{first}")
             }
         except _UNREADABLE as error:
             _warn(path, error)
@@ -160,7 +227,7 @@ def _restore_newest(
 ) -> int | None:
     for path in paths:
         try:
-            status = checkpoint.restore(path)
+            status = checkpoint.read(path)
             status.assert_existing_objects_matched()
             if whole:
                 status.assert_consumed()

@@ -78,12 +78,17 @@ class TrainSettings:
     sample_every: int = setting(1000, "Steps between sample grids.")
     checkpoint_every: int = setting(1000, "Steps between checkpoints.")
     max_to_keep: int = setting(3, "Checkpoints to keep.")
+    max_rollbacks: int = setting(
+        0,
+        "How often in all to go back to the newest checkpoint, and on from there with other noise "
+        "and order of the data, when losses or weights are not finite; then, or with 0, stop.",
+    )
 
 
 # May differ between the parts of one run: they do not change what is computed.
 FREE_SETTINGS = frozenset(
     "data_dir workdir preset init_from steps device deterministic steps_per_call resume dry_run "
-    "log_every sample_every checkpoint_every max_to_keep".split()
+    "log_every sample_every checkpoint_every max_to_keep max_rollbacks".split()
 )
 
 # What no publication sets.
@@ -232,6 +237,8 @@ def _check(settings: TrainSettings) -> None:
             raise ValueError(f"`--{name}` must be positive. Received: {getattr(settings, name)}")
     if not 0 <= settings.seed < 2**63:
         raise ValueError(f"`--seed` must be in [0, 2^63). Received: {settings.seed}")
+    if settings.max_rollbacks < 0:
+        raise ValueError(f"`--max_rollbacks` must be >= 0. Received: {settings.max_rollbacks}")
     if not 0 <= settings.ema_decay < 1:
         raise ValueError(f"`--ema_decay` must be in [0, 1). Received: {settings.ema_decay}")
     if settings.num_replicas is not None and settings.num_replicas < 1:

@@ -1,13 +1,16 @@
 """The loop around the training step: many steps per call, saved, shown, interruptible."""
 
 import dataclasses
-import math
+import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
+from absl import logging
 
+from sagan_tf import health
 from sagan_tf.checkpoint import Checkpoints
 from sagan_tf.monitor import Monitor
 from sagan_tf.trainer import SAGAN, SCALARS
@@ -23,6 +26,7 @@ class Schedule:
         log_every: between lines of scalars.
         sample_every: between sample grids.
         checkpoint_every: between checkpoints.
+        max_rollbacks: how often to go back to the newest checkpoint when training breaks.
     """
 
     steps: int
@@ -30,6 +34,7 @@ class Schedule:
     log_every: int
     sample_every: int
     checkpoint_every: int
+    max_rollbacks: int = 0
 
     def due(self, step: int, every: int) -> bool:
         """Whether something done `every` so many steps is done at `step`; at the end all is."""
@@ -43,9 +48,11 @@ class Schedule:
 
 
 class StopSignal:
-    """Notes SIGTERM and Ctrl-C, so that the loop ends after the step it is in.
+    """Notes SIGTERM and Ctrl-C while entered, so that the loop ends after the step it is in.
 
-    A second signal of the same kind acts as it would have without this.
+    A second signal ends the process at once. Python's handlers run only after the call into
+    TensorFlow that is going on, and once for both signals; so a thread is told of each by the
+    interpreter's own handler.
 
     Attributes:
         received: the signal's number, 0 before.
@@ -53,18 +60,40 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.received = 0
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
+
+    def __enter__(self) -> "StopSignal":
+        read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        signal.set_wakeup_fd(self._write)
+        self._before = {
+            number: signal.signal(number, self._receive)
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        threading.Thread(target=_exit_at_second_byte, args=(read,), daemon=True).start()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(-1)
+        os.close(self._write)
 
     def _receive(self, number: int, frame: Any) -> None:
         self.received = number
-        signal.signal(number, signal.SIG_DFL)
+
+
+def _exit_at_second_byte(pipe: int) -> None:
+    with open(pipe, "rb", buffering=0) as signals:
+        signals.read(1)
+        second = signals.read(1)
+    if second:  # else the loop has ended
+        os._exit(128 + second[0])
 
 
 def train(
     sagan: SAGAN,
     strategy: tf.distribute.Strategy,
-    batches: Iterator[Any],
+    batches_from: Callable[[int, int], Iterator[Any]],
     checkpoints: Checkpoints,
     monitor: Monitor,
     schedule: Schedule,
@@ -75,7 +104,8 @@ def train(
     Args:
         sagan: built and compiled under `strategy`.
         strategy: of one or several replicas.
-        batches: iterator of a dataset distributed by `strategy`, at `first_step`.
+        batches_from: called with a step and the number of rollbacks, gives an iterator of a
+            dataset distributed by `strategy` that starts there.
         checkpoints: saved to when due, and when stopped.
         monitor: shown to when due.
         schedule: when that is.
@@ -85,26 +115,32 @@ def train(
         The step reached, and the signal that stopped it or 0.
 
     Raises:
-        ValueError: when a loss is not finite; nothing of that is saved.
+        NotFiniteError: when a loss or a variable is not finite and no rollback is left; nothing
+            of that is saved.
+        OSError: when something cannot be written.
     """
     run_steps = _run_steps(sagan, strategy)
-    stop = StopSignal()
-    step = saved = first_step
-    losses: dict[str, float] = {}
-    while step < schedule.steps and not stop.received:
-        count = schedule.steps_until_due(step)
-        losses = run_steps(batches, tf.constant(count))
-        step += count
-        monitor.advance(count)
-        if schedule.due(step, schedule.log_every):
-            monitor.log(step, _finite(step, losses))
-        if schedule.due(step, schedule.sample_every):
-            monitor.show_samples(step)
-        if schedule.due(step, schedule.checkpoint_every):
-            saved = _save(checkpoints, sagan, step, losses)
-    if step > saved:
-        _save(checkpoints, sagan, step, losses)
-    return step, stop.received
+    batches = batches_from(first_step, _rollbacks(sagan))
+    if schedule.max_rollbacks and not first_step:
+        _save(checkpoints, sagan, 0)  # to go back to
+    step, stopped = first_step, 0
+    with StopSignal() as stop:
+        while step < schedule.steps and not stopped:
+            count = schedule.steps_until_due(step)
+            losses = run_steps(batches, tf.constant(count))
+            step += count
+            monitor.advance(count)
+            stopped = stop.received  # looked at once: what stops the loop is saved first
+            try:
+                _show_and_save(sagan, checkpoints, monitor, schedule, step, losses, stopped)
+            except health.NotFiniteError as error:
+                step = _go_back(sagan, checkpoints, monitor, schedule, error)
+                batches = batches_from(step, _rollbacks(sagan))
+    return step, stopped
+
+
+def _rollbacks(sagan: SAGAN) -> int:
+    return int(tf.convert_to_tensor(sagan.rollbacks.value))  # on replicas a variable has no int
 
 
 def _run_steps(sagan: SAGAN, strategy: tf.distribute.Strategy) -> Any:
@@ -122,19 +158,64 @@ def _run_steps(sagan: SAGAN, strategy: tf.distribute.Strategy) -> Any:
     return run_steps
 
 
-def _save(checkpoints: Checkpoints, sagan: SAGAN, step: int, losses: dict[str, Any]) -> int:
-    _finite(step, losses)
+def _show_and_save(
+    sagan: SAGAN,
+    checkpoints: Checkpoints,
+    monitor: Monitor,
+    schedule: Schedule,
+    step: int,
+    losses: dict[str, Any],
+    stopped: int,
+) -> None:
+    """Does what is due at `step`, if the numbers are sound."""
+    log, show, save = (
+        schedule.due(step, every)
+        for every in (schedule.log_every, schedule.sample_every, schedule.checkpoint_every)
+    )
+    if log or show or save or stopped:
+        losses = health.check_losses(step, losses)
+        health.check_variables(step, checkpoints.variables)
+    if show:
+        monitor.show_samples(step)
+    if log:
+        monitor.log(step, losses)
+    if save or stopped:
+        _save(checkpoints, sagan, step)
+
+
+def _save(checkpoints: Checkpoints, sagan: SAGAN, step: int) -> None:
     sagan.sampling_generator()  # a saved average comes with its own statistics
     checkpoints.save(step)
+
+
+def _go_back(
+    sagan: SAGAN,
+    checkpoints: Checkpoints,
+    monitor: Monitor,
+    schedule: Schedule,
+    error: health.NotFiniteError,
+) -> int:
+    """Restores the newest checkpoint and returns its step.
+
+    Latents, labels and data then differ from those that broke the run: all are functions of the
+    number of rollbacks. A run killed before its next checkpoint breaks again in the same way, and
+    goes back again in the same way.
+    """
+    rollbacks = _rollbacks(sagan) + 1
+    step = checkpoints.restore_newest() if rollbacks <= schedule.max_rollbacks else None
+    if step is None:
+        raise health.NotFiniteError(
+            f"{error} Nothing of that is saved. `--max_rollbacks={rollbacks}` or more with the "
+            "same command goes back to the newest checkpoint and on with other noise. Or start "
+            "from that one in a new workdir with lower learning rates (`--init_from`)."
+        ) from error
+    sagan.rollbacks.assign(rollbacks)
+    logging.warning(
+        "%s Going on from step %d with other noise: rollback %d of %d.",
+        error,
+        step,
+        rollbacks,
+        schedule.max_rollbacks,
+    )
+    monitor.go_back(step)
     return step
-
-
-def _finite(step: int, losses: dict[str, Any]) -> dict[str, float]:
-    values = {name: float(value) for name, value in losses.items()}
-    broken = {name: value for name, value in values.items() if not math.isfinite(value)}
-    if broken:
-        raise ValueError(
-            f"Training broke before step {step}: {broken}. The newest checkpoint is from before; "
-            "start from it with lower learning rates in a new workdir (`--init_from`)."
-        )
-    return values

@@ -1,9 +1,12 @@
 """What a run shows while it trains: progress, curves, sample grids."""
 
+import contextlib
+import errno
 import json
 import math
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +14,23 @@ import keras
 import tensorflow as tf
 from tqdm import tqdm
 
+from sagan_tf.checkpoint import as_os_error
+from sagan_tf.files import must_exist, write_text
+from sagan_tf.health import CollapseReports, sample_spread
 from sagan_tf.layers import SelfAttention2D
 from sagan_tf.layers.spectral_norm import SpectralNormalization
 from sagan_tf.sampling import grid_scale, image_grid, sample, save_png
 from sagan_tf.trainer import SAGAN
-from sagan_tf.workdir import write_text
 
 GRID_COLUMNS = 10
 GRID_ROWS = 8
 
 
 class Monitor:
-    """Progress bar, `metrics.jsonl`, TensorBoard logs and PNG grids of one run.
+    """Progress bar, `metrics.jsonl`, TensorBoard logs, PNG grids and reports of collapse.
 
-    Use it as a context manager around the loop.
+    Use it as a context manager around the loop. Its methods raise `OSError` for what cannot be
+    written.
 
     Args:
         workdir: the run's directory; `metrics.jsonl`, `tensorboard/` and `samples/` go there.
@@ -50,30 +56,47 @@ class Monitor:
         self._class_names = class_names
         self._images_per_step = images_per_step
         self._metrics = workdir / "metrics.jsonl"
-        _forget_after(self._metrics, first_step)
-        self._writer = tf.summary.create_file_writer(str(workdir / "tensorboard"))
+        self._tensorboard = workdir / "tensorboard"
+        self._tensorboard_bytes = 0
+        self._writer = tf.summary.create_file_writer(str(self._tensorboard))
         self._bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True)
-        self._logged = first_step, time.perf_counter()
+        self._collapse = CollapseReports()
+        self._sample_scalars: dict[str, float] = {}
+        self.go_back(first_step)
 
     def __enter__(self) -> "Monitor":
         return self
 
     def __exit__(self, *exception: Any) -> None:
         self._bar.close()
-        self._writer.close()
+        with contextlib.suppress(tf.errors.OpError):  # all was flushed, or that error is known
+            self._writer.close()
 
     def advance(self, steps: int) -> None:
         """Moves the progress bar."""
         self._bar.update(steps)
 
+    def go_back(self, step: int) -> None:
+        """Goes on at `step`; forgets what was logged after it."""
+        _forget_after(self._metrics, step)
+        self._bar.n = step
+        self._bar.refresh()
+        self._logged = step, time.perf_counter()
+
     def log(self, step: int, losses: dict[str, float]) -> None:
-        """Writes one line of scalars to `metrics.jsonl` and TensorBoard."""
-        scalars = {**losses, **self._network_scalars(), "images_per_second": self._rate(step)}
+        """Writes a line of scalars, the newest grid's among them, to the logs."""
+        scalars = {
+            **losses,
+            **self._network_scalars(),
+            **self._sample_scalars,
+            "images_per_second": self._rate(step),
+        }
         with self._metrics.open("a") as file:
             file.write(json.dumps({"step": step, **scalars}) + "\n")
-        with self._writer.as_default(step):
+        with self._tensorboard_at(step):
             for name, value in scalars.items():
                 tf.summary.scalar(name, value)
+        self._collapse.see_loss(step, losses["discriminator_loss"])
         self._bar.set_postfix_str(
             f"{scalars['images_per_second']:.0f} images/s, "
             f"D {losses['discriminator_loss']:.2f}, G {losses['generator_loss']:.2f}"
@@ -86,13 +109,36 @@ class Monitor:
         count = GRID_ROWS * columns
         labels = None if generator.num_classes is None else [i % columns for i in range(count)]
         titles = [] if labels is None else self._class_names[:columns]
-        grid = image_grid(list(sample(generator, range(count), labels)), columns, titles)
+        images = list(sample(generator, range(count), labels))
+        grid = image_grid(images, columns, titles)
         path = self._workdir / "samples" / f"step-{step:08d}.png"
+        must_exist(self._workdir)
         save_png(grid, path, grid_scale(generator.image_size))
-        with self._writer.as_default(step):
+        spread = sample_spread(images, labels)
+        self._sample_scalars = {"sample_spread": spread}
+        self._collapse.see_spread(step, spread)
+        with self._tensorboard_at(step):
             tf.summary.image("samples", grid[None])
-        self._writer.flush()
+            tf.summary.scalar("sample_spread", spread)
         return path
+
+    @contextlib.contextmanager
+    def _tensorboard_at(self, step: int) -> Iterator[None]:
+        """Writes what is logged inside; where TensorFlow says nothing of a failure, the size does.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        try:
+            with self._writer.as_default(step):
+                yield
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            raise as_os_error(error, self._tensorboard) from error
+        size = sum(path.stat().st_size for path in self._tensorboard.iterdir())
+        if size == self._tensorboard_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._tensorboard))
+        self._tensorboard_bytes = size
 
     def _rate(self, step: int) -> float:
         (before, then), now = self._logged, time.perf_counter()
@@ -111,7 +157,7 @@ class Monitor:
                     scalars[f"gamma/{layer.path}"] = layer.gamma
                 elif isinstance(layer, SpectralNormalization):
                     scalars[f"singular_value/{layer.path}"] = layer.singular_value()
-        return {name: float(keras.ops.convert_to_numpy(v)) for name, v in scalars.items()}
+        return {name: float(keras.ops.convert_to_tensor(v)) for name, v in scalars.items()}
 
 
 def _forget_after(path: Path, step: int) -> None:

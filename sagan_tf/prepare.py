@@ -8,7 +8,6 @@ Interrupted, it keeps its finished shards; the same command goes on from there.
 
 import dataclasses
 import itertools
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from sagan_tf import command
+from sagan_tf import command, files
 from sagan_tf.data import Source, load_source
 from sagan_tf.data.loading import Loader
 from sagan_tf.data.order import shuffled_indices
@@ -58,8 +57,9 @@ def prepare(settings: Settings, examples_per_shard: int = EXAMPLES_PER_SHARD) ->
         examples_per_shard: how much one interruption may cost.
 
     Raises:
-        ValueError: a setting is missing, `out` holds something else, the disk is too small, or
-            more than 1 % of the images are unreadable.
+        ValueError: a setting is missing, `out` holds something else or is in use, or more than
+            1 % of the images are unreadable.
+        OSError: the disk is too small, or cannot be written.
     """
     for name in ("dataset", "out"):
         if not getattr(settings, name):
@@ -80,10 +80,11 @@ def prepare(settings: Settings, examples_per_shard: int = EXAMPLES_PER_SHARD) ->
         _check_same(Manifest.load(out / MANIFEST), manifest, out)
         logging.info("%s is prepared already.", out)
     else:
-        _begin(out, manifest)
-        lengths = _write_missing_shards(out, loader, manifest)
-        dataclasses.replace(manifest, shard_lengths=lengths).save(out / MANIFEST)
-        (out / UNFINISHED_MANIFEST).unlink()
+        with files.claimed(out, "out"), files.explained(out, "out"):
+            _begin(out, manifest)
+            lengths = _write_missing_shards(out, loader, manifest)
+            dataclasses.replace(manifest, shard_lengths=lengths).save(out / MANIFEST)
+            (out / UNFINISHED_MANIFEST).unlink()
     return Prepared(str(out))
 
 
@@ -123,19 +124,13 @@ def _begin(out: Path, manifest: Manifest) -> None:
         _check_same(Manifest.load(unfinished), manifest, out)
         logging.info("Going on with %s.", out)
         return
-    if out.exists() and any(out.iterdir()):
+    if any(path.name != files.LOCK for path in out.iterdir()):
         raise ValueError(
             f"`--out` expects a new or empty folder, or one to go on with. Received: --out={out}, "
             f"which holds other files."
         )
-    out.mkdir(parents=True, exist_ok=True)
     needed = manifest.num_source_examples * manifest.image_size**2 * manifest.channels
-    free = shutil.disk_usage(out).free
-    if free < needed:
-        raise ValueError(
-            f"The prepared images need {needed / 1e9:.1f} GB. Received: --out={out} with "
-            f"{free / 1e9:.1f} GB free. Choose another disk or a smaller `--image_size`."
-        )
+    files.check_space(out, needed, "The prepared images")
     manifest.save(unfinished)
 
 

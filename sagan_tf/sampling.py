@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image, ImageDraw
 
 from sagan_tf.checkpoint import restore_network
+from sagan_tf.files import replacing
 from sagan_tf.models import Generator
 from sagan_tf.workdir import load_description
 
@@ -163,9 +164,8 @@ def save_png(image: np.ndarray, path: str | os.PathLike, scale: int = 1) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
     picture = picture.resize((picture.width * scale, picture.height * scale), Image.NEAREST)
-    temporary = path.with_name(f".{path.name}.tmp")
-    picture.save(temporary, format="PNG")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        picture.save(temporary, format="PNG")
 
 
 def load_generator(workdir: str | os.PathLike) -> keras.Model:

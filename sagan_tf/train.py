@@ -5,10 +5,12 @@ python -m sagan_tf.train --dataset=imagenet2012 --workdir=runs/imagenet
 A workdir that holds a run is gone on with; `--dry_run` prints settings and costs and stops.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,57 +22,33 @@ if TYPE_CHECKING:
     from sagan_tf.data import Source
     from sagan_tf.trainer import SAGAN
 
+# Between the data's seeds after one rollback more: far from any seed that is likely to be given.
+SEED_STRIDE = 0x9E3779B97F4A7C15
+
 
 def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     """Trains until `--steps`, or prints what that would take."""
     settings, sources = resolved
+    from sagan_tf import files
     from sagan_tf.data import check_source, describe_source, load_source
+    from sagan_tf.devices import make_strategy
 
     if settings.dry_run:
         _print_costs(settings, sources, describe_source(settings.dataset, settings.data_dir))
         return
-    strategy = _strategy(settings)
-    _check_batch(settings, strategy.num_replicas_in_sync)
+    strategy = make_strategy(settings.device, settings.num_replicas, settings.deterministic)
+    replicas = strategy.num_replicas_in_sync
+    _check_batch(settings, replicas)
     workdir = Path(settings.workdir)
-    _check_workdir(settings, workdir)
-    source = load_source(settings.dataset, settings.data_dir, settings.split)
-    print(check_source(source, settings.image_size, settings.seed))
-    with strategy.scope():
-        sagan = _build(settings, source)
-    _print_settings(settings, sources)
-    _train(settings, strategy, source, sagan, workdir)
-
-
-def _strategy(settings: config.TrainSettings) -> "tf.distribute.Strategy":
-    """One strategy for one or several replicas on this machine."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if settings.device == "gpu" and not gpus:
-        raise ValueError(
-            "`--device=gpu` was given but TensorFlow sees no GPU. Install `sagan_tf[gpu]` and a "
-            "driver, or leave --device away."
-        )
-    if settings.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    if settings.device != "cpu" and gpus:
-        replicas = settings.num_replicas or len(gpus)
-        if replicas > len(gpus):
-            raise ValueError(f"`--num_replicas={replicas}` exceeds the {len(gpus)} GPUs here.")
-        devices = [f"GPU:{index}" for index in range(replicas)]
-    else:
-        tf.config.set_visible_devices([], "GPU")
-        replicas = settings.num_replicas or 1
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
-        )
-        devices = [f"CPU:{index}" for index in range(replicas)]
-    if replicas == 1:
-        return tf.distribute.get_strategy()
-    # Collective operations gain nothing between CPU devices that share their memory.
-    reduction = None if devices[0].startswith("GPU") else tf.distribute.ReductionToOneDevice()
-    return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
+    with files.claimed(workdir, "workdir"):
+        _check_workdir(settings, workdir)
+        source = load_source(settings.dataset, settings.data_dir, settings.split)
+        print(check_source(source, settings.image_size, settings.seed))
+        with _enough_memory(settings, source, replicas), files.explained(workdir, "workdir"):
+            with strategy.scope():
+                sagan = _build(settings, source)
+            _print_settings(settings, sources)
+            _train(settings, strategy, source, sagan, workdir)
 
 
 def _check_batch(settings: config.TrainSettings, replicas: int) -> None:
@@ -93,23 +71,47 @@ def _as_json(settings: config.TrainSettings) -> dict[str, Any]:
 
 def _check_workdir(settings: config.TrainSettings, workdir: Path) -> None:
     """Refuses to mix runs of different settings."""
-    from sagan_tf.workdir import load_description
+    from sagan_tf.checkpoint import saved_settings
 
-    if workdir.exists() and not workdir.is_dir():
-        raise ValueError(f"`--workdir` {workdir} is not a directory.")
-    if not any((workdir / "checkpoints").glob("*.index")):
+    before = saved_settings(workdir / "checkpoints")
+    if before is None:
         return
     if not settings.resume:
         raise ValueError(
             f"`--workdir` {workdir} already holds a run, and --noresume forbids to go on with it. "
             "Choose another workdir."
         )
-    changed = config.differences(load_description(workdir)["settings"], _as_json(settings))
+    changed = config.differences(before, _as_json(settings))
     if changed:
         raise ValueError(
             f"`--workdir` {workdir} holds a run with other settings: {'; '.join(changed)}. Give "
             "the same settings to go on with it, or choose another workdir."
         )
+
+
+@contextlib.contextmanager
+def _enough_memory(
+    settings: config.TrainSettings, source: "Source", replicas: int
+) -> Iterator[None]:
+    """Refuses what cannot fit into memory, and explains what did not."""
+    import tensorflow as tf
+
+    from sagan_tf import cost, memory
+
+    def needed(batch_size: int) -> int:
+        with tf.device("CPU"):  # their shapes are enough, and a GPU may be full
+            networks = _networks(settings, source, dtype="float32")
+        return cost.training_bytes(*networks, batch_size, ema=settings.ema_decay > 0)
+
+    question = (
+        needed,
+        settings.global_batch_size // replicas,
+        settings.gradient_accumulation,
+        memory.available_bytes(replicas),
+    )
+    memory.check(*question)
+    with memory.explained(lambda: memory.complaint(*question)):
+        yield
 
 
 def _networks(settings: config.TrainSettings, source: "Source", **kwargs: Any) -> tuple[Any, Any]:
@@ -193,42 +195,44 @@ def _train(
     sagan: "SAGAN",
     workdir: Path,
 ) -> None:
-    from sagan_tf import loop
+    from sagan_tf import files, loop
     from sagan_tf.checkpoint import Checkpoints
     from sagan_tf.data import batches, readable_errors
     from sagan_tf.monitor import Monitor
 
-    owners = (
-        sagan.generator,
-        sagan.discriminator,
-        sagan.generator_optimizer,
-        sagan.discriminator_optimizer,
-        *([sagan.ema_generator] if sagan.ema_generator else []),
-    )
     checkpoints = Checkpoints(
-        workdir / "checkpoints", owners, json.dumps(_as_json(settings)), settings.max_to_keep
+        workdir / "checkpoints",
+        (sagan, sagan.generator_optimizer, sagan.discriminator_optimizer),
+        json.dumps(_as_json(settings)),
+        settings.max_to_keep,
     )
-    first_step = checkpoints.restore_newest() or 0
-    if first_step:
+    # The next one is written before the oldest is removed; logs and grids need some, too.
+    files.check_space(workdir, 2 * checkpoints.bytes_needed(), "Two checkpoints")
+    first_step = checkpoints.restore_newest()
+    if first_step is not None:
         print(f"resumed at step {first_step}")
         if first_step >= settings.steps:
             print(f"nothing to do: --steps={settings.steps} are done")
     elif settings.init_from:
         _start_from(settings.init_from, sagan, source)
+    first_step = first_step or 0
     _write_description(settings, source, sagan, workdir)
 
-    dataset = strategy.distribute_datasets_from_function(
-        lambda context: batches(
-            source,
-            image_size=settings.image_size,
-            seed=settings.seed,
-            start_step=first_step,
-            global_batch_size=settings.global_batch_size,
-            batches_per_step=settings.d_steps,
-            num_replicas=strategy.num_replicas_in_sync,
-            flip=settings.flip,
+    def batches_from(step: int, rollbacks: int) -> Iterator[Any]:
+        dataset = strategy.distribute_datasets_from_function(
+            lambda context: batches(
+                source,
+                image_size=settings.image_size,
+                seed=(settings.seed + rollbacks * SEED_STRIDE) % 2**64,
+                start_step=step,
+                global_batch_size=settings.global_batch_size,
+                batches_per_step=settings.d_steps,
+                num_replicas=strategy.num_replicas_in_sync,
+                flip=settings.flip,
+            )
         )
-    )
+        return iter(dataset)
+
     images_per_step = settings.global_batch_size * settings.d_steps
     schedule = loop.Schedule(
         **{field.name: getattr(settings, field.name) for field in dataclasses.fields(loop.Schedule)}
@@ -238,7 +242,7 @@ def _train(
     )
     with monitor, readable_errors(source):
         step, stopped = loop.train(
-            sagan, strategy, iter(dataset), checkpoints, monitor, schedule, first_step
+            sagan, strategy, batches_from, checkpoints, monitor, schedule, first_step
         )
     for name in ("samples", "checkpoints", "tensorboard"):
         print(f"{name}: {workdir / name}")

@@ -23,9 +23,9 @@ class SAGAN(keras.Model):
 
     One training step is `d_steps` discriminator updates, each on a batch of its own, and one
     generator update (SAGAN, arXiv 1805.08318, section 5). Latents and labels are drawn without
-    state from (`seed`, step, update, index in the global batch), so that a resumed run and a run
-    on more replicas see the same noise. The generator is called with `training=True` in both
-    kinds of update, as in the released code; the discriminator only in its own.
+    state from (`seed`, step, update, index in the global batch) and `rollbacks`, so that a resumed
+    run and a run on more replicas see the same noise. The generator is called with `training=True`
+    in both kinds of update, as in the released code; the discriminator only in its own.
 
     Args:
         generator: called as `generator(latents, labels, training=...)`.
@@ -40,6 +40,8 @@ class SAGAN(keras.Model):
 
     Attributes:
         ema_generator: the averaged generator, or `None`.
+        rollbacks: int64 variable, how often training went back to a checkpoint because it broke.
+            It changes the noise, which would otherwise break it again.
 
     It is compiled with two optimizers and can then be given to `fit` on one device or under
     `tf.distribute.MirroredStrategy` (without `jit_compile` and `steps_per_execution`; `xla` below
@@ -90,6 +92,7 @@ class SAGAN(keras.Model):
             if not network.built:
                 network.build()
         self.ema_generator = _copy(generator) if ema_decay else None
+        self.rollbacks = keras.Variable(0, dtype="int64", trainable=False, name="rollbacks")
         self.built = True
 
     def compile(
@@ -166,7 +169,7 @@ class SAGAN(keras.Model):
 
         Singular vectors and moving statistics of an average of weights are not the averages of
         theirs, so they are computed anew from generated batches with fixed noise: a function of
-        the weights and the seed alone.
+        the weights, the seed and the rollbacks alone.
         """
         if self.ema_generator is None:
             return self.generator
@@ -247,7 +250,8 @@ class SAGAN(keras.Model):
 
     def _global_noise(self, step: Any, update: int, batch_size: Any) -> tuple[Any, Any]:
         # Drawn outside XLA, whose generators give other numbers for the same seed.
-        seed = tf.random.fold_in(tf.constant([self.seed, 0], tf.int64), step)
+        seed = tf.stack([tf.constant(self.seed, tf.int64), self.rollbacks.value])
+        seed = tf.random.fold_in(seed, step)
         latents_seed, labels_seed = tf.unstack(tf.random.split(tf.random.fold_in(seed, update)))
         shape = (batch_size, self.generator.latent_dim)
         latents = tf.random.stateless_normal(shape, latents_seed)

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from sagan_tf.files import write_text
+
 NAME = "config.json"
 KEYS = {"settings", "generator", "discriminator", "ema", "dataset", "class_names"}
 
@@ -20,29 +22,30 @@ def load_description(workdir: str | os.PathLike) -> dict[str, Any]:
         ValueError: if `workdir` holds no run or its description is damaged.
     """
     path = Path(workdir) / NAME
+    anew = (
+        "If the run has checkpoints, `python -m sagan_tf.train` with the run's flags writes "
+        "the file anew."
+    )
     try:
         description = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
+        if any((Path(workdir) / "checkpoints").glob("*.index")):
+            raise ValueError(
+                f"`workdir` {workdir} holds checkpoints, but {NAME} is missing. {anew}"
+            ) from None
         raise ValueError(
             f"`workdir` holds no training run: {path} does not exist. Train one with "
             f"`python -m sagan_tf.train --workdir={workdir}`."
         ) from None
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+        raise ValueError(f"{path} is damaged: {error}. {anew}") from None
     missing = KEYS - set(description if isinstance(description, dict) else ())
     if missing:
-        raise ValueError(f"{path} is damaged: it lacks {sorted(missing)}.")
+        raise ValueError(f"{path} is damaged: it lacks {sorted(missing)}. {anew}")
     return description
 
 
 def write_description(workdir: str | os.PathLike, description: dict[str, Any]) -> None:
     """Writes `config.json`, whole or not at all; creates the directory."""
+    Path(workdir).mkdir(parents=True, exist_ok=True)
     write_text(Path(workdir) / NAME, json.dumps(description, indent=2) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file under a temporary name, then renames it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)

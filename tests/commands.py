@@ -1,4 +1,4 @@
-"""Runs the package's commands as a user would: in a process of their own."""
+"""Runs the package's commands as a user would, in a process of their own, and compares runs."""
 
 import os
 import signal
@@ -6,6 +6,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import numpy as np
+
+from sagan_tf import checkpoint
 
 TINY = (
     "--image_size=16 --base_filters=4 --query_key_ratio=4 --latent_dim=8 --global_batch_size=8 "
@@ -37,20 +41,43 @@ def run(name, *arguments):
 
 def fail(name, *arguments):
     """Runs a command that must fail without a traceback and returns its error message."""
-    process = start(name, *arguments)
+    return failed(start(name, *arguments))
+
+
+def failed(process):
+    """Waits for a command that must fail without a traceback and returns its error message."""
     _, errors = process.communicate(timeout=600)
-    assert process.returncode not in (0, None)
+    assert process.returncode == 1, errors[-3000:]
     assert "Traceback" not in errors, errors[-3000:]
     return errors
 
 
-def stop_when(process, condition, number=signal.SIGTERM):
-    """Sends a signal as soon as `condition()` holds; returns exit code, output and errors."""
+def wait_until(process, condition):
+    """Waits until `condition()` holds while a command goes on."""
     deadline = time.monotonic() + 300
     while not condition():
         assert process.poll() is None, process.communicate()[1][-3000:]
         assert time.monotonic() < deadline, "the condition never held"
-        time.sleep(0.01)
+        time.sleep(0.001)
+
+
+def stop_when(process, condition, number=signal.SIGTERM):
+    """Sends a signal as soon as `condition()` holds; returns exit code, output and errors."""
+    wait_until(process, condition)
     process.send_signal(number)
     output, errors = process.communicate(timeout=300)
     return process.returncode, output, errors
+
+
+def variables(workdir):
+    """Every variable of the newest checkpoint, by name."""
+    return checkpoint._read_variables(workdir / "checkpoints")
+
+
+def assert_same_run(workdir, other):
+    """Every variable of the newest checkpoints is equal, bit by bit."""
+    left, right = variables(workdir), variables(other)
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        if name != "settings":
+            np.testing.assert_array_equal(value, right[name], err_msg=name)

@@ -1,11 +1,14 @@
-"""Shared by all tests: two logical CPU devices, quiet logs, one random seed per test."""
+"""Shared by all tests: two CPU devices, quiet logs, one random seed per test, one trained run."""
 
+import contextlib
 import gc
 import os
+import resource
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("NO_GCE_CHECK", "true")  # tensorflow-datasets would look for a bucket.
 
+import commands
 import keras
 import pytest
 import tensorflow as tf
@@ -34,6 +37,22 @@ def _no_garbage_from_test_to_test():
     gc.collect()
 
 
+@pytest.fixture
+def file_size_limit():
+    """A context in which writing a file beyond so many bytes fails, as on a full disk."""
+
+    @contextlib.contextmanager
+    def limit(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
+
+
 @pytest.fixture(scope="session")
 def two_replicas():
     """A strategy over both CPU devices.
@@ -44,3 +63,11 @@ def two_replicas():
     return tf.distribute.MirroredStrategy(
         ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
     )
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """The workdir of a finished run of 20 steps on the digits; copy it to change it."""
+    workdir = tmp_path_factory.mktemp("digits") / "run"
+    commands.run("train", f"--workdir={workdir}", "--steps=20", *commands.TINY)
+    return workdir

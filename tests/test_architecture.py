@@ -12,18 +12,22 @@ PACKAGE = Path(sagan_tf.__file__).parent
 
 # In the order the data flows: a library imports only from libraries before it.
 LIBRARIES = [
+    "files",
     "data",
     "layers",
     "models",
     "losses",
     "trainer",
     "workdir",
+    "health",
     "checkpoint",
     "sampling",
     "evaluation",
     "monitor",
     "loop",
     "cost",
+    "memory",
+    "devices",
 ]
 # They wire the libraries, and nothing imports them.
 COMMANDS = {"train", "prepare", "sample", "evaluate"}

@@ -103,10 +103,69 @@ def test_a_file_cut_short_falls_back(saved, name):
     assert equal(generator, first)
 
 
-def test_a_lost_list_of_checkpoints_does_not_matter(saved):
+def test_what_a_kill_left_half_written_is_removed(saved):
+    directory, first, _ = saved
+    (directory / "step-2.index").unlink()
+    (directory / "step-3_temp").mkdir()
+    (directory / "step-3_temp" / "part-00000-of-00001.data-00000-of-00001").touch()
+    (directory / "step-3.index.tempstate123").touch()
+    generator = make(seed=5)
+    assert Checkpoints(directory, [generator]).restore_newest() == 1
+    assert equal(generator, first)
+    assert {path.stem for path in directory.iterdir()} == {"step-1"}
+
+
+def test_a_damaged_checkpoint_displaces_no_good_one(saved):
     directory, *_ = saved
-    (directory / "checkpoint").unlink()
-    assert Checkpoints(directory, [make()]).restore_newest() == 2
+    damage(directory, 2)
+    checkpoints = Checkpoints(directory, [make()], max_to_keep=1)
+    assert checkpoints.restore_newest() == 1
+    # It would have been the newest of all, and step 1 removed.
+    for path in directory.glob("step-2.*"):
+        path.rename(path.with_name(path.name.replace("2", "9", 1)))
+    checkpoints.save(3)
+    assert {path.stem for path in directory.iterdir()} == {"step-3", "step-9"}
+
+
+def test_what_is_not_finite_is_not_saved(saved):
+    directory, first, _ = saved
+    before = sorted(directory.iterdir())
+    checkpoints = Checkpoints(directory, [first])
+    kernel = first.trainable_variables[0]
+    kernel.assign(np.where(np.arange(kernel.shape[-1]) == 1, np.nan, kernel))
+    with pytest.raises(ValueError, match=f"not finite, among them {kernel.path}"):
+        checkpoints.save(3)
+    assert sorted(directory.iterdir()) == before
+
+
+def test_no_room_for_a_checkpoint(saved, file_size_limit):
+    directory, first, second = saved
+    before = sorted(directory.iterdir())
+    checkpoints = Checkpoints(directory, [first], max_to_keep=1)
+    # Names and checksums, 9 kB here, come on top.
+    size = (directory / "step-2.data-00000-of-00001").stat().st_size
+    assert size - 10_000 < checkpoints.bytes_needed() < size
+    with file_size_limit(10_000), pytest.raises(OSError, match="File too large") as raised:
+        checkpoints.save(3)
+    assert raised.value.filename == str(directory / "step-3")
+    assert sorted(directory.iterdir()) == before
+    assert checkpoints.restore_newest() == 2
+    assert equal(first, second)
+
+
+def test_a_directory_that_is_gone_is_not_made_anew(saved):
+    directory, first, _ = saved
+    checkpoints = Checkpoints(directory, [first])
+    directory.rename(directory.with_name("moved"))
+    with pytest.raises(FileNotFoundError):
+        checkpoints.save(3)
+    assert not directory.exists()
+
+
+def test_settings_are_read_alone(tmp_path):
+    assert checkpoint.saved_settings(tmp_path) is None
+    Checkpoints(tmp_path, [make()], '{"seed": 3}').save(1)
+    assert checkpoint.saved_settings(tmp_path) == {"seed": 3}
 
 
 def test_all_damaged(saved):

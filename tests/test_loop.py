@@ -1,10 +1,16 @@
 import os
+import shutil
 import signal
 
+import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import loop
+from sagan_tf import checkpoint, loop
+from sagan_tf.health import NotFiniteError
+from sagan_tf.models import Discriminator, Generator
+from sagan_tf.trainer import SAGAN
 
 SCHEDULE = loop.Schedule(
     steps=25, steps_per_call=8, log_every=10, sample_every=7, checkpoint_every=20
@@ -22,20 +28,137 @@ def test_at_the_end_all_is_due():
     assert [step for step in range(1, 26) if SCHEDULE.due(step, 10)] == [10, 20, 25]
 
 
-def test_losses_that_are_not_finite_stop_the_run():
-    assert loop._finite(3, {"discriminator_loss": tf.constant(1.5)}) == {"discriminator_loss": 1.5}
-    with pytest.raises(ValueError, match=r"broke before step 3: \{'generator_loss': nan\}"):
-        loop._finite(3, {"discriminator_loss": 1.0, "generator_loss": float("nan")})
-
-
-def test_a_signal_is_noted_once_and_then_acts_as_ever():
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        stop = loop.StopSignal()
+def test_a_signal_is_noted_and_handlers_come_back():
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    with loop.StopSignal() as stop:
         assert stop.received == 0
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.received == signal.SIGTERM
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    assert {number: signal.getsignal(number) for number in numbers} == before
+
+
+class Fragile(SAGAN):
+    """After step 9 its losses are finite and its weights are not, if it never went back."""
+
+    breaks = False
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        if self.breaks:
+            now = self.generator_optimizer.iterations == 9
+            broken = tf.logical_and(now, self.rollbacks.value == 0)
+            bias = self.generator.trainable_variables[-1]
+            bias.assign_add(tf.fill(bias.shape, tf.where(broken, np.nan, 0.0)))
+        return logs
+
+
+class Listener:
+    """Takes the monitor's place and keeps what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def __getattr__(self, name):
+        return lambda *arguments: self.told.append((name, *arguments))
+
+
+class Run:
+    """A run that goes on with what lies in a directory."""
+
+    def __init__(self, sagan, directory, poisoned=False):
+        self.sagan, self.directory, self.poisoned = sagan, directory, poisoned
+        owners = (sagan, sagan.generator_optimizer, sagan.discriminator_optimizer)
+        self.checkpoints = checkpoint.Checkpoints(directory, owners, max_to_keep=10)
+        self.monitor, self.begun = Listener(), []
+
+    def train(self, max_rollbacks):
+        schedule = loop.Schedule(10, 5, 100, 100, 3, max_rollbacks)
+        first_step = self.checkpoints.restore_newest()
+        strategy = tf.distribute.get_strategy()
+        arguments = (self.checkpoints, self.monitor, schedule, first_step)
+        return loop.train(self.sagan, strategy, self.batches_from, *arguments)
+
+    def batches_from(self, step, rollbacks):
+        """Random images; those of step 7 are not finite before the first rollback."""
+        self.begun.append((step, rollbacks))
+
+        def batch(index):
+            images = tf.random.stateless_uniform((4, 16, 16, 1), tf.stack([rollbacks, index]), -1)
+            if self.poisoned and not rollbacks:
+                images += tf.where(index == 6, np.nan, 0.0)
+            return images, tf.range(4) % 3
+
+        return iter(tf.data.Dataset.range(step, 1000).map(lambda i: batch(tf.cast(i, tf.int32))))
+
+    def saved(self):
+        """The variables in each checkpoint, by step."""
+        paths = {int(path.stem[5:]): path for path in self.directory.glob("*.index")}
+        readers = {
+            step: tf.train.load_checkpoint(str(paths[step].with_suffix(""))) for step in paths
+        }
+        return {
+            step: {
+                name: reader.get_tensor(name)
+                for name in reader.get_variable_to_shape_map()
+                if "VARIABLE_VALUE" in name and "settings" not in name
+            }
+            for step, reader in sorted(readers.items())
+        }
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory):
+    """A tiny model, and a directory with its checkpoint of step 0."""
+    keras.utils.set_random_seed(0)
+    network = {"image_size": 16, "num_classes": 3, "base_filters": 4, "channels": 1}
+    network["attention_resolutions"] = ()
+    sagan = Fragile(Generator(latent_dim=8, **network), Discriminator(**network))
+    sagan.compile(
+        keras.optimizers.Adam(1e-3, name="generator_optimizer"),
+        keras.optimizers.Adam(1e-3, name="discriminator_optimizer"),
+    )
+    run = Run(sagan, tmp_path_factory.mktemp("origin"))
+    run.checkpoints.save(0)
+    return sagan, run.directory
+
+
+def assert_equal(left, right):
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        np.testing.assert_array_equal(value, right[name], err_msg=name)
+
+
+def test_weights_that_are_not_finite_are_never_saved(origin, tmp_path, monkeypatch):
+    sagan, directory = origin
+    monkeypatch.setattr(Fragile, "breaks", True)
+    run = Run(sagan, shutil.copytree(directory, tmp_path / "run"))
+    with pytest.raises(NotFiniteError, match=r"before step 9: 1 variables.*generator/.*bias.*Noth"):
+        run.train(max_rollbacks=0)
+    saved = run.saved()
+    assert list(saved) == [0, 3, 6]
+    for values in saved.values():
+        assert all(np.isfinite(value).all() for value in values.values())
+
+
+def test_a_rollback_goes_on_with_other_noise_and_data_and_resumes_exactly(origin, tmp_path, caplog):
+    sagan, directory = origin
+    whole = Run(sagan, shutil.copytree(directory, tmp_path / "whole"), poisoned=True)
+    assert whole.train(max_rollbacks=1) == (10, 0)
+    assert whole.begun == [(0, 0), (6, 1)]
+    assert ("go_back", 6) in whole.monitor.told
+    assert "Going on from step 6 with other noise: rollback 1 of 1" in caplog.text
+    saved = whole.saved()
+    assert list(saved) == [0, 3, 6, 9, 10]
+    latents, _ = sagan._global_noise(7, 0, 4)
+    sagan.rollbacks.assign(0)
+    assert not np.allclose(latents, sagan._global_noise(7, 0, 4)[0])
+
+    # Killed before the rollback was saved, and after: the count comes back, or is found again.
+    for last in (6, 9):
+        part = Run(sagan, shutil.copytree(directory, tmp_path / f"part{last}"), poisoned=True)
+        for path in whole.directory.glob(f"step-{last}.*"):
+            shutil.copy(path, part.directory)
+        assert part.train(max_rollbacks=1) == (10, 0)
+        assert part.begun == ([(6, 0), (6, 1)] if last == 6 else [(9, 1)])
+        assert_equal(part.saved()[10], saved[10])

@@ -1,6 +1,14 @@
 import json
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
 
 from sagan_tf import monitor
+from sagan_tf.health import ZERO_LOSS
+from sagan_tf.models import Discriminator, Generator
 
 
 def test_lines_after_the_checkpoint_are_forgotten(tmp_path):
@@ -11,3 +19,100 @@ def test_lines_after_the_checkpoint_are_forgotten(tmp_path):
     monitor._forget_after(path, 10)
     assert path.read_text().splitlines() == lines[:2]
     assert [file.name for file in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+LOSSES = {"discriminator_loss": 0.0, "generator_loss": 1.0}
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """A monitor of an untrained model, and its workdir."""
+    network = {"image_size": 16, "num_classes": 2, "base_filters": 4, "channels": 1}
+    network["attention_resolutions"] = ()
+    generator = Generator(latent_dim=8, **network)
+    generator.build()
+    discriminator = Discriminator(**network)
+    discriminator.build()
+    optimizer = keras.optimizers.Adam(1e-3)
+    sagan = SimpleNamespace(
+        generator=generator,
+        discriminator=discriminator,
+        generator_optimizer=optimizer,
+        discriminator_optimizer=optimizer,
+        sampling_generator=lambda: generator,
+    )
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    with monitor.Monitor(workdir, sagan, ["cat", "dog"], 0, 1000, 8) as shown:
+        yield shown, workdir
+
+
+def lines(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_spread_of_the_grid_is_logged_and_collapse_reported_once(shown, caplog):
+    shown, workdir = shown
+    shown.log(1, LOSSES)
+    shown.show_samples(2)
+    shown.log(2, LOSSES)
+    assert "sample_spread" not in lines(workdir)[0]
+    assert lines(workdir)[1]["sample_spread"] > 0
+    assert LOSSES["discriminator_loss"] < ZERO_LOSS
+    norm = shown._sagan.generator.output_norm  # before the last convolution
+    for variable in norm.trainable_variables:
+        variable.assign(np.zeros(variable.shape))
+    for step in range(3, 20):
+        shown.log(step, LOSSES)
+        shown.show_samples(step)
+    assert lines(workdir)[-1]["sample_spread"] == 0
+    assert caplog.text.count("the generator learns nothing from it") == 1
+    assert caplog.text.count("the generator has collapsed") == 1
+
+
+def test_after_going_back_later_lines_are_forgotten(shown):
+    shown, workdir = shown
+    for step in (10, 20, 30):
+        shown.advance(10)
+        shown.log(step, LOSSES)
+    shown.go_back(10)
+    shown.log(15, LOSSES)
+    assert [line["step"] for line in lines(workdir)] == [10, 15]
+
+
+FULL = {
+    "metrics.jsonl": (2000, lambda shown: shown.log(1, LOSSES)),
+    "tensorboard": (300, lambda shown: shown.log(1, LOSSES)),
+    "samples": (100, lambda shown: shown.show_samples(1)),
+}
+
+
+def test_tensorboard_that_stops_growing_is_noticed(shown, monkeypatch):
+    shown, _ = shown
+    shown.log(1, LOSSES)
+    monkeypatch.setattr(shown, "_writer", tf.summary.create_noop_writer())
+    with pytest.raises(OSError, match="No space left"):
+        shown.log(2, LOSSES)
+
+
+@pytest.mark.parametrize("what", FULL)
+def test_no_room_for_what_is_shown(shown, file_size_limit, what):
+    shown, workdir = shown
+    limit, show = FULL[what]
+    if what == "metrics.jsonl":
+        (workdir / what).write_text("\n" * limit)
+    elif what == "tensorboard":
+        (workdir / "metrics.jsonl").symlink_to("/dev/null")
+    with file_size_limit(limit), pytest.raises(OSError, match=r"too large|No space") as raised:
+        show(shown)
+    assert what in str(raised.value.filename or workdir / what)
+    assert not list(workdir.rglob("*.tmp"))
+
+
+def test_a_workdir_that_is_gone_is_not_made_anew(shown):
+    shown, workdir = shown
+    workdir.rename(workdir.with_name("moved"))
+    for show in (lambda: shown.log(1, LOSSES), lambda: shown.show_samples(1)):
+        with pytest.raises(FileNotFoundError):
+            show()
+    assert not workdir.exists()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sagan_tf import files
 from sagan_tf import prepare as command_module
 from sagan_tf.data import batches, load_source
 from sagan_tf.prepare import Settings, prepare
@@ -119,8 +120,23 @@ def test_foreign_folders_are_left_alone(settings, tmp_path):
 
 def test_a_full_disk_is_noticed_first(settings, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr(command_module.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(ValueError, match=r"with 0.0 GB free. Choose another disk"):
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(OSError, match=r"Received: 0.0 MiB free. Free space, or choose another"):
+        prepare(settings)
+
+
+def test_a_disk_that_fills_stops_and_goes_on(settings, file_size_limit):
+    message = r"`--out` .* cannot be written: .*File too large.*then give the same command again"
+    with file_size_limit(5000), pytest.raises(OSError, match=message):
+        prepare(settings, examples_per_shard=16)
+    out = command_module.Path(settings.out)
+    assert {path.name for path in out.iterdir()} == {files.LOCK, "unfinished.json"}
+    assert prepare(settings, examples_per_shard=16).num_examples == 50
+
+
+def test_a_folder_in_use(settings):
+    claimed = files.claimed(command_module.Path(settings.out), "out")
+    with claimed, pytest.raises(ValueError, match="is in use by process"):
         prepare(settings)
 
 
@@ -171,5 +187,6 @@ def test_sigterm_ends_with_a_message_and_keeps_shards(image_folder, tmp_path):
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert b"the same command goes on from there" in output
-    assert (tmp_path / "out" / "images-00001.array_record").exists()
-    assert not (tmp_path / "out" / "prepared.json").exists()
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {files.LOCK, "unfinished.json", "images-00001.array_record"} <= left
+    assert not [name for name in left if name == "prepared.json" or name.endswith(".tmp")]

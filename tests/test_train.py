@@ -10,30 +10,8 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tfds_sets import write_data_set
 
-from sagan_tf import checkpoint
-
 TINY = commands.TINY
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    """The workdir of a finished run of 20 steps on the digits."""
-    workdir = tmp_path_factory.mktemp("digits") / "run"
-    commands.run("train", f"--workdir={workdir}", "--steps=20", *TINY)
-    return workdir
-
-
-def variables(workdir):
-    return checkpoint._read_variables(workdir / "checkpoints")
-
-
-def assert_same_run(workdir, other):
-    """Every variable of the newest checkpoints is equal, bit by bit."""
-    left, right = variables(workdir), variables(other)
-    assert left.keys() == right.keys()
-    for name, value in left.items():
-        if name != "settings":
-            np.testing.assert_array_equal(value, right[name], err_msg=name)
+variables, assert_same_run = commands.variables, commands.assert_same_run
 
 
 def pixels(path):

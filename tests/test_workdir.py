@@ -13,6 +13,10 @@ def test_a_description_comes_back(tmp_path):
 def test_no_run_and_a_damaged_one(tmp_path):
     with pytest.raises(ValueError, match="holds no training run"):
         load_description(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-5.index").touch()
+    with pytest.raises(ValueError, match=r"checkpoints, but config\.json is missing\. .*anew"):
+        load_description(tmp_path)
     (tmp_path / "config.json").write_text('{"settings": ')
     with pytest.raises(ValueError, match=r"config\.json is damaged"):
         load_description(tmp_path)

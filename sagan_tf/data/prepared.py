@@ -5,8 +5,8 @@ little-endian) followed by the pixels (uint8, row by row).
 """
 
 import dataclasses
+import errno
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 
 from sagan_tf.data.records import allow_open_files
 from sagan_tf.data.source import Source
+from sagan_tf.files import replacing, write_text
 
 MANIFEST = "prepared.json"
 UNFINISHED_MANIFEST = "unfinished.json"
@@ -48,9 +49,7 @@ class Manifest:
 
     def save(self, path: Path) -> None:
         """Writes the file whole or not at all."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
-        temporary.replace(path)
+        write_text(path, json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
     @staticmethod
     def load(path: Path) -> "Manifest":
@@ -132,16 +131,21 @@ def write_shard(path: Path, examples: Iterable[tuple[np.ndarray, int]]) -> int:
 
     Returns:
         How many were written.
+
+    Raises:
+        OSError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    # Pixels barely compress, and a group of one lets a reader fetch any image alone.
-    writer = ArrayRecordWriter(str(temporary), "group_size:1,uncompressed")
     count = 0
-    for image, label in examples:
-        writer.write(label.to_bytes(_LABEL_BYTES, "little", signed=True) + image.tobytes())
-        count += 1
-    writer.close()
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        # Pixels barely compress, and a group of one lets a reader fetch any image alone.
+        writer = ArrayRecordWriter(str(temporary), "group_size:1,uncompressed")
+        for image, label in examples:
+            writer.write(label.to_bytes(_LABEL_BYTES, "little", signed=True) + image.tobytes())
+            count += 1
+        try:
+            writer.close()
+        except RuntimeError as error:  # here it says what went wrong before, too
+            raise OSError(errno.EIO, str(error), str(path)) from error
     return count
 
 

@@ -1,0 +1,44 @@
+"""Where a run computes: one strategy for one or several replicas on this machine."""
+
+import tensorflow as tf
+
+
+def make_strategy(
+    device: str = "auto", num_replicas: int | None = None, deterministic: bool = False
+) -> tf.distribute.Strategy:
+    """Sets TensorFlow's devices up; call it before anything computes.
+
+    Args:
+        device: gpu, cpu, or auto: GPUs if there are any.
+        num_replicas: GPUs, or logical CPU devices; `None` for all GPUs, or one CPU.
+        deterministic: forbid kernels whose sums have no fixed order.
+
+    Raises:
+        ValueError: for a GPU that is not there.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
+        raise ValueError(
+            "`--device=gpu` was given but TensorFlow sees no GPU. Install `sagan_tf[gpu]` and a "
+            "driver, or leave --device away."
+        )
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if device != "cpu" and gpus:
+        replicas = num_replicas or len(gpus)
+        if replicas > len(gpus):
+            raise ValueError(f"`--num_replicas={replicas}` exceeds the {len(gpus)} GPUs here.")
+        devices = [f"GPU:{index}" for index in range(replicas)]
+    else:
+        tf.config.set_visible_devices([], "GPU")
+        replicas = num_replicas or 1
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
+        )
+        devices = [f"CPU:{index}" for index in range(replicas)]
+    if replicas == 1:
+        return tf.distribute.get_strategy()
+    # Collective operations gain nothing between CPU devices that share their memory.
+    reduction = None if devices[0].startswith("GPU") else tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)

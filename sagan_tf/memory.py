@@ -1,0 +1,133 @@
+"""Whether training fits into the memory there is, and what would fit if it does not."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow.python.client import device_lib
+
+# Of cgroups version 2 and 1: the limit, what is used, and how `memory.stat` calls the part of
+# that which the kernel gives back when asked (files read before).
+_CGROUPS = {
+    "cgroup": ("memory.max", "memory.current", "inactive_file"),
+    "cgroup/memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+def available_bytes(replicas: int) -> int | None:
+    """Memory a replica can have: a GPU's, or its share of what this machine or container has left.
+
+    Returns:
+        Bytes; `None` where the system does not tell.
+    """
+    if tf.config.list_logical_devices("GPU"):
+        # The one place where TensorFlow tells how much it took of each GPU.
+        devices = device_lib.list_local_devices()
+        return min(device.memory_limit for device in devices if device.device_type == "GPU")
+    left = _left_on_host(Path("/"))
+    return None if left is None else left // replicas
+
+
+def check(needed: Callable[[int], int], batch_size: int, parts: int, available: int | None) -> None:
+    """Raises `ValueError` if training needs more than is available.
+
+    Args:
+        needed: memory in bytes that a replica needs for a part of so many images; grows linearly.
+        batch_size: images per update on one replica.
+        parts: into which each update's batch is split now.
+        available: bytes for a replica, or `None` if unknown.
+    """
+    if available is not None and needed(batch_size // parts) > available:
+        raise ValueError(complaint(needed, batch_size, parts, available))
+
+
+def complaint(
+    needed: Callable[[int], int], batch_size: int, parts: int, available: int | None
+) -> str:
+    """What to say of a lack of memory: how much is needed, and which flags would need less.
+
+    Arguments as `check`'s.
+    """
+    per_image = needed(2) - needed(1)
+    fixed = needed(1) - per_image
+    size = batch_size // parts
+    total = fixed + size * per_image
+    # Where the estimate says it fits and it did not, only less can.
+    limit = total if available is None else min(available, total)
+    fitting = [
+        smaller
+        for smaller in _divisors(batch_size)
+        if smaller < size and fixed + smaller * per_image <= limit
+    ]
+    lines = [
+        f"Training needs about {_gib(total)} of memory per replica at {size} images. "
+        f"Received: {'too little' if available is None else _gib(available)}."
+    ]
+    if fitting:
+        lines.append(
+            f"`--gradient_accumulation={batch_size // max(fitting)}` would fit: it takes each "
+            f"batch in parts of {max(fitting)} images; so would a batch of that size per replica."
+        )
+    else:
+        lines.append("No smaller part of a batch would fit.")
+    lines.append(
+        "Less is needed, too, with a smaller `--image_size`, fewer `--base_filters` or "
+        "`--dtype_policy=mixed_bfloat16`."
+    )
+    return " ".join(lines)
+
+
+@contextlib.contextmanager
+def explained(message: Callable[[], str]) -> Iterator[None]:
+    """Raises a lack of memory as a `ValueError` with the text that `message` makes."""
+    try:
+        yield
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        raise ValueError(message()) from error
+
+
+def _divisors(number: int) -> set[int]:
+    small = [n for n in range(1, math.isqrt(number) + 1) if number % n == 0]
+    return {*small, *(number // n for n in small)}
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
+
+
+def _left_on_host(root: Path) -> int | None:
+    """The least of what the kernel and every control group above this process leave."""
+    left = list(_left_in_cgroups(root))
+    with contextlib.suppress(OSError):
+        lines = (root / "proc/meminfo").read_text().splitlines()
+        figures = dict(line.split(":") for line in lines)
+        left.append(int(figures["MemAvailable"].split()[0]) * 1024)
+    return min(left, default=None)
+
+
+def _left_in_cgroups(root: Path) -> Iterator[int]:
+    for mount, (limit, used, reclaimable) in _CGROUPS.items():
+        top = root / "sys/fs" / mount
+        group = top / _cgroup_of_process(root, mount)
+        # In a container the path may be the host's, and the container's own group the top.
+        for folder in (group, *group.parents):
+            if not folder.is_relative_to(top):
+                break
+            with contextlib.suppress(OSError, ValueError):  # no such group, or "max"
+                statistics = dict(
+                    line.split() for line in (folder / "memory.stat").read_text().splitlines()
+                )
+                taken = int((folder / used).read_text()) - int(statistics.get(reclaimable, 0))
+                yield max(0, int((folder / limit).read_text()) - taken)
+
+
+def _cgroup_of_process(root: Path, mount: str) -> str:
+    controller = mount.partition("/")[2]
+    with contextlib.suppress(OSError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controller in controllers.split(","):
+                return path.lstrip("/")
+    return ""
