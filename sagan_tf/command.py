@@ -41,8 +41,9 @@ def run(
         resolve: turns the flags that were given, by name, into settings; by default
             `settings_class(**given)`.
     """
+    annotations = typing.get_type_hints(settings_class)
     for field in dataclasses.fields(settings_class):
-        _define_flag(field, typing.get_type_hints(settings_class)[field.name])
+        _define_flag(field, annotations[field.name])
 
     def guarded(arguments: list[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
@@ -53,9 +54,9 @@ def run(
                     f"Expected only flags of the form --name=value. Received: {arguments[1:]}"
                 )
             given = {
-                field.name: _parsed(flags.FLAGS[field.name].value, field)
-                for field in dataclasses.fields(settings_class)
-                if flags.FLAGS[field.name].present
+                name: _parsed(flags.FLAGS[name].value, name, annotation)
+                for name, annotation in annotations.items()
+                if flags.FLAGS[name].present
             }
             main((resolve or (lambda given: settings_class(**given)))(given))
         except (ValueError, OSError) as error:
@@ -81,13 +82,15 @@ def _define_flag(field: dataclasses.Field, annotation: Any) -> None:
     define(field.name, None, f"{field.metadata['help']} Default: {field.default!r}.")
 
 
-def _parsed(value: Any, field: dataclasses.Field) -> Any:
+def _parsed(value: Any, name: str, annotation: Any) -> Any:
     if not isinstance(value, list):
         return value
+    if annotation == tuple[str, ...]:
+        return tuple(value)
     try:
         return tuple(int(item) for item in value if item)
     except ValueError:
         raise ValueError(
-            f"Flag `--{field.name}` expects whole numbers separated by commas. "
+            f"Flag `--{name}` expects whole numbers separated by commas. "
             f"Received: {','.join(value)}"
         ) from None

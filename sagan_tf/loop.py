@@ -119,7 +119,7 @@ def train(
             of that is saved.
         OSError: when something cannot be written.
     """
-    run_steps = _run_steps(sagan, strategy)
+    run_steps = make_run_steps(sagan, strategy)
     batches = batches_from(first_step, _rollbacks(sagan))
     if schedule.max_rollbacks and not first_step:
         _save(checkpoints, sagan, 0)  # to go back to
@@ -143,7 +143,11 @@ def _rollbacks(sagan: SAGAN) -> int:
     return int(tf.convert_to_tensor(sagan.rollbacks.value))  # on replicas a variable has no int
 
 
-def _run_steps(sagan: SAGAN, strategy: tf.distribute.Strategy) -> Any:
+def make_run_steps(
+    sagan: SAGAN, strategy: tf.distribute.Strategy
+) -> Callable[[Iterator[Any], tf.Tensor], dict[str, tf.Tensor]]:
+    """A function `(batches, count) -> SCALARS of the last step` that runs `count` steps."""
+
     @tf.function
     def run_steps(batches: Iterator[Any], count: tf.Tensor) -> dict[str, tf.Tensor]:
         losses = {name: tf.constant(0.0) for name in SCALARS}  # so that the loop has them

@@ -30,7 +30,7 @@ LIBRARIES = [
     "devices",
 ]
 # They wire the libraries, and nothing imports them.
-COMMANDS = {"train", "prepare", "sample", "evaluate"}
+COMMANDS = {"train", "prepare", "sample", "evaluate", "benchmark"}
 # What commands share: settings and flags. Libraries take plain arguments instead.
 SHARED_BY_COMMANDS = {"command", "config"}
 

@@ -1,0 +1,1 @@
+"""How fast it is here: `timing` measures, `cases` says what, `__main__` is the command."""

@@ -1,0 +1,143 @@
+"""Times this package on this machine.
+
+python -m sagan_tf.benchmark --only=train,attention --out=benchmark.json
+
+What is compared runs in turn, so that whatever disturbs the machine disturbs all alike.
+"""
+
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sagan_tf import command
+
+if TYPE_CHECKING:
+    from sagan_tf.benchmark.timing import Result
+
+GROUPS = ("train", "loop", "sampling", "attention", "input", "checkpoint", "start")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to time, at which size."""
+
+    only: tuple[str, ...] = command.setting(
+        GROUPS, "Comparisons to run, separated by commas: " + ", ".join(GROUPS) + "."
+    )
+    rounds: int = command.setting(10, "How often each case is timed.")
+    image_size: int = command.setting(64, "Pixels: 16, 32, 64, 128 or 256.")
+    base_filters: int = command.setting(32, "Filters, of which every feature map has a multiple.")
+    num_classes: int = command.setting(100, "Classes.")
+    batch_size: int = command.setting(32, "Images per batch.")
+    device: str = command.setting("cpu", "cpu or gpu (the first one).")
+    out: str | None = command.setting(None, "Where to write the figures as JSON.")
+    profile: str | None = command.setting(
+        None, "Instead: write a TensorBoard trace of five training steps into this directory."
+    )
+
+
+def main(settings: Settings) -> None:
+    """Runs the comparisons and prints a table of each."""
+    _check(settings)
+    from sagan_tf.benchmark import cases, timing
+    from sagan_tf.files import write_text
+
+    sizes = {
+        name: getattr(settings, name)
+        for name in ("image_size", "base_filters", "num_classes", "batch_size")
+    }
+    if settings.profile:
+        _profile(settings.profile, cases.prepare_step, sizes)
+        return
+    machine = _machine(settings.device)
+    print(", ".join(machine.values()))
+    report: dict[str, Any] = {**machine, "settings": dataclasses.asdict(settings), "groups": {}}
+    for name in settings.only:
+        results = timing.compare(
+            cases.groups(sizes)[name](), settings.rounds, settings.device, title=name
+        )
+        report["groups"][name] = [dataclasses.asdict(result) for result in results]
+        _print_table(name, results)
+        if settings.out:
+            write_text(Path(settings.out), json.dumps(report, indent=1) + "\n")
+
+
+def _check(settings: Settings) -> None:
+    unknown = set(settings.only) - set(GROUPS)
+    if unknown or not settings.only:
+        raise ValueError(
+            f"`--only` must name some of {', '.join(GROUPS)}. Received: {','.join(settings.only)}"
+        )
+    for name in ("rounds", "base_filters", "num_classes", "batch_size"):
+        if getattr(settings, name) < 1:
+            raise ValueError(f"`--{name}` must be positive. Received: {getattr(settings, name)}")
+    if settings.image_size not in (16, 32, 64, 128, 256):
+        raise ValueError(
+            f"`--image_size` must be one of 16, 32, 64, 128, 256. Received: {settings.image_size}"
+        )
+    if settings.device not in ("cpu", "gpu"):
+        raise ValueError(f"`--device` must be cpu or gpu. Received: {settings.device!r}")
+    if settings.out and Path(settings.out).is_dir():
+        raise ValueError(f"`--out` must be a file. Received the directory {settings.out}")
+
+
+def _machine(device: str) -> dict[str, str]:
+    import keras
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
+        raise ValueError("`--device=gpu` was given but TensorFlow sees no GPU.")
+    name = f"{os.cpu_count()} CPU cores, {platform.machine()}"
+    if device == "gpu":
+        name = tf.config.experimental.get_device_details(gpus[0])["device_name"]
+    tf.config.set_visible_devices([], "GPU")  # this process leaves it to the cases
+    return {
+        "device": name,
+        "date": datetime.date.today().isoformat(),
+        "tensorflow": f"TensorFlow {tf.__version__}",
+        "keras": f"Keras {keras.__version__}",
+    }
+
+
+def _print_table(name: str, results: list["Result"]) -> None:
+    peak = next((r.macs_per_second for r in results if r.name == "matrix product"), None)
+    print(f"\n{name:24} {'per second':>18}   {'ratio (quartiles)':22} {'peak memory':>11}  of peak")
+    for result in results:
+        rate = statistics.median(result.rates)
+        share = peak and result.macs_per_second and result.macs_per_second / peak
+        print(
+            f"{result.name:24} {rate:>11,.4g} {result.unit:6}   {_ratio(result.ratios):22} "
+            f"{result.peak_bytes / 2**20:>7,.0f} MiB  " + (f"{share:6.0%}" if share else "")
+        )
+
+
+def _ratio(ratios: list[float]) -> str:
+    if not ratios:
+        return ""
+    low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _profile(directory: str, prepare_step: Callable[..., Any], sizes: dict[str, int]) -> None:
+    import tensorflow as tf
+
+    step, _ = prepare_step(**sizes)
+    for _ in range(2):
+        step()
+    tf.profiler.experimental.start(directory)
+    for _ in range(5):
+        step()
+    tf.profiler.experimental.stop()
+    print(f"Trace in {directory}; TensorBoard shows it with tensorboard-plugin-profile.")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    command.run(main, Settings)
