@@ -18,6 +18,7 @@ from sagan_tf.health import check_variables
 
 # What a damaged or foreign file raises when it is read: bad checksum, cut short, gone, misfit.
 _UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError)
+_UNFINISHED = "unfinished"
 # What TensorFlow makes of the numbers of errors of writing.
 _ERROR_NUMBERS = {
     tf.errors.ResourceExhaustedError: errno.ENOSPC,
@@ -31,8 +32,9 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Variables go into an explicit map from name to variable: Keras' own tracking loses layers kept
-    in lists. TensorFlow writes the data first and the file that makes them a checkpoint last, and
-    keeps a checksum of every tensor, which is verified on reading.
+    in lists. TensorFlow keeps a checksum of every tensor, which is verified on reading, but writes
+    the file that makes a checkpoint in place: so all is written under another name, and that file
+    renamed last. What a killed process left half written is removed.
 
     Args:
         directory: where they lie.
@@ -74,14 +76,18 @@ class Checkpoints:
         """
         check_variables(step, self.variables)
         must_exist(self._directory)
-        path = str(self._directory / f"step-{step}")
+        path = self._directory / f"step-{step}"
         try:
-            self._checkpoint.write(path)
+            self._checkpoint.write(str(self._directory / _UNFINISHED))
         except tf.errors.OpError as error:
             self._remove_half_written()
             raise as_os_error(error, path) from error
+        Path(f"{path}.index").unlink(missing_ok=True)  # of a damaged one
+        # In the order of their names: the index is last.
+        for part in sorted(self._directory.glob(f"{_UNFINISHED}.*")):
+            part.replace(path.with_suffix(part.suffix))
         self._remove_old(step)
-        return path
+        return str(path)
 
     def restore_newest(self) -> int | None:
         """Reads the newest readable checkpoint; names and skips those that are damaged.
@@ -95,10 +101,10 @@ class Checkpoints:
         return _restore_newest(self._checkpoint, _paths(self._directory))
 
     def _remove_half_written(self) -> None:
-        for path in self._directory.glob("step-*"):
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.suffix != ".index" and not path.with_suffix(".index").exists():
+        for path in self._directory.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for path in self._directory.glob("step-*.data-*"):
+            if not path.with_suffix(".index").exists():
                 path.unlink()
 
     def _remove_old(self, step: int) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -157,7 +156,7 @@ class Monitor:
                     scalars[f"gamma/{layer.path}"] = layer.gamma
                 elif isinstance(layer, SpectralNormalization):
                     scalars[f"singular_value/{layer.path}"] = layer.singular_value()
-        return {name: float(keras.ops.convert_to_tensor(v)) for name, v in scalars.items()}
+        return {name: float(tf.convert_to_tensor(v)) for name, v in scalars.items()}
 
 
 def _forget_after(path: Path, step: int) -> None:

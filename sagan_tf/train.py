@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -244,6 +245,8 @@ def _train(
         step, stopped = loop.train(
             sagan, strategy, batches_from, checkpoints, monitor, schedule, first_step
         )
+    # All is saved: a scheduler's late SIGTERM shall not make the run look failed.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for name in ("samples", "checkpoints", "tensorboard"):
         print(f"{name}: {workdir / name}")
     if stopped:

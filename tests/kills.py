@@ -42,9 +42,8 @@ def survive(workdir, kills, steps, seed=0):
 
 def half_written(directory):
     """Files of checkpoints that are not whole."""
-    paths = list(directory.glob("step-*"))
-    whole = {path.stem for path in paths if path.suffix == ".index"}
-    return [path for path in paths if path.stem not in whole]
+    whole = {path.stem for path in directory.glob("step-*.index")}
+    return [path for path in directory.glob("*") if path.stem not in whole]
 
 
 def _moment(kind, directory, rng):

@@ -106,9 +106,10 @@ def test_a_file_cut_short_falls_back(saved, name):
 def test_what_a_kill_left_half_written_is_removed(saved):
     directory, first, _ = saved
     (directory / "step-2.index").unlink()
-    (directory / "step-3_temp").mkdir()
-    (directory / "step-3_temp" / "part-00000-of-00001.data-00000-of-00001").touch()
-    (directory / "step-3.index.tempstate123").touch()
+    (directory / "unfinished_temp").mkdir()
+    (directory / "unfinished_temp" / "part-00000-of-00001.data-00000-of-00001").touch()
+    (directory / "unfinished.data-00000-of-00001").touch()
+    (directory / "unfinished.index").touch()
     generator = make(seed=5)
     assert Checkpoints(directory, [generator]).restore_newest() == 1
     assert equal(generator, first)
