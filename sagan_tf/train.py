@@ -126,6 +126,7 @@ def _networks(settings: config.TrainSettings, source: "Source", **kwargs: Any) -
         "pool_size": settings.pool_size,
         "kernel_initializer": settings.kernel_initializer,
         "resampling": settings.resampling,
+        "query_chunk_size": settings.query_chunk_size,
         "dtype": settings.dtype_policy,
         **kwargs,
     }
