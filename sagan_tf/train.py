@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from sagan_tf.data import Source
     from sagan_tf.trainer import SAGAN
 
+# Suggested where attention takes much of the memory.
+CHUNK_SIZE = 256
+
 
 def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     """Trains until `--steps`, or prints what that would take."""
@@ -281,8 +284,14 @@ def _print_costs(settings: config.TrainSettings, sources: dict[str, str], source
     batch = settings.global_batch_size // (
         (settings.num_replicas or 1) * settings.gradient_accumulation
     )
-    needed = cost.training_bytes(*networks, batch, ema=settings.ema_decay > 0)
+    ema = settings.ema_decay > 0
+    needed = cost.training_bytes(*networks, batch, ema)
     print(f"memory per replica: about {needed / 2**30:.1f} GiB at {batch} images (estimated)")
+    if settings.attention_resolutions and settings.query_chunk_size is None:
+        chunked = _networks(settings, source, dtype="float32", query_chunk_size=CHUNK_SIZE)
+        less = cost.training_bytes(*chunked, batch, ema)
+        if less < 0.8 * needed:
+            print(f"with --query_chunk_size={CHUNK_SIZE}: about {less / 2**30:.1f} GiB")
 
 
 def _resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str]]:

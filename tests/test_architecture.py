@@ -23,7 +23,9 @@ LIBRARIES = [
     "evaluation",
     "monitor",
     "loop",
+    "liveness",
     "cost",
+    "peak_memory",
 ]
 # They wire the libraries, and nothing imports them.
 COMMANDS = {"train", "prepare", "sample", "evaluate"}
