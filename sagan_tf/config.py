@@ -67,6 +67,9 @@ class TrainSettings:
         None, "Replicas: GPUs, or logical CPU devices; without it all GPUs, or one CPU."
     )
     dtype_policy: str = setting("float32", "float32 or mixed_bfloat16.")
+    query_chunk_size: int | None = setting(
+        None, "Positions that attend at a time, to save memory; without it all."
+    )
     xla: bool = setting(False, "Compile forward pass and gradients with XLA.")
     deterministic: bool = setting(False, "Forbid kernels whose sums have no fixed order (GPU).")
     steps_per_call: int = setting(10, "Steps per call from Python into TensorFlow.")
@@ -93,8 +96,8 @@ FREE_SETTINGS = frozenset(
 
 # What no publication sets.
 UNPUBLISHED = FREE_SETTINGS | set(
-    "dataset split seed num_replicas dtype_policy xla resampling gradient_accumulation "
-    "ema_start_step".split()
+    "dataset split seed num_replicas dtype_policy xla resampling query_chunk_size "
+    "gradient_accumulation ema_start_step".split()
 )
 
 RELEASED = "SAGAN's released code, brain-research/self-attention-gan"
@@ -241,8 +244,10 @@ def _check(settings: TrainSettings) -> None:
         raise ValueError(f"`--max_rollbacks` must be >= 0. Received: {settings.max_rollbacks}")
     if not 0 <= settings.ema_decay < 1:
         raise ValueError(f"`--ema_decay` must be in [0, 1). Received: {settings.ema_decay}")
-    if settings.num_replicas is not None and settings.num_replicas < 1:
-        raise ValueError(f"`--num_replicas` must be positive. Received: {settings.num_replicas}")
+    for name in ("num_replicas", "query_chunk_size"):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise ValueError(f"`--{name}` must be positive. Received: {value}")
     for name in ("batch_norm_momentum", "output_batch_norm_momentum", "beta_1", "beta_2"):
         if not 0 <= getattr(settings, name) < 1:
             raise ValueError(f"`--{name}` must be in [0, 1). Received: {getattr(settings, name)}")

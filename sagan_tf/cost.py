@@ -1,29 +1,24 @@
 """What a configuration costs, counted before anything is trained."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from sagan_tf.liveness import TRACED_BATCH, live_bytes
+from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss
+from sagan_tf.trainer import STATISTICS_BATCH_SIZE
+
 BYTES_PER_FLOAT = 4
-# Operations whose result a backward pass keeps; others are views or fused away.
-_KEPT = {
-    "AddV2",
-    "AvgPool",
-    "BatchMatMulV2",
-    "Conv2D",
-    "Conv2DBackpropInput",
-    "MatMul",
-    "MaxPool",
-    "Mul",
-    "RealDiv",
-    "Relu",
-    "Softmax",
-    "SpaceToDepth",
-    "Sub",
-    "Tanh",
-}
+# As measured in processes of their own (`peak_memory`): what the traced step itself
+# takes, with its kernels, ...
+PROGRAM_BYTES = 100 * 2**20
+# ... and how much more memory than their size the tensors of a step take: gaps in the
+# allocator's regions, scratch memory of convolutions, operations that run ahead of their turn.
+OVERHEAD = 1.5
 
 
 def parameters(network: keras.Model) -> int:
@@ -37,55 +32,95 @@ def multiply_accumulates(network: keras.Model) -> int:
     Counted in the traced graph, as the difference that one more image makes: what a batch shares
     (spectral norms, kernel transforms) does not count, nor do look-ups by one-hot products.
     """
-    counts = [sum(map(_operation_cost, _operations(network, batch))) for batch in (1, 2)]
+    graphs = [_trace(network, batch_size) for batch_size in (1, 2)]
+    counts = [sum(map(_operation_cost, graph.get_operations())) for graph in graphs]
     return counts[1] - counts[0]
-
-
-def activation_bytes(network: keras.Model) -> int:
-    """Bytes of activations per image that a float32 training pass keeps, estimated."""
-    sizes = [
-        sum(
-            math.prod(output.shape) * output.dtype.size
-            for operation in _operations(network, batch, training=True)
-            if operation.type in _KEPT
-            for output in operation.outputs
-        )
-        for batch in (1, 2)
-    ]
-    return sizes[1] - sizes[0]
 
 
 def training_bytes(
     generator: keras.Model, discriminator: keras.Model, batch_size: int, ema: bool
 ) -> int:
-    """Memory one replica needs to train, estimated.
+    """Memory one replica needs to train, estimated as `training_memory` does."""
+    return training_memory(generator, discriminator, ema)(batch_size)
 
-    Weights with gradients and Adam's two moments, the averaged generator, and the larger of the
-    two updates' activations: the discriminator's on real and fake images, the generator's through
-    the discriminator.
+
+def training_memory(
+    generator: keras.Model, discriminator: keras.Model, ema: bool
+) -> Callable[[int], int]:
+    """Memory in bytes that one replica needs to train, as a function of the batch size.
+
+    Counted are weights, Adam's two moments, the averaged generator, and the tensors alive at the
+    fullest moment of a traced step, or of generating images to look at, with what is lost around
+    them. Not counted are Python with TensorFlow, as they are after a first operation (0.6 GiB),
+    images read ahead, and what XLA does differently.
 
     Args:
         generator: a built `Generator`.
         discriminator: a built `Discriminator`.
-        batch_size: of one part of an update on one replica.
         ema: whether an averaged generator is kept.
+
+    Returns:
+        A function of the batch size, of one part of an update on one replica. Tracing takes
+        seconds, calling it none.
     """
-    weights = parameters(generator) * (5 if ema else 4) + parameters(discriminator) * 4
-    g, d = activation_bytes(generator), activation_bytes(discriminator)
-    return weights * BYTES_PER_FLOAT + batch_size * max(2 * d, g + d)
+    weights = parameters(generator) * (4 if ema else 3) + parameters(discriminator) * 3
+    step = live_bytes(_trace_step(generator, discriminator))
+    sampling = live_bytes(_trace(generator, TRACED_BATCH, training=True))
+
+    def needed(batch_size: int) -> int:
+        live = max(step(batch_size), sampling(STATISTICS_BATCH_SIZE))
+        return PROGRAM_BYTES + weights * BYTES_PER_FLOAT + int(OVERHEAD * live)
+
+    return needed
 
 
-def _operations(
-    network: keras.Model, batch_size: int, training: bool = False
-) -> list[tf.Operation]:
-    labels = None if network.num_classes is None else tf.TensorSpec((batch_size,), tf.int32)
-    side = network.image_size
-    shape = (network.latent_dim,) if hasattr(network, "latent_dim") else (
-        side, side, network.channels
-    )  # fmt: skip
+def _trace_step(generator: keras.Model, discriminator: keras.Model) -> Any:
+    """The graph of both updates' gradients, in the order of TensorFlow's executor.
+
+    Nothing holds the generator's own pass back: its activations are there before the
+    discriminator's update comes to its fullest moment.
+    """
+
+    def step(images: Any, labels: Any, latents: Any) -> list[Any]:
+        variables = [variable.value for variable in generator.trainable_variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            fake_images = generator(latents, labels, training=True)
+            with tape.stop_recording():
+                gradients = _discriminator_gradients(discriminator, images, fake_images, labels)
+            loss = generator_hinge_loss(discriminator(fake_images, labels))
+        return gradients + tape.gradient(loss, variables)
+
+    images, labels = _inputs(discriminator, TRACED_BATCH)
+    latents, _ = _inputs(generator, TRACED_BATCH)
+    return tf.function(step).get_concrete_function(images, labels, latents).graph
+
+
+def _discriminator_gradients(
+    discriminator: keras.Model, images: Any, fake_images: Any, labels: Any
+) -> list[Any]:
+    variables = [variable.value for variable in discriminator.trainable_variables]
+    pairs = tf.concat([images, fake_images], axis=0)
+    pair_labels = None if labels is None else tf.concat([labels, labels], axis=0)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(variables)
+        logits = tf.split(discriminator(pairs, pair_labels, training=True), 2)
+        loss = discriminator_hinge_loss(*logits)
+    return tape.gradient(loss, variables)
+
+
+def _trace(network: keras.Model, batch_size: int, training: bool = False) -> Any:
     traced = tf.function(lambda inputs, labels: network(inputs, labels, training=training))
-    inputs = tf.TensorSpec((batch_size, *shape), tf.float32)
-    return traced.get_concrete_function(inputs, labels).graph.get_operations()
+    return traced.get_concrete_function(*_inputs(network, batch_size)).graph
+
+
+def _inputs(network: keras.Model, batch_size: int) -> tuple[tf.TensorSpec, tf.TensorSpec | None]:
+    """Latents or images, and labels if the network takes them."""
+    side = network.image_size
+    is_generator = hasattr(network, "latent_dim")
+    shape = (network.latent_dim,) if is_generator else (side, side, network.channels)
+    labels = None if network.num_classes is None else tf.TensorSpec((batch_size,), tf.int32)
+    return tf.TensorSpec((batch_size, *shape), tf.float32), labels
 
 
 def _operation_cost(operation: tf.Operation) -> int:

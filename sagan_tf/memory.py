@@ -34,7 +34,7 @@ def check(needed: Callable[[int], int], batch_size: int, parts: int, available: 
     """Raises `ValueError` if training needs more than is available.
 
     Args:
-        needed: memory in bytes that a replica needs for a part of so many images; grows linearly.
+        needed: memory in bytes that a replica needs for a part of so many images.
         batch_size: images per update on one replica.
         parts: into which each update's batch is split now.
         available: bytes for a replica, or `None` if unknown.
@@ -50,16 +50,12 @@ def complaint(
 
     Arguments as `check`'s.
     """
-    per_image = needed(2) - needed(1)
-    fixed = needed(1) - per_image
     size = batch_size // parts
-    total = fixed + size * per_image
+    total = needed(size)
     # Where the estimate says it fits and it did not, only less can.
     limit = total if available is None else min(available, total)
     fitting = [
-        smaller
-        for smaller in _divisors(batch_size)
-        if smaller < size and fixed + smaller * per_image <= limit
+        smaller for smaller in _divisors(batch_size) if smaller < size and needed(smaller) <= limit
     ]
     lines = [
         f"Training needs about {_gib(total)} of memory per replica at {size} images. "
@@ -67,11 +63,12 @@ def complaint(
     ]
     if fitting:
         lines.append(
-            f"`--gradient_accumulation={batch_size // max(fitting)}` would fit: it takes each "
-            f"batch in parts of {max(fitting)} images; so would a batch of that size per replica."
+            f"{max(fitting)} images per replica would fit. `--gradient_accumulation="
+            f"{batch_size // max(fitting)}` takes each batch in parts of that size, which needs "
+            "little more."
         )
     else:
-        lines.append("No smaller part of a batch would fit.")
+        lines.append("No smaller batch would fit.")
     lines.append(
         "Less is needed, too, with a smaller `--image_size`, fewer `--base_filters` or "
         "`--dtype_policy=mixed_bfloat16`."

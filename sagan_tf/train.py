@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Between the data's seeds after one rollback more: far from any seed that is likely to be given.
 SEED_STRIDE = 0x9E3779B97F4A7C15
+# Suggested where attention takes much of the memory.
+CHUNK_SIZE = 256
 
 
 def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
@@ -99,17 +101,15 @@ def _enough_memory(
 
     from sagan_tf import cost, memory
 
-    def needed(batch_size: int) -> int:
-        with tf.device("CPU"):  # their shapes are enough, and a GPU may be full
-            networks = _networks(settings, source, dtype="float32")
-        return cost.training_bytes(*networks, batch_size, ema=settings.ema_decay > 0)
-
+    with tf.device("CPU"):  # their shapes are enough, and a GPU may be full
+        networks = _networks(settings, source)
     question = (
-        needed,
+        cost.training_memory(*networks, ema=settings.ema_decay > 0),
         settings.global_batch_size // replicas,
         settings.gradient_accumulation,
         memory.available_bytes(replicas),
     )
+    del networks
     memory.check(*question)
     with memory.explained(lambda: memory.complaint(*question)):
         yield
@@ -129,6 +129,7 @@ def _networks(settings: config.TrainSettings, source: "Source", **kwargs: Any) -
         "pool_size": settings.pool_size,
         "kernel_initializer": settings.kernel_initializer,
         "resampling": settings.resampling,
+        "query_chunk_size": settings.query_chunk_size,
         "dtype": settings.dtype_policy,
         **kwargs,
     }
@@ -287,8 +288,14 @@ def _print_costs(settings: config.TrainSettings, sources: dict[str, str], source
     batch = settings.global_batch_size // (
         (settings.num_replicas or 1) * settings.gradient_accumulation
     )
-    needed = cost.training_bytes(*networks, batch, ema=settings.ema_decay > 0)
+    ema = settings.ema_decay > 0
+    needed = cost.training_bytes(*networks, batch, ema)
     print(f"memory per replica: about {needed / 2**30:.1f} GiB at {batch} images (estimated)")
+    if settings.attention_resolutions and settings.query_chunk_size is None:
+        chunked = _networks(settings, source, dtype="float32", query_chunk_size=CHUNK_SIZE)
+        less = cost.training_bytes(*chunked, batch, ema)
+        if less < 0.8 * needed:
+            print(f"with --query_chunk_size={CHUNK_SIZE}: about {less / 2**30:.1f} GiB")
 
 
 def _resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str]]:

@@ -232,11 +232,14 @@ class SAGAN(keras.Model):
         if parts == 1:
             return gradients_of(True, *batch)
         split = [[None] * parts if item is None else tf.split(item, parts) for item in batch]
-        # Only the first part moves the discriminator's singular vectors.
-        results = [
-            gradients_of(index == 0, *part) for index, part in enumerate(zip(*split, strict=True))
-        ]
-        return tf.nest.map_structure(lambda *values: tf.add_n(values) / parts, *results)
+        totals = None
+        for index, part in enumerate(zip(*split, strict=True)):
+            if index:
+                part = _after(totals, part)
+            # Only the first part moves the discriminator's singular vectors.
+            results = gradients_of(index == 0, *part)
+            totals = tf.nest.map_structure(tf.add, totals, results) if index else results
+        return tf.nest.map_structure(lambda total: total / parts, totals)
 
     def _noise(self, step: Any, update: int, batch_size: Any) -> tuple[Any, Any]:
         """This replica's rows of the global batch of latents and labels."""
@@ -298,6 +301,15 @@ def _copy(generator: keras.Model) -> keras.Model:
     copy.build()
     copy.set_weights(generator.get_weights())
     return copy
+
+
+def _after(results: Any, inputs: Any) -> Any:
+    """The inputs, available once the results are.
+
+    TensorFlow would compute at the same time what does not wait, and hold the memory of both.
+    """
+    with tf.control_dependencies(tf.nest.flatten(results)):
+        return [None if item is None else tf.identity(item) for item in inputs]
 
 
 def _batch_norms(network: keras.Model) -> list[ConditionalBatchNormalization]:

@@ -25,6 +25,7 @@ LIBRARIES = [
     "evaluation",
     "monitor",
     "loop",
+    "liveness",
     "cost",
     "memory",
     "devices",

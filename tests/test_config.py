@@ -80,6 +80,7 @@ def test_only_what_changes_the_result_must_match():
         ({"seed": -1}, r"`--seed` must be in \[0, 2\^63\). Received: -1"),
         ({"ema_decay": 1.0}, r"`--ema_decay` must be in \[0, 1\)"),
         ({"num_replicas": 0}, "`--num_replicas` must be positive"),
+        ({"query_chunk_size": 0}, "`--query_chunk_size` must be positive"),
         ({"beta_2": 1.0}, r"`--beta_2` must be in \[0, 1\)"),
         ({"generator_learning_rate": float("nan")}, "`--generator_learning_rate` must be positive"),
         ({"dtype_policy": "mixed_float16"}, "`--dtype_policy` must be one of"),

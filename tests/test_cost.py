@@ -1,6 +1,6 @@
 import pytest
 
-from sagan_tf.cost import multiply_accumulates, parameters, training_bytes
+from sagan_tf.cost import multiply_accumulates, parameters, training_bytes, training_memory
 from sagan_tf.models import Discriminator, Generator
 
 # Of the networks at 128 pixels, in 10 ** 9.
@@ -67,16 +67,34 @@ def test_parameters_by_hand():
     assert parameters(discriminator) == first + second + third + (4 + 1)
 
 
-def test_training_memory_by_its_parts():
-    settings = {"image_size": 16, "num_classes": 3, "base_filters": 4, "channels": 1}
+def make_networks(**settings):
+    settings = {"image_size": 16, "num_classes": 3, "base_filters": 4, "channels": 1, **settings}
     networks = Generator(latent_dim=8, **settings), Discriminator(**settings)
     for network in networks:
         network.build()
-    weights = [4 * parameters(network) for network in networks]
-    empty = training_bytes(*networks, batch_size=0, ema=False)
-    assert empty == 4 * sum(weights)  # weight, gradient, two moments
-    assert training_bytes(*networks, batch_size=0, ema=True) == empty + weights[0]
-    one, two = (training_bytes(*networks, batch_size=size, ema=False) for size in (1, 2))
-    assert two - one == one - empty
-    # The discriminator's first convolution alone keeps 16 x 16 x 4 floats of each image.
-    assert one - empty > 2 * 16 * 16 * 4 * 4
+    return networks
+
+
+def test_training_memory_by_its_parts():
+    networks = make_networks()
+    plain, averaged = (training_memory(*networks, ema=ema) for ema in (False, True))
+    assert averaged(100) - plain(100) == 4 * parameters(networks[0])
+    assert plain(100) == training_bytes(*networks, 100, ema=False)
+    # The discriminator's first convolution alone keeps 16 x 16 x 4 floats of two images for each.
+    assert plain(400) - plain(300) == plain(300) - plain(200) > 100 * 2 * 16 * 16 * 4 * 4
+    # A small batch needs no less than generating images for the grid does.
+    assert plain(1) == plain(2)
+
+
+def test_training_memory_without_classes():
+    assert training_bytes(*make_networks(num_classes=None), 8, ema=False) > 0
+
+
+def test_chunks_of_queries_need_less_memory():
+    """32 x 32 positions and 16 x 16 keys at 64 pixels: 1 MiB of scores for an image."""
+    settings = {"image_size": 64, "attention_resolutions": (32,), "query_key_ratio": 4}
+    plain, chunked = (
+        training_bytes(*make_networks(**settings, query_chunk_size=size), 64, ema=False)
+        for size in (None, 64)
+    )
+    assert plain - chunked > 64 * 2 * 2**20

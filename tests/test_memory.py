@@ -20,12 +20,12 @@ def test_what_would_fit_is_named():
     with pytest.raises(ValueError, match=r"about 5.0 GiB .* at 16 images. Received: 3.1 GiB."):
         memory.check(needed, 16, 1, int(3.1 * GIB))
     complaint = memory.complaint(needed, 16, 1, int(3.1 * GIB))
-    assert "`--gradient_accumulation=2` would fit: it takes each batch in parts of 8" in complaint
+    assert "8 images per replica would fit. `--gradient_accumulation=2` takes" in complaint
     # Batches of 48 in 3 parts: parts of 8 are a sixth.
     assert "accumulation=6`" in memory.complaint(needed, 48, 3, int(3.1 * GIB))
     # The estimate said that 4 would fit; they did not.
     assert "accumulation=8`" in memory.complaint(needed, 16, 4, 100 * GIB)
-    assert "No smaller part of a batch would fit" in memory.complaint(needed, 16, 1, GIB)
+    assert "No smaller batch would fit" in memory.complaint(needed, 16, 1, GIB)
     assert "`--dtype_policy=mixed_bfloat16`" in memory.complaint(needed, 16, 1, GIB)
     assert "Received: too little" in memory.complaint(needed, 16, 1, None)
 

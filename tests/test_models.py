@@ -277,6 +277,21 @@ def test_resampling_changes_no_number(network, form, training):
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
+@both_networks
+def test_attention_in_chunks_changes_no_number(network):
+    settings = {**TINY, "image_size": 32, "attention_resolutions": (16, 8)}
+    plain = make_lively(network(**settings))
+    chunked = network(**settings, query_chunk_size=100)
+    chunked.build()
+    chunked.set_weights(plain.get_weights())
+    sizes = [layer.query_chunk_size for layer in sublayers(chunked, SelfAttention2D)]
+    assert sizes == [100, 100]
+    inputs = inputs_of(plain, batch_size=4)
+    expected = plain(*inputs, training=True).numpy()
+    ours = chunked(*inputs, training=True).numpy()
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 # Classes.
 
 

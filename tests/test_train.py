@@ -1,4 +1,5 @@
 import json
+import re
 import signal
 
 import commands
@@ -166,7 +167,16 @@ def test_dry_run_needs_no_data(tmp_path):
     assert "(9.216 in the plain form)" in output
     assert 'preset                       "released"' in output
     assert "GiB at 256 images" in output
+    assert "--query_chunk_size" not in output  # Attention is a small part here.
     assert not (tmp_path / "run").exists()
+
+
+def test_dry_run_tells_when_chunks_would_save_memory():
+    arguments = "--image_size=64 --base_filters=4 --query_key_ratio=4 --attention_resolutions=32"
+    output = commands.run("train", *arguments.split(), "--global_batch_size=64", "--dry_run")
+    needed, less = re.findall(r"about ([0-9.]+) GiB", output)
+    assert "with --query_chunk_size=256: about" in output
+    assert float(less) < float(needed)
 
 
 BAD = {

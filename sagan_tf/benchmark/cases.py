@@ -59,7 +59,7 @@ def _train_cases(sizes: dict[str, int]) -> list[Case]:
         case("as it is"),
         case("plain convolutions", "plain"),
         case("XLA", xla=True),
-        case("bfloat16", dtype_policy="mixed_bfloat16"),
+        case("bfloat16", dtype="mixed_bfloat16"),
         case("deterministic", deterministic=True),
         case("without spectral norm", spectral_norm=False),
         Case("matrix product", prepare_matrix_product, "MAC", macs_per_unit=1.0),
@@ -249,34 +249,35 @@ def _run(name: str, *arguments: str, status: int = 0) -> None:
         raise RuntimeError(f"sagan_tf.{name} failed: {process.stderr[-500:]}")
 
 
-def _networks(
-    image_size: int,
-    base_filters: int,
-    num_classes: int,
-    resampling: str = "auto",
-    dtype_policy: str = "float32",
-) -> tuple[Generator, Discriminator]:
+def _networks(image_size: int, base_filters: int, **kwargs: Any) -> tuple[Generator, Discriminator]:
     settings: dict[str, Any] = {
-        "image_size": image_size,
-        "base_filters": base_filters,
-        "num_classes": num_classes,
         "attention_resolutions": (image_size // 2,),
         "query_key_ratio": min(8, base_filters),
-        "resampling": resampling,
-        "dtype": dtype_policy,
+        **kwargs,
     }
-    networks = Generator(**settings), Discriminator(**settings)
+    networks = tuple(
+        network(image_size, base_filters=base_filters, **settings)
+        for network in (Generator, Discriminator)
+    )
     for network in networks:
         network.build()
     return networks
 
 
-def _sagan(xla: bool = False, spectral_norm: bool = True, **settings: Any) -> SAGAN:
+def _sagan(
+    xla: bool = False,
+    spectral_norm: bool = True,
+    gradient_accumulation: int = 1,
+    ema_decay: float = 0.999,
+    **settings: Any,
+) -> SAGAN:
     if not spectral_norm:
         SpectralNormalization.normalized = lambda layer, weight, training=False: ops.cast(
             weight, layer.compute_dtype
         )
-    sagan = SAGAN(*_networks(**settings), ema_decay=0.999)
+    sagan = SAGAN(
+        *_networks(**settings), gradient_accumulation=gradient_accumulation, ema_decay=ema_decay
+    )
     sagan.compile(
         keras.optimizers.Adam(1e-4, beta_1=0.0, name="generator_optimizer"),
         keras.optimizers.Adam(4e-4, beta_1=0.0, name="discriminator_optimizer"),

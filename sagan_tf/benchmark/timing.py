@@ -4,13 +4,13 @@ import dataclasses
 import multiprocessing
 import os
 import pickle
-import resource
 import signal
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -172,4 +172,7 @@ def _peak_bytes(device: str) -> int:
 
     if device == "gpu":
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+    # Not `resource.getrusage`, whose peak a process takes over from the one that started it.
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    return int(fields["VmHWM"].split()[0]) * 1024

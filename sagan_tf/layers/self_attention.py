@@ -25,11 +25,15 @@ class SelfAttention2D(keras.layers.Layer):
             not divide keeps its last, smaller window.
         spectral_normalization: whether the four convolutions are spectrally normalised.
         kernel_initializer: of the four convolutions.
+        query_chunk_size: how many positions attend at a time, at most; `None` for all. In chunks,
+            each computed again for its gradient, the same result needs the scores of one chunk
+            in memory instead of all.
         **kwargs: those of `keras.layers.Layer`.
 
     Input and output `(N, H, W, C)` of the policy's compute dtype; the softmax is float32. With
     `return_attention_scores=True` the call also gives the scores, float32
-    `(N, H, W, H / pool_size, W / pool_size)`, rounded up, which sum to 1 over the last two axes.
+    `(N, H, W, H / pool_size, W / pool_size)`, rounded up, which sum to 1 over the last two axes;
+    all of them, whatever `query_chunk_size`.
 
     Raises:
         ValueError: if an argument is not positive, if the input does not have four axes with
@@ -50,6 +54,7 @@ class SelfAttention2D(keras.layers.Layer):
         pool_size: int = 2,
         spectral_normalization: bool = True,
         kernel_initializer: Any = "glorot_uniform",
+        query_chunk_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -58,6 +63,14 @@ class SelfAttention2D(keras.layers.Layer):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value}")
             setattr(self, name, value)
+        if query_chunk_size is not None and (
+            not isinstance(query_chunk_size, int) or query_chunk_size < 1
+        ):
+            raise ValueError(
+                "`query_chunk_size` must be a positive integer, or None for all queries at once. "
+                f"Received: query_chunk_size={query_chunk_size}"
+            )
+        self.query_chunk_size = query_chunk_size
         self.spectral_normalization = spectral_normalization
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
@@ -94,9 +107,10 @@ class SelfAttention2D(keras.layers.Layer):
         key = self._flatten(keys)  # (N, M, C/8)
         value = self._flatten(self._pool(self.value(inputs, training=training)))  # (N, M, C/2)
 
-        logits = ops.matmul(query, ops.transpose(key, (0, 2, 1)))  # (N, L, M)
-        scores = ops.softmax(ops.cast(logits, "float32"), axis=-1)
-        attended = ops.matmul(ops.cast(scores, self.compute_dtype), value)  # (N, L, C/2)
+        if self.query_chunk_size is None or return_attention_scores:
+            attended, scores = attend(query, key, value)  # (N, L, C/2), (N, L, M)
+        else:
+            attended = attend_in_chunks(query, key, value, self.query_chunk_size)
         attended = ops.reshape(attended, (-1, height, width, channels // self.value_ratio))
         # Linear, so that `gamma` may scale what goes in, which has fewer channels.
         outputs = inputs + self.output_convolution(self.gamma * attended, training=training)
@@ -125,6 +139,7 @@ class SelfAttention2D(keras.layers.Layer):
             "pool_size": self.pool_size,
             "spectral_normalization": self.spectral_normalization,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "query_chunk_size": self.query_chunk_size,
         }
 
     def _convolution(self, filters: int, name: str) -> keras.layers.Layer:
@@ -147,3 +162,41 @@ class SelfAttention2D(keras.layers.Layer):
     def _flatten(self, tensor: Any) -> Any:
         _, height, width, channels = ops.shape(tensor)
         return ops.reshape(tensor, (-1, height * width, channels))
+
+
+def attend(query: Any, key: Any, value: Any) -> tuple[Any, Any]:
+    """Each query's mean of the values, and the scores that weigh them.
+
+    Args:
+        query: `(N, L, C)`.
+        key: `(N, M, C)`.
+        value: `(N, M, D)`.
+
+    Returns:
+        The means `(N, L, D)` of the values' dtype, and the scores, float32 `(N, L, M)`.
+    """
+    logits = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
+    scores = ops.softmax(ops.cast(logits, "float32"), axis=-1)
+    return ops.matmul(ops.cast(scores, value.dtype), value), scores
+
+
+def attend_in_chunks(query: Any, key: Any, value: Any, chunk_size: int) -> Any:
+    """The means of `attend`, for chunks of at most `chunk_size` queries one after the other.
+
+    Nothing but its queries is kept of a chunk; its gradient computes its scores anew. XLA undoes
+    this where the loop is unrolled, and cannot differentiate `ops.scan`.
+    """
+    # Sizes may be tensors here, for a map of unknown size.
+    length, channels = ops.shape(query)[1:]
+    chunks = -(-length // chunk_size)
+    chunk_size = -(-length // chunks)  # Chunks of about the same size need the least padding.
+    padding = chunks * chunk_size - length
+    padded = ops.pad(query, ((0, 0), (0, padding), (0, 0)))
+    split = ops.reshape(padded, (-1, chunks, chunk_size, channels))
+    # Keys and values are arguments: `remat` has no gradient for what its function encloses.
+    recomputed = keras.remat(lambda *arguments: attend(*arguments)[0])
+    attended = ops.map(
+        lambda chunk: recomputed(chunk, key, value), ops.transpose(split, (1, 0, 2, 3))
+    )
+    joined = ops.transpose(attended, (1, 0, 2, 3))  # (N, chunks, chunk size, D)
+    return ops.reshape(joined, (-1, chunks * chunk_size, value.shape[-1]))[:, :length]

@@ -35,6 +35,7 @@ class Discriminator(Network):
         pool_size: see `SelfAttention2D`.
         kernel_initializer: of every convolution, dense layer and embedding.
         resampling: see `Generator`; of the pooled convolutions, see `SpectralConv2DMeanPool`.
+        query_chunk_size: see `SelfAttention2D`.
 
     Call: `images` float `(N, image_size, image_size, channels)` in [-1, 1] and `labels` integers
     `(N,)`, none if unconditional. Returns logits, float32 `(N, 1)`.

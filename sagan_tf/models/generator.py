@@ -38,6 +38,7 @@ class Generator(Network):
         resampling: "auto", "merged" or "plain", the form of the upsampling convolutions (see
             `SpectralUpsampleConv2D`); "plain" also leaves the shortcuts' 1x1 convolutions on the
             larger map, as published.
+        query_chunk_size: see `SelfAttention2D`.
         latent_dim: length of a latent vector.
         batch_norm_momentum: of the blocks' moving statistics. The released code updates them with
             0.999 eight times per iteration (4 towers, 2 updates each); with our 2 updates the

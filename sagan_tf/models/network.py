@@ -45,6 +45,7 @@ class Network(keras.Model):
         pool_size: int = 2,
         kernel_initializer: str = "glorot_uniform",
         resampling: str = "auto",
+        query_chunk_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -80,6 +81,7 @@ class Network(keras.Model):
         self.pool_size = pool_size
         self.kernel_initializer = kernel_initializer
         self.resampling = resampling
+        self.query_chunk_size = query_chunk_size
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -95,6 +97,7 @@ class Network(keras.Model):
             "pool_size": self.pool_size,
             "kernel_initializer": self.kernel_initializer,
             "resampling": self.resampling,
+            "query_chunk_size": self.query_chunk_size,
         }
 
     def _stages(self, blocks: list[tuple[int, keras.layers.Layer]]) -> list[keras.layers.Layer]:
@@ -111,6 +114,7 @@ class Network(keras.Model):
                         self.value_ratio,
                         self.pool_size,
                         kernel_initializer=self.kernel_initializer,
+                        query_chunk_size=self.query_chunk_size,
                         dtype=self.dtype_policy,
                         name=f"attention_{resolution}x{resolution}",
                     )

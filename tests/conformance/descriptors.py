@@ -79,6 +79,7 @@ CONDITIONAL = {
     "query_key_ratio": 2,
     "value_ratio": 1,
     "pool_size": 4,
+    "query_chunk_size": 24,
 }
 UNCONDITIONAL = {
     "num_classes": None,
@@ -129,6 +130,11 @@ DESCRIPTORS = [
         "SelfAttention2D paper",
         lambda **kwargs: SelfAttention2D(value_ratio=8, pool_size=1, **kwargs),
         ((8, 6, 16),),
+    ),
+    Descriptor(
+        "SelfAttention2D in chunks",  # five of ten, two queries more than there are
+        lambda **kwargs: SelfAttention2D(query_key_ratio=2, query_chunk_size=11, **kwargs),
+        (MAP,),
     ),
     Descriptor(
         "ConditionalBatchNormalization",

@@ -220,6 +220,90 @@ def test_gradient_reaches_every_weight():
         assert np.abs(gradient.numpy()).max() > 1e-4
 
 
+# Attention in chunks of queries.
+
+
+def outputs_and_gradients(layer, images):
+    """Outputs, and the gradients of a loss of them with respect to the images and the weights."""
+    images = tf.convert_to_tensor(images)
+    variables = [variable.value for variable in layer.trainable_variables]
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        outputs = layer(images, training=True)
+        loss = tf.reduce_sum(tf.cast(outputs, "float32") ** 3)
+    return outputs, *tape.gradient(loss, [images, *variables])
+
+
+def in_chunks(layer, size):
+    """The same layer, its weights included, that attends in chunks."""
+    copy = SelfAttention2D.from_config({**layer.get_config(), "query_chunk_size": size})
+    copy.build((None, None, None, 16))
+    copy.set_weights(layer.get_weights())
+    return copy
+
+
+@both_forms
+@pytest.mark.parametrize("size", [1, 8, 34, 35, 100], ids="chunks of {}".format)
+def test_chunks_change_neither_outputs_nor_gradients_nor_state(form, size):
+    """35 positions: one by one, padded, nearly all, all, and a chunk that is larger."""
+    images = random_images(2, 5, 7, 16)
+    layer = make_built((None, None, None, 16), **form)
+    chunked = in_chunks(layer, size)
+    traced = tf.function(
+        lambda images: [outputs_and_gradients(each, images) for each in (chunked, layer)],
+        input_signature=[tf.TensorSpec((None, None, None, 16))],
+    )
+    for result, reference in zip(*traced(images), strict=True):
+        largest = np.abs(reference).max()
+        assert largest > 1e-3
+        np.testing.assert_allclose(result, reference, rtol=0, atol=1e-5 * largest)
+    for ours, theirs in zip(chunked.get_weights(), layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)  # The singular vectors moved once.
+    assert attend(chunked, images)[1].shape == attend(layer, images)[1].shape
+
+
+def test_scores_in_chunks_are_float32_under_mixed_precision():
+    images = random_images(2, 8, 8, 16)
+    layer = make_built(images.shape, dtype="mixed_bfloat16")
+    chunked = in_chunks(layer, 20)
+    ours, expected = (outputs_and_gradients(each, images) for each in (chunked, layer))
+    assert ours[0].dtype == "bfloat16"
+    for result, reference in zip(ours, expected, strict=True):
+        result, reference = tf.cast(result, "float32"), tf.cast(reference, "float32")
+        largest = np.abs(reference).max()
+        np.testing.assert_allclose(result, reference, rtol=0, atol=1e-2 * largest)
+    softmaxes = {
+        operation.outputs[0].dtype for operation in operations_of(chunked, images)
+        if operation.type == "Softmax"
+    }  # fmt: skip
+    assert softmaxes == {tf.float32}
+
+
+def operations_of(layer, images):
+    """Every operation of the layer's pass and gradients, those inside loops included."""
+    graph = tf.function(lambda images: outputs_and_gradients(layer, images))
+    graph = graph.get_concrete_function(tf.TensorSpec(images.shape)).graph
+    loops = [graph._get_function(name).graph for name in graph._functions]
+    return [operation for part in (graph, *loops) for operation in part.get_operations()]
+
+
+@pytest.mark.parametrize(("size", "largest"), [(None, 12 * 12 * 36), (20, 18 * 36)])
+def test_no_tensor_holds_more_than_the_scores_of_a_chunk(size, largest):
+    """144 positions in 8 chunks of 18, and 36 keys; the 4 channels are smaller."""
+    images = random_images(1, 12, 12, 4)
+    layer = make_built(images.shape, query_key_ratio=4, query_chunk_size=size)
+    sizes = [
+        output.shape.num_elements() or 0
+        for operation in operations_of(layer, images)
+        for output in operation.outputs
+        if output.shape.rank is not None
+    ]
+    assert max(sizes) == largest
+
+
+# Errors.
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -238,6 +322,13 @@ def test_ratios_and_pool_size_must_be_positive(name, value):
     message = rf"`{name}` must be a positive integer. Received: {name}={value}"
     with pytest.raises(ValueError, match=message):
         SelfAttention2D(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "all"])
+def test_query_chunk_size_must_be_positive_or_none(value):
+    message = rf"`query_chunk_size` must be a positive integer, or None.*query_chunk_size={value}"
+    with pytest.raises(ValueError, match=message):
+        SelfAttention2D(query_chunk_size=value)
 
 
 @pytest.mark.parametrize("shape", [(None, 8, 16), (None, 8, 8, None)])
