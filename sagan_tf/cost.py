@@ -13,12 +13,12 @@ from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss
 from sagan_tf.trainer import STATISTICS_BATCH_SIZE
 
 BYTES_PER_FLOAT = 4
-# As measured in processes of their own (`peak_memory`): what the traced step itself
-# takes, with its kernels, ...
-PROGRAM_BYTES = 100 * 2**20
+# As the benchmark's processes measured at seven sizes from 32 to 128 pixels: what the traced step
+# itself takes, with its kernels and threads, ...
+PROGRAM_BYTES = 260 * 2**20
 # ... and how much more memory than their size the tensors of a step take: gaps in the
 # allocator's regions, scratch memory of convolutions, operations that run ahead of their turn.
-OVERHEAD = 1.5
+OVERHEAD = 1.3
 
 
 def parameters(network: keras.Model) -> int:
