@@ -35,6 +35,7 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     from sagan_tf import files
     from sagan_tf.data import check_source, describe_source, load_source
     from sagan_tf.devices import make_strategy
+    from sagan_tf.workdir import load_description
 
     if settings.dry_run:
         _print_costs(settings, sources, describe_source(settings.dataset, settings.data_dir))
@@ -45,6 +46,8 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     workdir = Path(settings.workdir)
     with files.claimed(workdir, "workdir"):
         _check_workdir(settings, workdir)
+        if settings.init_from:
+            load_description(settings.init_from)  # a wrong path is said before anything is built
         source = load_source(settings.dataset, settings.data_dir, settings.split)
         print(check_source(source, settings.image_size, settings.seed))
         with _enough_memory(settings, source, replicas), files.explained(workdir, "workdir"):

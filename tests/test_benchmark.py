@@ -22,7 +22,7 @@ def test_rates_and_ratios_of_what_takes_a_known_time():
         return Case(name, timed_cases.prepare_sleep, unit, arguments, macs_per_unit=5.0)
 
     slow, fast, other = timing.compare(
-        [case("slow", 0.4, 4), case("fast", 0.2, 4), case("other", 0.2, 4, "steps")], 3, "cpu"
+        [case("slow", 1.0, 10), case("fast", 0.5, 10), case("other", 0.5, 10, "steps")], 3, "cpu"
     )
     assert len(slow.rates) == 3
     assert slow.ratios == [1, 1, 1]

@@ -186,7 +186,7 @@ def prepare_attention(
 
 def prepare_input(image_size: int, batch_size: int, prepared: bool) -> Prepared:
     """Batches of JPEGs of ImageNet's usual size, or of the same images prepared once."""
-    folder = Path(tempfile.mkdtemp(prefix="sagan_tf-benchmark-"))
+    folder = Path(tempfile.mkdtemp())
     _write_jpegs(folder / "jpeg" / "all")
     name = f"folder:{folder / 'jpeg'}"
     if prepared:
@@ -215,7 +215,7 @@ def prepare_checkpoint(write: bool, batch_size: int, **settings: Any) -> Prepare
     """A checkpoint of both networks, optimizers and the average, written or read."""
     sagan = _sagan(**settings)
     owners = (sagan, sagan.generator_optimizer, sagan.discriminator_optimizer)
-    folder = tempfile.mkdtemp(prefix="sagan_tf-benchmark-")
+    folder = tempfile.mkdtemp()
     checkpoints = Checkpoints(folder, owners)
     checkpoints.save(0)
     size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 2**20
@@ -234,7 +234,7 @@ def prepare_first_step() -> Prepared:
     """A run of a single step on the digits, from nothing to its checkpoint and grid."""
 
     def start() -> None:
-        with tempfile.TemporaryDirectory(prefix="sagan_tf-benchmark-") as workdir:
+        with tempfile.TemporaryDirectory() as workdir:
             _run("train", "--dataset=digits", "--steps=1", f"--workdir={workdir}")
 
     return start, 1

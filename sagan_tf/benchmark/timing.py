@@ -7,6 +7,7 @@ import pickle
 import signal
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
@@ -76,26 +77,29 @@ def compare(cases: Sequence[Case], rounds: int, device: str, title: str = "") ->
         ValueError: if a case cannot run here; the message names it.
     """
     workers: list[_Worker] = []
-    with tqdm(total=len(cases) * (rounds + 1), desc=title, unit="call", leave=False) as bar:
+    with (
+        tempfile.TemporaryDirectory(prefix="sagan_tf-benchmark-") as scratch,
+        tqdm(total=len(cases) * (rounds + 1), desc=title, unit="call", leave=False) as bar,
+    ):
         for case in cases:
-            workers.append(_Worker(case, device))
+            workers.append(_Worker(case, device, scratch))
             bar.update()
         for _ in range(rounds):
             for worker in workers:
                 worker.time_once()
                 bar.update()
-    return [worker.result(workers[0]) for worker in workers]
+        return [worker.result(workers[0]) for worker in workers]
 
 
 class _Worker:
     """A case in its own process, warmed up and waiting."""
 
-    def __init__(self, case: Case, device: str) -> None:
+    def __init__(self, case: Case, device: str, scratch: str) -> None:
         self._case = case
         self._connection, theirs = multiprocessing.Pipe()
         # Spawned, since TensorFlow does not survive a fork.
         process = multiprocessing.get_context("spawn").Process(
-            target=_serve, args=(theirs, pickle.dumps(case), device), daemon=True
+            target=_serve, args=(theirs, pickle.dumps(case), device, scratch), daemon=True
         )
         process.start()
         theirs.close()
@@ -131,11 +135,12 @@ class _Worker:
         return answer
 
 
-def _serve(connection: Connection, pickled_case: bytes, device: str) -> None:
+def _serve(connection: Connection, pickled_case: bytes, device: str, scratch: str) -> None:
     """Answers each `True` with the seconds of a call, and `False` with the peak memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command's own process ends this one
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)  # what TensorFlow logs would tear the progress bar
+    tempfile.tempdir = scratch  # cleaned by the command, whatever becomes of this process
     try:
         case = pickle.loads(pickled_case)
         baseline = _start_tensorflow(device)

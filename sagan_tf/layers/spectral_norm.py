@@ -82,8 +82,7 @@ class SpectralNormalization:
 
     def normalized(self, weight: Any, training: bool = False) -> Any:
         """`weight` divided by `sigma(W)`, in the compute dtype."""
-        # Multiplying by the inverse: the gradient of a quotient makes five passes over it.
-        return ops.cast(weight * (1 / self.singular_value(training)), self.compute_dtype)
+        return ops.cast(weight / self.singular_value(training), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
