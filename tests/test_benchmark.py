@@ -101,6 +101,7 @@ def test_a_profile_is_written(tmp_path):
         ("--only=train,speed", "`--only` must name some of train, loop"),
         ("--rounds=0", "`--rounds` must be positive. Received: 0"),
         ("--image_size=20", "`--image_size` must be one of"),
+        ("--out=/nowhere/at/all.json", "`--out` must lie in a directory that exists"),
         ("--device=tpu", "`--device` must be cpu or gpu. Received: 'tpu'"),
         ("--device=gpu", "TensorFlow sees no GPU"),
     ],

@@ -85,6 +85,8 @@ def _check(settings: Settings) -> None:
         raise ValueError(f"`--device` must be cpu or gpu. Received: {settings.device!r}")
     if settings.out and Path(settings.out).is_dir():
         raise ValueError(f"`--out` must be a file. Received the directory {settings.out}")
+    if settings.out and not Path(settings.out).parent.is_dir():
+        raise ValueError(f"`--out` must lie in a directory that exists. Received: {settings.out}")
 
 
 def _machine(device: str) -> dict[str, str]:
