@@ -65,7 +65,7 @@ def complaint(
         lines.append(
             f"{max(fitting)} images per replica would fit. `--gradient_accumulation="
             f"{batch_size // max(fitting)}` takes each batch in parts of that size, which needs "
-            "little more."
+            "less than the whole batch, but more than such a batch alone."
         )
     else:
         lines.append("No smaller batch would fit.")
