@@ -22,16 +22,16 @@ class EvaluateSettings:
 
 
 def main(settings: EvaluateSettings) -> None:
-    """Prints label agreement and spread of generated images against the run's real ones."""
+    """Prints and keeps label agreement and spread of generated images against the run's real ones."""
     from sagan_tf import sampling
     from sagan_tf.data import load_source
     from sagan_tf.data.loading import Loader
     from sagan_tf.data.order import shuffled_indices
     from sagan_tf.evaluation.agreement import label_agreement, relative_spread
-    from sagan_tf.workdir import load_description
+    from sagan_tf.workdir import add_score, load_description
 
     run = load_description(settings.workdir)["settings"]
-    generator = sampling.load_generator(settings.workdir)
+    generator, step = sampling.restore_generator(settings.workdir)
     if generator.num_classes is None:
         raise ValueError("The run's generator has no classes to agree with.")
     if settings.num_images < 2 * generator.num_classes:
@@ -46,9 +46,17 @@ def main(settings: EvaluateSettings) -> None:
     real = loader.finish(loader.start(indices))
     labels = np.arange(settings.num_images) % generator.num_classes
     images = np.stack(list(sampling.sample(generator, range(settings.num_images), labels)))
-    print(f"{settings.num_images} generated against {len(real[0])} real images")
-    print(f"label agreement   {label_agreement(*real, images, labels):.3f}")
-    print(f"relative spread   {relative_spread(*real, images, labels):.3f}")
+    score = {
+        "step": step,
+        "num_images": settings.num_images,
+        "num_real": len(real[0]),
+        "label_agreement": round(label_agreement(*real, images, labels), 3),
+        "relative_spread": round(relative_spread(*real, images, labels), 3),
+    }
+    add_score(settings.workdir, score)
+    print(f"{settings.num_images} generated against {len(real[0])} real images, step {step}")
+    print(f"label agreement   {score['label_agreement']:.3f}")
+    print(f"relative spread   {score['relative_spread']:.3f}")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def latents_from_seeds(seeds: Any, latent_dim: int, truncation: Any = math.inf) 
     seeds = tf.cast(seeds, tf.int64)
     uniform = tf.map_fn(
         lambda seed: tf.random.stateless_uniform(
-            (latent_dim,), tf.stack([seed, 0]), dtype=tf.float64
+            (latent_dim,), tf.stack([seed, 0]), dtype=tf.float64, alg="philox"
         ),
         seeds,
         fn_output_signature=tf.TensorSpec((latent_dim,), tf.float64),
@@ -47,6 +47,26 @@ def latents_from_seeds(seeds: Any, latent_dim: int, truncation: Any = math.inf) 
     # float64 draws lie on a grid of 2^-52: half a step keeps 0 from becoming minus infinity.
     probability = tail + (uniform + 2.0**-53) * (1 - 2 * tail)
     return tf.cast(tf.math.ndtri(probability), tf.float32)
+
+
+def interpolated_latents(first: Any, last: Any, fraction: Any) -> tf.Tensor:
+    """Latents on the great circle between two, on which their norm changes least.
+
+    Args:
+        first: float32 `(N, latent_dim)`.
+        last: likewise.
+        fraction: `(N,)` in [0, 1], of the way.
+
+    Returns:
+        float32 `(N, latent_dim)`.
+    """
+    first, last, fraction = (tf.cast(value, tf.float64) for value in (first, last, fraction))
+    norms = tf.norm(first, axis=-1, keepdims=True) * tf.norm(last, axis=-1, keepdims=True)
+    cosine = tf.math.divide_no_nan(tf.reduce_sum(first * last, axis=-1, keepdims=True), norms)
+    angle = tf.maximum(tf.acos(tf.clip_by_value(cosine, -1, 1)), 1e-6)
+    fraction = fraction[:, tf.newaxis]
+    weighted = tf.sin((1 - fraction) * angle) * first + tf.sin(fraction * angle) * last
+    return tf.cast(weighted / tf.sin(angle), tf.float32)
 
 
 def sample(
@@ -109,17 +129,14 @@ def interpolate(
     if steps < 2:
         raise ValueError(f"`interpolate` expects at least 2 images. Received: steps={steps}")
     _check_request(generator, np.asarray(seeds), labels and np.asarray(labels), truncation)
-    first, last = latents_from_seeds(seeds, generator.latent_dim, truncation).numpy()
-    fraction = np.linspace(0, 1, steps)[:, np.newaxis]
-    cosine = np.dot(first, last) / (np.linalg.norm(first) * np.linalg.norm(last))
-    angle = max(np.arccos(np.clip(cosine, -1, 1)), 1e-6)
-    weights = np.sin((1 - fraction) * angle), np.sin(fraction * angle)
-    latents = (weights[0] * first + weights[1] * last) / np.sin(angle)
+    first, last = latents_from_seeds(seeds, generator.latent_dim, truncation)[:, tf.newaxis]
+    fraction = np.linspace(0, 1, steps)
     if labels is not None:
-        one_hot = np.eye(generator.num_classes, dtype="float32")
-        labels = (1 - fraction) * one_hot[labels[0]] + fraction * one_hot[labels[1]]
-        labels = labels.astype("float32")
-    return to_uint8(generator(latents.astype("float32"), labels))
+        weights = np.zeros((steps, generator.num_classes), "float32")
+        weights[:, labels[0]] += 1 - fraction
+        weights[:, labels[1]] += fraction
+        labels = weights
+    return to_uint8(generator(interpolated_latents(first, last, fraction), labels))
 
 
 def to_uint8(images: Any) -> np.ndarray:
@@ -180,12 +197,16 @@ def load_generator(workdir: str | os.PathLike) -> keras.Model:
     Raises:
         ValueError: if there is no run or no readable checkpoint.
     """
+    return restore_generator(workdir)[0]
+
+
+def restore_generator(workdir: str | os.PathLike) -> tuple[keras.Model, int]:
+    """As `load_generator`, with the step of the checkpoint."""
     description = load_description(workdir)
     name = "ema_generator" if description["ema"] else "generator"
     generator = Generator.from_config({**description["generator"], "name": name})
     generator.build()
-    restore_network(Path(workdir) / "checkpoints", generator)
-    return generator
+    return generator, restore_network(Path(workdir) / "checkpoints", generator)
 
 
 def _title_row(titles: Sequence[str], width: int, channels: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 from sagan_tf.files import write_text
 
 NAME = "config.json"
+SCORES = "scores.jsonl"
 KEYS = {"settings", "generator", "discriminator", "ema", "dataset", "class_names"}
 
 
@@ -49,3 +50,24 @@ def write_description(workdir: str | os.PathLike, description: dict[str, Any]) -
     """Writes `config.json`, whole or not at all; creates the directory."""
     Path(workdir).mkdir(parents=True, exist_ok=True)
     write_text(Path(workdir) / NAME, json.dumps(description, indent=2) + "\n")
+
+
+def load_scores(workdir: str | os.PathLike) -> list[dict[str, Any]]:
+    """What evaluations of the run found, oldest first; each has the `step` it saw.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    path = Path(workdir) / SCORES
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}. Remove the line or the file.") from None
+
+
+def add_score(workdir: str | os.PathLike, score: dict[str, Any]) -> None:
+    """Appends what an evaluation found to `scores.jsonl`."""
+    lines = [json.dumps(line) for line in [*load_scores(workdir), score]]
+    write_text(Path(workdir) / SCORES, "\n".join(lines) + "\n")

@@ -60,14 +60,11 @@ class _ResamplingConv2D(SpectralConv2D):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Convolves and resamples `inputs`; the singular vectors move if `training`."""
-        convolve = self._merged if self._is_merged(inputs.shape) else self._plain
+        convolve = self._merged if self.is_merged(inputs.shape) else self._plain
         return self._add_bias_and_activate(convolve(inputs, self.normalized(self.kernel, training)))
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "form": self.form}
-
-    def _is_merged(self, input_shape: tuple[int | None, ...]) -> bool:
+    def is_merged(self, input_shape: tuple[int | None, ...]) -> bool:
+        """Whether `(N, H, W, C)` goes through the merged form."""
         if self.form != "auto":
             return self.form == "merged"
         sides = (*input_shape[1:3], *self.compute_output_shape(input_shape)[1:3])
@@ -75,6 +72,10 @@ class _ResamplingConv2D(SpectralConv2D):
             return False
         pairs = input_shape[-1] * self.filters
         return min(sides) >= SMALLEST_MERGED_SIZE or pairs <= SMALL_KERNEL_PAIRS
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "form": self.form}
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -109,7 +110,7 @@ class SpectralUpsampleConv2D(_ResamplingConv2D):
         return ops.conv(upsample(inputs), kernel, padding="same")
 
     def _merged(self, inputs: Any, kernel: Any) -> Any:
-        merged = _merge(ops.transpose(kernel, (0, 1, 3, 2)), _UPSAMPLED)
+        merged = merged_upsampling_kernel(kernel)
         return ops.conv_transpose(inputs, merged, strides=2, padding="same")
 
 
@@ -156,6 +157,11 @@ class SpectralConv2DMeanPool(_ResamplingConv2D):
 
     def _merged(self, inputs: Any, kernel: Any) -> Any:
         return ops.conv(inputs, _merge(kernel, _POOLED / 2), strides=2, padding="same")
+
+
+def merged_upsampling_kernel(kernel: Any) -> Any:
+    """A 3x3 kernel `(3, 3, C, D)` after upsampling as that of `conv_transpose`, `(4, 4, D, C)`."""
+    return _merge(ops.transpose(kernel, (0, 1, 3, 2)), _UPSAMPLED)
 
 
 def upsample(inputs: Any) -> Any:

@@ -1,0 +1,204 @@
+"""The generator at inference: what the weights alone decide is computed once, before."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from sagan_tf.layers import ConditionalBatchNormalization, SelfAttention2D
+from sagan_tf.layers.resampling import merged_upsampling_kernel, upsample
+from sagan_tf.layers.self_attention import attend, attend_in_chunks
+from sagan_tf.models import Generator
+
+
+class FoldedGenerator(tf.Module):
+    """A `Generator` as plain convolutions and one table of the classes.
+
+    The same function as `generator(latents, labels)`, in float32 whatever its policy, with fewer
+    operations: kernels are divided by their spectral norms and summed into the merged form,
+    batch norm is a scale and an offset, which each class has of its own (one row of the table
+    holds all of a class) and which go into the kernels where classes share them.
+
+    Args:
+        generator: built; later changes of its weights do not reach here.
+
+    Attributes:
+        image_size: of the generator; so are the following.
+        channels: 1 or 3.
+        latent_dim: length of a latent vector.
+        num_classes: classes, or `None`.
+        attention_resolutions: sizes of the maps that attend, in ascending order.
+        table: scales and offsets, float32 `(num_classes or 1, columns)`.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__(name="generator")
+        self.image_size = generator.image_size
+        self.channels = generator.channels
+        self.latent_dim = generator.latent_dim
+        self.num_classes = generator.num_classes
+        self.attention_resolutions = tuple(sorted(generator.attention_resolutions))
+        self._first_filters = generator.first_filters
+        self._dense_kernel = tf.Variable(_kernel(generator.dense))
+        self._dense_bias = tf.Variable(generator.dense.bias.value)
+        tables: list[tf.Tensor] = []
+        self._stages: list[_Attention | _Block] = []
+        size = 4
+        for stage in generator.stages:
+            if isinstance(stage, SelfAttention2D):
+                self._stages.append(_Attention(stage))
+                continue
+            last = 2 * size == generator.image_size
+            # The norm before the last convolution has no classes: the last block takes it in.
+            output = [row[0] for row in _affine(generator.output_norm)] if last else []
+            self._stages.append(_Block(stage, size, tables, *output))
+            size *= 2
+        self.table = tf.Variable(tf.concat(tables, axis=1))
+        self._table_sizes = [table.shape[1] for table in tables]
+        self._output_kernel = tf.Variable(_kernel(generator.output_convolution))
+        self._output_bias = tf.Variable(generator.output_convolution.bias.value)
+
+    def images(self, latents: tf.Tensor, class_rows: tf.Tensor) -> tf.Tensor:
+        """Generates images.
+
+        Args:
+            latents: float32 `(N, latent_dim)`.
+            class_rows: float32 `(N, columns)`, rows of `table` or blends of them.
+
+        Returns:
+            float32 `(N, image_size, image_size, channels)` in [-1, 1].
+        """
+        return self._generate(latents, class_rows, lambda attention, hidden: attention(hidden))
+
+    def images_and_scores(
+        self, latents: tf.Tensor, class_rows: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[int, tf.Tensor]]:
+        """Generates images and shows their attention.
+
+        Args:
+            latents: see `images`.
+            class_rows: see `images`.
+
+        Returns:
+            The images, and by resolution R the scores, float32
+            `(N, R, R, R / pool_size, R / pool_size)`.
+        """
+        scores: dict[int, tf.Tensor] = {}
+
+        def attend_and_keep(attention: "_Attention", hidden: tf.Tensor) -> tf.Tensor:
+            outputs, scores[hidden.shape[1]] = attention.with_scores(hidden)
+            return outputs
+
+        return self._generate(latents, class_rows, attend_and_keep), scores
+
+    def _generate(
+        self,
+        latents: tf.Tensor,
+        class_rows: tf.Tensor,
+        attend: Callable[["_Attention", tf.Tensor], tf.Tensor],
+    ) -> tf.Tensor:
+        rows = iter(tf.split(class_rows, self._table_sizes, axis=1))
+        hidden = latents @ self._dense_kernel + self._dense_bias
+        hidden = tf.reshape(hidden, (-1, 4, 4, self._first_filters))
+        for stage in self._stages:
+            is_block = isinstance(stage, _Block)
+            hidden = stage(hidden, rows) if is_block else attend(stage, hidden)
+        outputs = tf.nn.conv2d(tf.nn.relu(hidden), self._output_kernel, 1, "SAME")
+        return tf.tanh(outputs + self._output_bias)
+
+
+class _Block(tf.Module):
+    """A `GeneratorBlock` for maps of `size` x `size`; appends its classes' rows to `tables`.
+
+    `output_scale` and `output_offset`, `(C,)`, are applied to what it gives.
+    """
+
+    def __init__(
+        self,
+        block: keras.layers.Layer,
+        size: int,
+        tables: list[tf.Tensor],
+        output_scale: Any = 1.0,
+        output_offset: Any = 0.0,
+    ) -> None:
+        super().__init__(name=block.name)
+        scale, offset = _affine(block.norm_1)
+        tables += [*_affine(block.norm_0), scale, offset + scale * block.conv_0.bias]
+        kernel = _kernel(block.conv_0)
+        self._merged = block.conv_0.is_merged((None, size, size, kernel.shape[2]))
+        self._kernel_0 = tf.Variable(merged_upsampling_kernel(kernel) if self._merged else kernel)
+        self._kernel_1 = tf.Variable(_kernel(block.conv_1) * output_scale)
+        self._shortcut_kernel = tf.Variable(_kernel(block.shortcut) * output_scale)
+        bias = block.conv_1.bias + block.shortcut.bias
+        self._bias = tf.Variable(bias * output_scale + output_offset)
+
+    def __call__(self, inputs: tf.Tensor, rows: Iterator[tf.Tensor]) -> tf.Tensor:
+        hidden = _scaled_relu(inputs, rows)
+        if self._merged:
+            hidden = ops.conv_transpose(hidden, self._kernel_0, strides=2, padding="same")
+        else:
+            hidden = tf.nn.conv2d(upsample(hidden), self._kernel_0, 1, "SAME")
+        hidden = _scaled_relu(hidden, rows)
+        hidden = tf.nn.conv2d(hidden, self._kernel_1, 1, "SAME")
+        # The offset is that of both convolutions: it is cheaper on the small map.
+        shortcut = tf.nn.conv2d(inputs, self._shortcut_kernel, 1, "SAME") + self._bias
+        return hidden + upsample(shortcut)
+
+
+class _Attention(tf.Module):
+    """A `SelfAttention2D` whose query, key and value come from one convolution."""
+
+    def __init__(self, layer: SelfAttention2D) -> None:
+        super().__init__(name=layer.name)
+        kernels = [_kernel(part) for part in (layer.key, layer.value, layer.query)]
+        self._sizes = [kernel.shape[-1] for kernel in kernels]
+        self._kernel = tf.Variable(tf.concat(kernels, axis=-1))
+        self._output_kernel = tf.Variable(_kernel(layer.output_convolution) * layer.gamma)
+        self._pool_size = layer.pool_size
+        self._chunk_size = layer.query_chunk_size
+
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        if self._chunk_size is None:
+            return self.with_scores(inputs)[0]
+        query, pooled, key, value = self._query_key_value(inputs)
+        return self._output(inputs, attend_in_chunks(query, key, value, self._chunk_size))
+
+    def with_scores(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        query, pooled, key, value = self._query_key_value(inputs)
+        attended, scores = attend(query, key, value)
+        shape = (-1, *inputs.shape[1:3], *pooled.shape[1:3])
+        return self._output(inputs, attended), tf.reshape(scores, shape)
+
+    def _query_key_value(self, inputs: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        projected = tf.nn.conv2d(inputs, self._kernel, 1, "SAME")
+        *key_value, query = self._sizes
+        pooled, query = tf.split(projected, [sum(key_value), query], axis=-1)
+        pooled = tf.nn.max_pool2d(pooled, self._pool_size, self._pool_size, "SAME")
+        key, value = tf.split(_flatten(pooled), key_value, axis=-1)
+        return _flatten(query), pooled, key, value
+
+    def _output(self, inputs: tf.Tensor, attended: tf.Tensor) -> tf.Tensor:
+        attended = tf.reshape(attended, (-1, *inputs.shape[1:3], attended.shape[-1]))
+        return inputs + tf.nn.conv2d(attended, self._output_kernel, 1, "SAME")
+
+
+def _kernel(layer: keras.layers.Layer) -> tf.Tensor:
+    """The kernel divided by its spectral norm, float32 under every policy."""
+    return layer.kernel / layer.singular_value()
+
+
+def _affine(norm: ConditionalBatchNormalization) -> tuple[tf.Tensor, tf.Tensor]:
+    """Scale and offset of each class, `(classes or 1, C)`, that do what `norm` does."""
+    scale = norm.gamma * tf.math.rsqrt(norm.moving_variance + norm.epsilon)
+    return scale, norm.beta - norm.moving_mean * scale
+
+
+def _scaled_relu(inputs: tf.Tensor, rows: Iterator[tf.Tensor]) -> tf.Tensor:
+    scale, offset = (next(rows)[:, tf.newaxis, tf.newaxis, :] for _ in range(2))
+    return tf.nn.relu(inputs * scale + offset)
+
+
+def _flatten(tensor: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(tensor, (-1, tensor.shape[1] * tensor.shape[2], tensor.shape[3]))

@@ -1,0 +1,54 @@
+"""What a reader should know of an exported model, as Markdown."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sagan_tf.models import Generator
+
+
+def write_model_card(
+    name: str,
+    generator: Generator,
+    step: int,
+    description: Mapping[str, Any],
+    scores: Sequence[Mapping[str, Any]],
+) -> str:
+    """The card of a run's generator.
+
+    Args:
+        name: the model's.
+        generator: what is exported.
+        step: of the training, at which its weights were saved.
+        description: the run's, as `workdir.load_description` gives it.
+        scores: what evaluations of the run found, each with the `step` it saw.
+    """
+    classes = description["class_names"]
+    averaged = "the moving average of its weights" if description["ema"] else "its weights"
+    conditioned = (
+        f"conditioned on {len(classes)} classes" if generator.num_classes else "unconditional"
+    )
+    attention = ", ".join(f"{size}x{size}" for size in generator.attention_resolutions) or "none"
+    lines = [
+        f"# {name}",
+        "",
+        "A Self-Attention GAN's generator (arXiv 1805.08318), exported by `sagan_tf`.",
+        "",
+        f"- Images: {generator.image_size}x{generator.image_size}, {generator.channels} "
+        f"channel{'s' if generator.channels > 1 else ''}, {conditioned}.",
+        f"- Attention at: {attention}.",
+        f"- Data: `{description['dataset']}`.",
+        f"- Weights: {averaged} after step {step}.",
+        f"- Latents: {generator.latent_dim} numbers, drawn from the normal by a seed.",
+        "",
+        "## Scores",
+        "",
+        *([f"- {json.dumps(score)}" for score in scores] or ["None recorded."]),
+        "",
+        "## Settings of the training",
+        "",
+        "```json",
+        json.dumps(description["settings"], indent=1),
+        "```",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,132 @@
+"""Writes a generator as a version that TensorFlow Serving loads, checked before it is there."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf.checkpoint import as_os_error
+from sagan_tf.files import check_space
+from sagan_tf.models import Generator
+from sagan_tf.serving.folding import FoldedGenerator
+from sagan_tf.serving.lint import find_problems
+from sagan_tf.serving.signatures import example_inputs, make_signatures
+from sagan_tf.serving.warmup import read_requests, write_requests
+
+CLASS_NAMES = Path("assets.extra") / "class_names.json"
+SETTINGS = Path("assets.extra") / "settings.json"
+MODEL_CARD = "model_card.md"
+
+WARM_UP_BATCH_SIZES = 1, 2, 8
+# Far less than a level of 255, and more than the order of a float32 sum can change.
+TOLERANCE = 1e-3
+# No number, so that TensorFlow Serving passes it by.
+_UNFINISHED = "unfinished"
+
+
+def versions_in(base_path: str | os.PathLike) -> list[int]:
+    """The versions below a model's base path, ascending; directories named by a number."""
+    if not Path(base_path).is_dir():
+        return []
+    return sorted(
+        int(path.name)
+        for path in Path(base_path).iterdir()
+        if path.name.isdecimal() and path.is_dir()
+    )
+
+
+def write_version(
+    base_path: str | os.PathLike,
+    version: int,
+    generator: Generator,
+    class_names: Sequence[str],
+    settings: dict[str, Any],
+    model_card: str,
+) -> Path:
+    """Writes `<base_path>/<version>`, whole or not at all.
+
+    It is written under another name, loaded from there, run on every warm-up request and compared
+    with the generator; then renamed.
+
+    Args:
+        base_path: the model's directory, which must exist and belong to this process.
+        version: positive, not yet there.
+        generator: built.
+        class_names: one per class.
+        settings: of the run, kept as JSON.
+        model_card: Markdown.
+
+    Returns:
+        The version's directory.
+
+    Raises:
+        OSError: if it cannot be written.
+        RuntimeError: if what was written is not what was meant.
+    """
+    base_path = Path(base_path)
+    for path in base_path.glob(f"{_UNFINISHED}*"):  # of a process that was killed
+        shutil.rmtree(path)
+    temporary = base_path / f"{_UNFINISHED}-{version}"
+    needed = 2 * sum(int(np.prod(v.shape)) * 4 for v in generator.variables)
+    check_space(base_path, needed, "The generator's weights")
+    try:
+        _write(temporary, base_path.name, FoldedGenerator(generator), class_names)
+        _write_json(temporary / CLASS_NAMES, list(class_names))
+        _write_json(temporary / SETTINGS, settings)
+        (temporary / MODEL_CARD).write_text(model_card, encoding="utf-8")
+        _check(temporary, generator)
+        temporary.rename(base_path / str(version))
+    except tf.errors.OpError as error:
+        raise as_os_error(error, base_path) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return base_path / str(version)
+
+
+def _write(
+    directory: Path, name: str, generator: FoldedGenerator, class_names: Sequence[str]
+) -> None:
+    signatures = make_signatures(generator, class_names)
+    tf.saved_model.save(generator, str(directory), signatures=signatures)
+    requests = [
+        (name, example_inputs(signature.input_signature, batch_size))
+        for name, signature in signatures.items()
+        for batch_size in WARM_UP_BATCH_SIZES
+    ]
+    write_requests(directory, requests, name)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _check(directory: Path, generator: Generator) -> None:
+    problems = find_problems(directory)
+    if problems:
+        raise RuntimeError(f"The export is not fit to be served: {' '.join(problems)}")
+    signatures = tf.saved_model.load(str(directory)).signatures
+    for name, inputs in read_requests(directory):
+        outputs = signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
+        for key, value in outputs.items():
+            if value.dtype.is_floating and not np.isfinite(value).all():
+                raise RuntimeError(f"Signature `{name}` gives `{key}` that is not finite.")
+    # The generator's own policy may round more.
+    reference = Generator.from_config({**generator.get_config(), "dtype": "float32"})
+    reference.build()
+    reference.set_weights(generator.get_weights())
+    latents = np.random.default_rng(0).normal(size=(4, generator.latent_dim)).astype("float32")
+    classes = {}
+    if generator.num_classes is not None:
+        classes["class_id"] = tf.range(4) % generator.num_classes
+    images = signatures["from_latent"](latents=tf.constant(latents), **classes)["images"]
+    difference = np.abs(images - reference(latents, *classes.values())).max()
+    if difference > TOLERANCE:
+        raise RuntimeError(
+            f"The exported generator's images differ from the checkpoint's by {difference:.2g} in "
+            f"[-1, 1]; {TOLERANCE} is the most that rounding explains."
+        )

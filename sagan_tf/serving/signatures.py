@@ -1,0 +1,244 @@
+"""What can be asked of an exported generator: functions with named inputs and outputs.
+
+Every input and output has the batch as its first axis. Inputs are checked in the graph, since a
+server does not look at the shapes and ranges of what it is sent.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf.sampling import interpolated_latents, latents_from_seeds
+from sagan_tf.serving.folding import FoldedGenerator
+
+Outputs = dict[str, tf.Tensor]
+
+# Inputs of every signature, in order; classes are left out of a generator without them.
+INPUTS = {
+    "serving_default": ("class_id", "seed", "truncation"),
+    "sample": ("class_id", "seed"),
+    "images": ("class_id", "seed", "truncation"),
+    "from_latent": ("class_id", "latents"),
+    "interpolate": ("class_id", "class_id_to", "seed", "seed_to", "fraction"),
+    "attention": ("class_id", "seed", "row", "col"),
+    "class_names": ("class_id",),
+}
+_DTYPES = {
+    "class_id": tf.int32,
+    "class_id_to": tf.int32,
+    "seed": tf.int64,
+    "seed_to": tf.int64,
+    "truncation": tf.float32,
+    "latents": tf.float32,
+    "fraction": tf.float32,
+    "row": tf.int32,
+    "col": tf.int32,
+}
+# The most offending values that a message names.
+_VALUES_IN_MESSAGE = 8
+_OVERLAY_STRENGTH = 0.7
+
+
+def make_signatures(
+    generator: FoldedGenerator, class_names: Sequence[str]
+) -> dict[str, Callable[..., Outputs]]:
+    """The signatures by name; one for which the generator lacks classes or attention is left out.
+
+    Args:
+        generator: what they run.
+        class_names: one per class.
+
+    Returns:
+        Functions with an input signature. `images` are float32 in [-1, 1]; names that end in
+        `_bytes` hold PNGs or UTF-8, which TensorFlow Serving's REST API writes as base64.
+    """
+    endpoints = _Endpoints(generator, class_names)
+    left_out = set()
+    if generator.num_classes is None:
+        left_out.add("class_names")
+    if not generator.attention_resolutions:
+        left_out.add("attention")
+    return {
+        name: _checked(getattr(endpoints, name), _specs(names, generator))
+        for name, names in INPUTS.items()
+        if name not in left_out
+    }
+
+
+def example_inputs(specs: Sequence[tf.TensorSpec], batch_size: int) -> dict[str, np.ndarray]:
+    """Inputs of a signature that it accepts, by name: seeds from 0 up, the first class."""
+    values = {"seed": np.arange(batch_size), "truncation": 1.0}
+    inputs = {}
+    for spec in specs:
+        shape = (batch_size, *spec.shape[1:])
+        value = np.broadcast_to(values.get(spec.name, 0), shape)
+        inputs[spec.name] = value.astype(spec.dtype.as_numpy_dtype)
+    return inputs
+
+
+def _specs(names: Sequence[str], generator: FoldedGenerator) -> list[tf.TensorSpec]:
+    shapes = {"latents": (None, generator.latent_dim)}
+    return [
+        tf.TensorSpec(shapes.get(name, (None,)), _DTYPES[name], name)
+        for name in names
+        if generator.num_classes is not None or not name.startswith("class_id")
+    ]
+
+
+def _checked(
+    function: Callable[..., Outputs], specs: Sequence[tf.TensorSpec]
+) -> Callable[..., Outputs]:
+    """The function of named inputs as one whose inputs have the shapes and one length."""
+
+    def call(*inputs: tf.Tensor) -> Outputs:
+        inputs = [
+            tf.ensure_shape(value, spec.shape) for value, spec in zip(inputs, specs, strict=True)
+        ]
+        sizes = tf.stack([tf.shape(value)[0] for value in inputs])
+        message = f"One value per image is needed of each of {[spec.name for spec in specs]}:"
+        check = tf.debugging.Assert(tf.reduce_all(sizes == sizes[0]), [message, sizes])
+        with tf.control_dependencies([check]):
+            named = {
+                spec.name: tf.identity(value) for spec, value in zip(specs, inputs, strict=True)
+            }
+        return function(**named)
+
+    return tf.function(call, input_signature=specs, autograph=False)
+
+
+class _Endpoints:
+    """One method per signature, its arguments the inputs."""
+
+    def __init__(self, generator: FoldedGenerator, class_names: Sequence[str]) -> None:
+        self._generator = generator
+        self._class_names = class_names
+        # Traced once, and called by every signature.
+        self._images = tf.function(
+            generator.images,
+            input_signature=[
+                tf.TensorSpec((None, generator.latent_dim)),
+                tf.TensorSpec((None, generator.table.shape[1])),
+            ],
+            autograph=False,
+        )
+
+    def serving_default(
+        self, seed: tf.Tensor, truncation: tf.Tensor, class_id: tf.Tensor | None = None
+    ) -> Outputs:
+        outputs = self.images(seed, truncation, class_id)
+        return {"image_bytes": _png(outputs.pop("images")), **outputs}
+
+    def sample(self, seed: tf.Tensor, class_id: tf.Tensor | None = None) -> Outputs:
+        return self.serving_default(seed, tf.fill(tf.shape(seed), math.inf), class_id)
+
+    def images(
+        self, seed: tf.Tensor, truncation: tf.Tensor, class_id: tf.Tensor | None = None
+    ) -> Outputs:
+        # What is not a number is not greater, either.
+        message = "`truncation` must be a positive number. Received:"
+        truncation = _require(truncation, truncation > 0, message)
+        latents = self._latents(seed, truncation)
+        images = self._images(latents, self._class_rows(class_id, latents))
+        return {"images": images, "seed": tf.identity(seed), **_echo(class_id)}
+
+    def from_latent(self, latents: tf.Tensor, class_id: tf.Tensor | None = None) -> Outputs:
+        message = "`latents` must be finite. Received:"
+        latents = _require(latents, tf.math.is_finite(latents), message)
+        images = self._images(latents, self._class_rows(class_id, latents))
+        return {"images": images, **_echo(class_id)}
+
+    def interpolate(
+        self,
+        seed: tf.Tensor,
+        seed_to: tf.Tensor,
+        fraction: tf.Tensor,
+        class_id: tf.Tensor | None = None,
+        class_id_to: tf.Tensor | None = None,
+    ) -> Outputs:
+        message = "`fraction` must be in [0, 1]. Received:"
+        fraction = _require(fraction, (fraction >= 0) & (fraction <= 1), message)
+        first, last = self._latents(seed), self._latents(seed_to)
+        latents = interpolated_latents(first, last, fraction)
+        weight = fraction[:, tf.newaxis]
+        first_rows = self._class_rows(class_id, latents)
+        last_rows = self._class_rows(class_id_to, latents)
+        images = self._images(latents, (1 - weight) * first_rows + weight * last_rows)
+        return {"image_bytes": _png(images), "fraction": fraction}
+
+    def attention(
+        self, seed: tf.Tensor, row: tf.Tensor, col: tf.Tensor, class_id: tf.Tensor | None = None
+    ) -> Outputs:
+        size = self._generator.image_size
+        message = f"`row` and `col` must be a pixel's, in [0, {size}). Received:"
+        row, col = (_require(place, (place >= 0) & (place < size), message) for place in (row, col))
+        latents = self._latents(seed)
+        images, scores = self._generator.images_and_scores(
+            latents, self._class_rows(class_id, latents)
+        )
+        outputs = {"image_bytes": _png(images), "seed": tf.identity(seed), **_echo(class_id)}
+        for resolution in self._generator.attention_resolutions:
+            place = tf.stack([row * resolution // size, col * resolution // size], axis=-1)
+            of_point = tf.gather_nd(scores[resolution], place, batch_dims=1)
+            outputs[f"scores_{resolution}"] = of_point
+            outputs[f"overlay_{resolution}_bytes"] = _png(_overlay(images, of_point, row, col))
+        return outputs
+
+    def class_names(self, class_id: tf.Tensor) -> Outputs:
+        class_id = self._checked_class(class_id)
+        num_classes = tf.fill(tf.shape(class_id), self._generator.num_classes)
+        names = tf.gather(tf.constant(list(self._class_names)), class_id)
+        return {"class_name_bytes": names, "num_classes": num_classes}
+
+    def _latents(self, seed: tf.Tensor, truncation: tf.Tensor | float = math.inf) -> tf.Tensor:
+        seed = _require(seed, seed >= 0, "A seed must not be negative. Received:")
+        return latents_from_seeds(seed, self._generator.latent_dim, truncation)
+
+    def _class_rows(self, class_id: tf.Tensor | None, latents: tf.Tensor) -> tf.Tensor:
+        if class_id is None:  # One row for all.
+            return tf.repeat(self._generator.table, tf.shape(latents)[0], axis=0)
+        return tf.gather(self._generator.table, self._checked_class(class_id))
+
+    def _checked_class(self, class_id: tf.Tensor) -> tf.Tensor:
+        num_classes = self._generator.num_classes
+        inside = (class_id >= 0) & (class_id < num_classes)
+        return _require(class_id, inside, f"A class must be in [0, {num_classes}). Received:")
+
+
+def _echo(class_id: tf.Tensor | None) -> Outputs:
+    return {} if class_id is None else {"class_id": tf.identity(class_id)}
+
+
+def _require(value: tf.Tensor, valid: tf.Tensor, message: str) -> tf.Tensor:
+    """`value` if all of it is valid; else an error that names what is not, and nothing else."""
+    invalid = tf.boolean_mask(value, ~valid)
+    check = tf.debugging.Assert(
+        tf.reduce_all(valid), [message, invalid], summarize=_VALUES_IN_MESSAGE
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(value)
+
+
+def _png(images: tf.Tensor) -> tf.Tensor:
+    """Images in [-1, 1] as PNGs, `(N,)`; rounded as `sampling.to_uint8` does."""
+    pixels = tf.cast(tf.clip_by_value(tf.floor(images * 127.5 + 128), 0, 255), tf.uint8)
+    return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.TensorSpec((), tf.string))
+
+
+def _overlay(images: tf.Tensor, scores: tf.Tensor, row: tf.Tensor, col: tf.Tensor) -> tf.Tensor:
+    """Images dimmed, with what the point at `(row, col)` attends to in red to yellow.
+
+    The strongest place of each image is full yellow; the point itself is one green pixel.
+    """
+    size = images.shape[1]
+    if images.shape[-1] == 1:
+        images = tf.image.grayscale_to_rgb(images)
+    heat = tf.image.resize(scores[..., tf.newaxis], (size, size))
+    heat = tf.math.divide_no_nan(heat, tf.reduce_max(heat, axis=(1, 2), keepdims=True))
+    colour = tf.concat([tf.ones_like(heat), 2 * heat - 1, -tf.ones_like(heat)], axis=-1)
+    strength = _OVERLAY_STRENGTH * heat
+    blended = (1 - strength) * images + strength * colour
+    is_point = tf.one_hot(row * size + col, size * size, True, False, dtype=tf.bool)
+    is_point = tf.reshape(is_point, (-1, size, size, 1))
+    return tf.where(is_point, tf.constant([-1.0, 1.0, -1.0]), blended)
