@@ -22,7 +22,7 @@ class EvaluateSettings:
 
 
 def main(settings: EvaluateSettings) -> None:
-    """Prints and keeps label agreement and spread of generated images against the run's real ones."""
+    """Prints, and adds to the run's scores, how generated images compare with its real ones."""
     from sagan_tf import sampling
     from sagan_tf.data import load_source
     from sagan_tf.data.loading import Loader

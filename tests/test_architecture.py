@@ -22,6 +22,7 @@ LIBRARIES = [
     "health",
     "checkpoint",
     "sampling",
+    "serving",
     "evaluation",
     "monitor",
     "loop",
@@ -31,7 +32,7 @@ LIBRARIES = [
     "devices",
 ]
 # They wire the libraries, and nothing imports them.
-COMMANDS = {"train", "prepare", "sample", "evaluate", "benchmark"}
+COMMANDS = {"train", "prepare", "sample", "evaluate", "export", "serve", "benchmark"}
 # What commands share: settings and flags. Libraries take plain arguments instead.
 SHARED_BY_COMMANDS = {"command", "config"}
 

@@ -162,7 +162,7 @@ class _Attention(tf.Module):
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
         if self._chunk_size is None:
             return self.with_scores(inputs)[0]
-        query, pooled, key, value = self._query_key_value(inputs)
+        query, _, key, value = self._query_key_value(inputs)
         return self._output(inputs, attend_in_chunks(query, key, value, self._chunk_size))
 
     def with_scores(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

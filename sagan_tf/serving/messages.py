@@ -32,7 +32,11 @@ _MESSAGES = {
         ("model_version_policy", 7, "VersionPolicy"),
         ("version_labels", 8, "{}int64"),
     ],
-    "VersionPolicy": [("latest", 100, "Latest"), ("all", 101, "All"), ("specific", 102, "Specific")],
+    "VersionPolicy": [
+        ("latest", 100, "Latest"),
+        ("all", 101, "All"),
+        ("specific", 102, "Specific"),
+    ],
     "Latest": [("num_versions", 1, "uint32")],
     "All": [],
     "Specific": [("versions", 1, "*int64")],
@@ -64,9 +68,7 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
     return file
 
 
-def _add_field(
-    message: descriptor_pb2.DescriptorProto, name: str, number: int, kind: str
-) -> None:
+def _add_field(message: descriptor_pb2.DescriptorProto, name: str, number: int, kind: str) -> None:
     field = message.field.add(name=name, number=number)
     field.label = field.LABEL_REPEATED if kind.startswith("*") else field.LABEL_OPTIONAL
     kind = kind.removeprefix("*")

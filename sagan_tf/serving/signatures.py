@@ -147,7 +147,7 @@ class _Endpoints:
         message = "`latents` must be finite. Received:"
         latents = _require(latents, tf.math.is_finite(latents), message)
         images = self._images(latents, self._class_rows(class_id, latents))
-        return {"images": images, **_echo(class_id)}
+        return {"images": images, "image_bytes": _png(images), **_echo(class_id)}
 
     def interpolate(
         self,

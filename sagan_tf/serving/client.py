@@ -1,0 +1,204 @@
+"""Samples a served generator. Needs no TensorFlow."""
+
+import base64
+import functools
+import io
+import math
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import requests
+from PIL import Image
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+# Too many requests, or a server behind a proxy that is starting or stopping.
+_RETRIED_STATUSES = 429, 502, 503, 504
+
+
+class ServingError(RuntimeError):
+    """The server refused a call, or could not be reached.
+
+    Attributes:
+        status: of HTTP; `None` if there was no answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Client:
+    """Calls a generator that `python -m sagan_tf.serve` or TensorFlow Serving serves.
+
+    Args:
+        url: of the server, as in `http://127.0.0.1:8501`.
+        model_name: the model's name there.
+        version: to call; `None` for the newest.
+        timeout: seconds to wait for an answer.
+        retries: how often to try again, after 0.2, 0.4, 0.8 ... seconds, when there is no
+            connection or the server is busy.
+
+    Example:
+
+    >>> client = Client("http://127.0.0.1:8501", "digits")  # doctest: +SKIP
+    >>> client.sample(class_id="7", seed=1234).save("seven.png")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8501",
+        model_name: str = "sagan",
+        version: int | None = None,
+        timeout: float = 30.0,
+        retries: int = 5,
+    ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"`url` must begin with http:// or https://. Received: {url!r}")
+        self._url = f"{url.rstrip('/')}/v1/models/{urllib.parse.quote(model_name, safe='')}"
+        if version is not None:
+            self._url += f"/versions/{version}"
+        self._timeout = timeout
+        self._session = requests.Session()
+        retry = Retry(
+            retries,
+            backoff_factor=0.2,
+            status_forcelist=_RETRIED_STATUSES,
+            allowed_methods=None,  # equal calls have equal answers
+            raise_on_status=False,
+        )
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=retry))
+
+    def sample(
+        self,
+        class_id: int | str | Sequence[int | str] | None = None,
+        seed: int | Sequence[int] = 0,
+        truncation: float | None = None,
+    ) -> Image.Image | list[Image.Image]:
+        """Generates images.
+
+        Args:
+            class_id: number or name of the class, or one for each image; `None` for a generator
+                without classes.
+            seed: integer >= 0, or one for each image. A single class goes with many seeds, and
+                a single seed with many classes.
+            truncation: limit of the normal that latents are drawn from; `None` for no limit.
+
+        Returns:
+            A picture, or a list of them if there are several classes or seeds; `numpy.asarray`
+            makes it uint8.
+
+        Raises:
+            ValueError: for an unknown or ambiguous class name, lengths that differ, or a
+                truncation that is not positive.
+            ServingError: if the server refuses or does not answer.
+        """
+        several = not all(value is None or _is_single(value) for value in (class_id, seed))
+        seeds = [seed] if _is_single(seed) else list(seed)
+        inputs: dict[str, list[Any]] = {}
+        if class_id is not None:
+            classes = [class_id] if _is_single(class_id) else list(class_id)
+            count = max(len(classes), len(seeds))
+            if {len(classes), len(seeds)} - {1, count}:
+                raise ValueError(
+                    "`class_id` and `seed` must be of one length, or single. Received: "
+                    f"{len(classes)} classes, {len(seeds)} seeds"
+                )
+            classes, seeds = (
+                values * count if len(values) == 1 else values for values in (classes, seeds)
+            )
+            inputs["class_id"] = [self._class_number(value) for value in classes]
+        inputs["seed"] = [int(value) for value in seeds]
+        signature = "sample"
+        if truncation is not None and not truncation > 0:
+            raise ValueError(f"`truncation` must be positive. Received: {truncation}")
+        if truncation is not None and not math.isinf(truncation):
+            signature = "serving_default"
+            inputs["truncation"] = [float(truncation)] * len(seeds)
+        pictures = [
+            Image.open(io.BytesIO(data)) for data in self.predict(signature, inputs)["image_bytes"]
+        ]
+        return pictures if several else pictures[0]
+
+    @functools.cached_property
+    def class_names(self) -> list[str]:
+        """The names of all classes, by number; asked for once.
+
+        Raises:
+            ServingError: if the server refuses, or the generator has no classes.
+        """
+        count = self.predict("class_names", {"class_id": [0]})["num_classes"][0]
+        names = self.predict("class_names", {"class_id": list(range(count))})["class_name_bytes"]
+        return [name.decode("utf-8") for name in names]
+
+    def predict(self, signature: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Calls any signature.
+
+        Args:
+            signature: its name.
+            inputs: by name, lists or arrays whose first axis is the batch.
+
+        Returns:
+            Outputs by name: lists of bytes where the name ends in `_bytes`, else arrays.
+
+        Raises:
+            ValueError: for numbers that are not finite, which JSON cannot carry.
+            ServingError: if the server refuses or does not answer.
+        """
+        columns = {name: np.asarray(value).tolist() for name, value in inputs.items()}
+        outputs = self._outputs({"signature_name": signature, "inputs": columns})
+        return {
+            name: [base64.b64decode(item["b64"]) for item in value]
+            if name.endswith("_bytes")
+            else np.asarray(value)
+            for name, value in outputs.items()
+        }
+
+    def _outputs(self, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            response = self._session.post(f"{self._url}:predict", json=body, timeout=self._timeout)
+        except requests.exceptions.InvalidJSONError as error:
+            raise ValueError(f"The inputs cannot be sent as JSON: {error}") from None
+        except requests.RequestException as error:
+            raise ServingError(
+                f"No answer from {self._url}: {_reason(error)}. Is the server running? "
+                "`python -m sagan_tf.serve` starts one."
+            ) from error
+        try:
+            answer = response.json()
+            if response.ok:
+                return dict(answer["outputs"])
+            message = answer["error"]
+        except (ValueError, KeyError, TypeError):  # of something else than this API
+            message = response.text[:200]
+        raise ServingError(
+            f"{self._url} answered {response.status_code}: {message}", response.status_code
+        )
+
+    def _class_number(self, value: int | str) -> int:
+        if not isinstance(value, str):
+            return int(value)
+        numbers = [number for number, name in enumerate(self.class_names) if name == value]
+        if len(numbers) == 1:
+            return numbers[0]
+        if numbers:
+            raise ValueError(f"`class_id` {value!r} is the name of the classes {numbers}.")
+        near = [name for name in self.class_names if value.lower() in name.lower()]
+        raise ValueError(
+            f"`class_id` {value!r} is no class's name."
+            + (f" There are: {near[:5]}" if near else f" There are: {self.class_names[:5]} ...")
+        )
+
+
+def _is_single(value: Any) -> bool:
+    return isinstance(value, str) or np.ndim(value) == 0
+
+
+def _reason(error: requests.RequestException) -> str:
+    """The innermost of the errors that requests and urllib3 wrap in one another."""
+    cause: Any = error.args[0] if error.args else error
+    cause = getattr(cause, "reason", None) or cause
+    return str(cause).split(": ")[-1].rstrip(")'\"")
