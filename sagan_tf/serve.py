@@ -36,7 +36,7 @@ def main(settings: ServeSettings) -> None:
     """Loads the newest version, then answers until it is told to stop."""
     _check(settings)
     try:
-        from sagan_tf.serving.server import bind, make_app, serve
+        from sagan_tf.serving.server import bind, make_app, make_server
     except ModuleNotFoundError as error:
         raise ValueError(
             f"`{error.name}` is not installed; `pip install 'sagan_tf[serve]'` brings it."
@@ -71,7 +71,7 @@ def main(settings: ServeSettings) -> None:
             settings.rest_api_enable_cors_support,
             settings.file_system_poll_wait_seconds,
         )
-        serve(app, listener)
+        make_server(app).run(sockets=[listener])
 
 
 def _check(settings: ServeSettings) -> None:

@@ -71,3 +71,11 @@ def digits(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("digits") / "run"
     commands.run("train", f"--workdir={workdir}", "--steps=20", *commands.TINY)
     return workdir
+
+
+@pytest.fixture(scope="session")
+def exported(digits, tmp_path_factory):
+    """The base path of the run, exported as version 1 of `sagan`; copy it to change it."""
+    folder = tmp_path_factory.mktemp("exports")
+    commands.run("export", f"--workdir={digits}", f"--export_dir={folder}")
+    return folder / "sagan"

@@ -102,7 +102,9 @@ def make_app(
     return app
 
 
-def serve(app: Starlette, listener: socket.socket) -> None:
-    """Answers until SIGTERM or Ctrl-C, then finishes what is under way."""
-    config = uvicorn.Config(app, log_level=logging.WARNING, access_log=False)
-    uvicorn.Server(config).run(sockets=[listener])
+def make_server(app: Starlette) -> uvicorn.Server:
+    """A server, whose `run(sockets=[listener])` answers until SIGTERM or Ctrl-C.
+
+    It then finishes what is under way.
+    """
+    return uvicorn.Server(uvicorn.Config(app, log_level=logging.WARNING, access_log=False))

@@ -91,14 +91,17 @@ def _checked(
     function: Callable[..., Outputs], specs: Sequence[tf.TensorSpec]
 ) -> Callable[..., Outputs]:
     """The function of named inputs as one whose inputs have the shapes and one length."""
+    names = ", ".join(f"`{spec.name}`" for spec in specs)
 
     def call(*inputs: tf.Tensor) -> Outputs:
         inputs = [
             tf.ensure_shape(value, spec.shape) for value, spec in zip(inputs, specs, strict=True)
         ]
         sizes = tf.stack([tf.shape(value)[0] for value in inputs])
-        message = f"One value per image is needed of each of {[spec.name for spec in specs]}:"
-        check = tf.debugging.Assert(tf.reduce_all(sizes == sizes[0]), [message, sizes])
+        # Of no rows at all, oneDNN's fused convolutions get the shape wrong.
+        valid = tf.reduce_all(sizes == sizes[0]) & (sizes[0] > 0)
+        message = f"{names} need one value per image, and one image at least. Received so many:"
+        check = tf.debugging.Assert(valid, [message, sizes], summarize=_VALUES_IN_MESSAGE)
         with tf.control_dependencies([check]):
             named = {
                 spec.name: tf.identity(value) for spec, value in zip(specs, inputs, strict=True)
