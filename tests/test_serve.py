@@ -1,0 +1,137 @@
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import commands
+import local_server
+import numpy as np
+import pytest
+import requests
+import toy_model
+from PIL import Image
+
+from sagan_tf.serving.client import Client
+
+README = (commands.ROOT / "README.md").read_text()
+
+
+@pytest.fixture
+def toy(tmp_path):
+    toy_model.write(tmp_path / "toy" / "1")
+    return tmp_path / "toy"
+
+
+def test_serves_until_it_is_told_to_stop(exported):
+    process = commands.start(
+        "serve", "--model_name=a model", f"--model_base_path={exported}", "--rest_api_port=0"
+    )
+    address = process.stdout.readline().strip()
+    match = re.fullmatch(r"serving: (http://127.0.0.1:\d+)/v1/models/a model", address)
+    assert match, (address, process.communicate())
+    assert Client(match[1], "a model").sample(3).size == (16, 16)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors
+    with pytest.raises(requests.ConnectionError):
+        requests.get(match[1], timeout=5)
+
+
+def test_the_curl_lines_of_the_readme(exported, tmp_path):
+    (block,) = re.findall(r"```bash\n((?:curl .*?)+)```", README, flags=re.DOTALL)
+    assert block.count("curl ") == 3
+    with local_server.serving(("sagan", exported)) as (port, _):
+        script = block.replace(":8501/", f":{port}/").replace("python ", f"{sys.executable} ")
+        printed = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        image = Image.open(tmp_path / "seven.png")
+        expected = Client(f"http://127.0.0.1:{port}").sample(7, 1234)
+    assert '"state":"AVAILABLE"' in printed
+    np.testing.assert_array_equal(np.asarray(image), np.asarray(expected))
+
+
+@pytest.mark.parametrize("label", ["", "--rest_api_port=99999", "--rest_api_num_threads=0"])
+def test_bad_input_is_one_message(tmp_path, label):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    arguments = [f"--model_base_path={empty}", "--rest_api_port=0"]
+    errors = commands.fail("serve", *arguments, *([label] if label else []))
+    assert {
+        "": f"{empty} holds no version of 'sagan' to serve",
+        "--rest_api_port=99999": "`--rest_api_port` must be in [0, 65535]. Received: 99999",
+        "--rest_api_num_threads=0": "`--rest_api_num_threads` must be positive. Received: 0",
+    }[label] in errors
+
+
+def test_a_port_in_use_is_one_message(exported):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        errors = commands.fail("serve", f"--model_base_path={exported}", f"--rest_api_port={port}")
+    assert f"`--rest_api_port` {port} cannot be listened at on 127.0.0.1" in errors
+
+
+def test_only_broken_versions_are_one_message(tmp_path):
+    (tmp_path / "1").mkdir()
+    errors = commands.fail("serve", f"--model_base_path={tmp_path}", "--rest_api_port=0")
+    assert "sagan version 1 is refused" in errors
+    assert "No version of 'sagan' can be loaded" in errors
+
+
+def test_without_the_extra_the_message_names_it(tmp_path, monkeypatch):
+    (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError(name='uvicorn')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert "pip install 'sagan_tf[serve]'" in commands.fail("serve")
+
+
+def test_a_call_that_takes_too_long_is_answered_with_504(toy):
+    with local_server.serving(("toy", toy), timeout_seconds=0.3) as (port, _):
+        url = f"http://127.0.0.1:{port}/v1/models/toy:predict"
+        slow = requests.post(url, json={"signature_name": "spin", "inputs": [50_000]}, timeout=60)
+        fast = requests.post(url, json={"signature_name": "spin", "inputs": [1]}, timeout=60)
+    assert slow.status_code == 504
+    assert slow.json() == {"error": "No answer within 0.3 seconds."}
+    assert fast.status_code == 200
+
+
+def test_many_callers_get_their_own_answers(exported):
+    """8 callers, each with other seeds: every answer is the one that a single caller gets."""
+    with local_server.serving(("sagan", exported)) as (port, _):
+        client = Client(f"http://127.0.0.1:{port}")
+        seeds = range(64)
+        expected = [client.sample(3, seed).tobytes() for seed in seeds]
+        answers = {}
+
+        def call(own):
+            caller = Client(f"http://127.0.0.1:{port}")
+            answers.update({seed: caller.sample(3, seed).tobytes() for seed in own})
+
+        callers = [threading.Thread(target=call, args=(seeds[i::8],)) for i in range(8)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+    assert [answers[seed] for seed in seeds] == expected
+
+
+def test_pages_of_other_sites_by_flag(exported):
+    with local_server.serving(("sagan", exported), enable_cors=True) as (port, _):
+        response = requests.get(f"http://127.0.0.1:{port}/v1/models/sagan", timeout=60)
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_a_copy_of_the_package_is_not_needed_to_serve(exported, tmp_path):
+    """An export stands by itself: it is served from a place where the run is not."""
+    base_path = tmp_path / "elsewhere"
+    shutil.copytree(exported / "1", base_path / "5")
+    with local_server.serving(("sagan", Path(base_path))) as (port, models):
+        assert models.available() == {"sagan": [5]}
+        assert Client(f"http://127.0.0.1:{port}").sample(1).size == (16, 16)
