@@ -20,7 +20,17 @@ from sagan_tf import command
 if TYPE_CHECKING:
     from sagan_tf.benchmark.timing import Result
 
-GROUPS = ("train", "loop", "sampling", "attention", "input", "checkpoint", "start")
+GROUPS = (
+    "train",
+    "loop",
+    "sampling",
+    "folding",
+    "serving",
+    "attention",
+    "input",
+    "checkpoint",
+    "start",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +128,10 @@ def _print_table(name: str, results: list["Result"]) -> None:
             f"{result.name:24} {rate:>11,.4g} {result.unit:6}   {_ratio(result.ratios):22} "
             f"{result.peak_bytes / 2**20:>7,.0f} MiB  " + (f"{share:6.0%}" if share else "")
         )
+        if result.latencies:
+            milliseconds = [1000 * seconds for seconds in result.latencies]
+            percentiles = statistics.quantiles(milliseconds, n=100)
+            print(f"{'':24} p50 {percentiles[49]:.1f} ms, p99 {percentiles[98]:.1f} ms")
 
 
 def _ratio(ratios: list[float]) -> str:

@@ -1,10 +1,13 @@
 """What is timed. A `prepare` function runs in the case's own process."""
 
+import atexit
+import concurrent.futures
 import io
 import itertools
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,18 +25,23 @@ from sagan_tf.data import batches, load_source
 from sagan_tf.layers import SelfAttention2D
 from sagan_tf.layers.spectral_norm import SpectralNormalization
 from sagan_tf.models import Discriminator, Generator
+from sagan_tf.serving.client import Client
+from sagan_tf.serving.folding import FoldedGenerator
+from sagan_tf.serving.saved_model import write_version
 from sagan_tf.trainer import SAGAN
 
 Prepared = tuple[Callable[[], Any], float]
 
 # Side of the square matrices whose product shows what the processor can do at most.
 MATRIX_SIZE = 2048
+# Of one round of the server.
+CALLS = 64
 JPEG_SIZE = 500, 375
 JPEG_COUNT = 256
 
 
 def groups(sizes: dict[str, int]) -> dict[str, Callable[[], list[Case]]]:
-    """The comparisons by name; the first case of each is what the others are compared with.
+    """The comparisons by name; a case is compared with the first one if it names no other.
 
     Args:
         sizes: `image_size`, `base_filters`, `num_classes` and `batch_size`.
@@ -42,6 +50,8 @@ def groups(sizes: dict[str, int]) -> dict[str, Callable[[], list[Case]]]:
         "train": lambda: _train_cases(sizes),
         "loop": _loop_cases,
         "sampling": lambda: _sampling_cases(sizes),
+        "folding": lambda: _folding_cases(sizes),
+        "serving": lambda: _serving_cases(sizes),
         "attention": lambda: _attention_cases(sizes),
         "input": lambda: _input_cases(sizes),
         "checkpoint": lambda: _checkpoint_cases(sizes),
@@ -81,6 +91,32 @@ def _sampling_cases(sizes: dict[str, int]) -> list[Case]:
     return [
         Case(f"batch {size}", prepare_sampling, "images", {**sizes, "batch_size": size})
         for size in (1, 16, 64)
+    ]
+
+
+def _folding_cases(sizes: dict[str, int]) -> list[Case]:
+    cases = []
+    for batch_size in (1, 16):
+        arguments = {**sizes, "batch_size": batch_size}
+        trained, folded = (f"{name}, batch {batch_size}" for name in ("generator", "folded"))
+        cases += [
+            Case(
+                name,
+                prepare_generator,
+                "images",
+                {**arguments, "folded": name == folded},
+                against=trained,
+            )
+            for name in (trained, folded)
+        ]
+    return cases
+
+
+def _serving_cases(sizes: dict[str, int]) -> list[Case]:
+    sizes = {name: size for name, size in sizes.items() if name != "batch_size"}
+    return [
+        Case(name, prepare_serving, "images", {**sizes, "callers": callers}, gives_latencies=True)
+        for name, callers in (("1 caller", 1), ("8 callers", 8))
     ]
 
 
@@ -163,6 +199,65 @@ def prepare_sampling(batch_size: int, **settings: Any) -> Prepared:
     generator, _ = _networks(**settings)
     labels = [index % generator.num_classes for index in range(batch_size)]
     return lambda: list(sampling.sample(generator, range(batch_size), labels)), batch_size
+
+
+def prepare_generator(batch_size: int, folded: bool, **settings: Any) -> Prepared:
+    """Images of latents, by the generator as it is trained or as it is exported."""
+    generator = _generator(**settings)
+    latents = tf.random.normal((batch_size, generator.latent_dim))
+    labels = tf.range(batch_size) % generator.num_classes
+    if folded:
+        folded_generator = FoldedGenerator(generator)
+
+        @tf.function
+        def images() -> tf.Tensor:
+            rows = tf.gather(folded_generator.table, labels)
+            return folded_generator.images(latents, rows)
+    else:
+
+        @tf.function
+        def images() -> tf.Tensor:
+            return generator(latents, labels)
+
+    calls = max(1, 16 // batch_size)
+
+    def generate() -> None:
+        for _ in range(calls):
+            images().numpy()
+
+    return generate, calls * batch_size
+
+
+def prepare_serving(callers: int, **settings: Any) -> Prepared:
+    """Calls of `Client.sample`, one image each, of the REST server in a process of its own."""
+    generator = _generator(**settings)
+    base_path = Path(tempfile.mkdtemp())
+    names = [str(label) for label in range(generator.num_classes)]
+    write_version(base_path, 1, generator, names, {}, "")
+    command = [sys.executable, "-m", "sagan_tf.serve", f"--model_base_path={base_path}"]
+    server = subprocess.Popen(
+        [*command, "--rest_api_port=0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    atexit.register(server.kill)
+    url = server.stdout.readline().removeprefix("serving: ").split("/v1/")[0]
+    clients = [Client(url) for _ in range(callers)]
+
+    def call(index: int) -> list[float]:
+        seconds = []
+        for seed in range(index, CALLS, callers):
+            start = time.perf_counter()
+            clients[index].sample(seed % generator.num_classes, seed)
+            seconds.append(time.perf_counter() - start)
+        return seconds
+
+    def calls() -> list[float]:
+        with concurrent.futures.ThreadPoolExecutor(callers) as threads:
+            return [seconds for own in threads.map(call, range(callers)) for seconds in own]
+
+    return calls, CALLS
 
 
 def prepare_attention(
@@ -262,6 +357,15 @@ def _networks(image_size: int, base_filters: int, **kwargs: Any) -> tuple[Genera
     for network in networks:
         network.build()
     return networks
+
+
+def _generator(**settings: Any) -> Generator:
+    """A generator whose spectral norms and moving statistics are those of its weights."""
+    generator, _ = _networks(**settings)
+    for _ in range(10):
+        latents = tf.random.normal((16, generator.latent_dim))
+        generator(latents, tf.range(16) % generator.num_classes, training=True)
+    return generator
 
 
 def _sagan(

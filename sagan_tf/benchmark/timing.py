@@ -30,6 +30,8 @@ class Case:
         unit: of the work.
         arguments: of `prepare`.
         macs_per_unit: multiply-accumulates, where they are known.
+        against: name of the case to compare it with; `None` for the first one.
+        gives_latencies: whether the function that is timed gives the seconds of each of its parts.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Case:
     unit: str
     arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
     macs_per_unit: float | None = None
+    against: str | None = None
+    gives_latencies: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +51,9 @@ class Result:
         name: the case's.
         unit: of the work.
         rates: units of work per second, of each round.
-        ratios: of its rates to those of the first case in the same rounds, if the unit is the
-            same; else none.
+        ratios: of its rates to those of the case it is compared with, in the same rounds, if the
+            unit is the same; else none.
+        latencies: seconds of each part of all rounds, if the case gives them.
         peak_bytes: of memory, beyond what TensorFlow takes by itself.
         macs_per_second: multiply-accumulates, at the median rate, where known.
     """
@@ -57,6 +62,7 @@ class Result:
     unit: str
     rates: list[float]
     ratios: list[float]
+    latencies: list[float]
     peak_bytes: int
     macs_per_second: float | None
 
@@ -88,7 +94,11 @@ def compare(cases: Sequence[Case], rounds: int, device: str, title: str = "") ->
             for worker in workers:
                 worker.time_once()
                 bar.update()
-        return [worker.result(workers[0]) for worker in workers]
+        named = {case.name: worker for case, worker in zip(cases, workers, strict=True)}
+        return [
+            worker.result(named.get(case.against, workers[0]))
+            for case, worker in zip(cases, workers, strict=True)
+        ]
 
 
 class _Worker:
@@ -105,10 +115,13 @@ class _Worker:
         theirs.close()
         self._work = self._receive()
         self.rates: list[float] = []
+        self._latencies: list[float] = []
 
     def time_once(self) -> None:
         self._connection.send(True)
-        self.rates.append(self._work / self._receive())
+        seconds, latencies = self._receive()
+        self.rates.append(self._work / seconds)
+        self._latencies += latencies
 
     def result(self, reference: "_Worker") -> Result:
         self._connection.send(False)
@@ -121,11 +134,12 @@ class _Worker:
             case.unit,
             self.rates,
             ratios if case.unit == reference._case.unit else [],
+            self._latencies,
             peak_bytes,
             None if macs is None else macs * statistics.median(self.rates),
         )
 
-    def _receive(self) -> float:
+    def _receive(self) -> Any:
         try:
             answer = self._connection.recv()
         except EOFError:
@@ -136,8 +150,9 @@ class _Worker:
 
 
 def _serve(connection: Connection, pickled_case: bytes, device: str, scratch: str) -> None:
-    """Answers each `True` with the seconds of a call, and `False` with the peak memory."""
+    """Answers each `True` with the seconds of a call and its parts, and `False` with the memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command's own process ends this one
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # and what this one has started
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)  # what TensorFlow logs would tear the progress bar
     tempfile.tempdir = scratch  # cleaned by the command, whatever becomes of this process
@@ -150,8 +165,9 @@ def _serve(connection: Connection, pickled_case: bytes, device: str, scratch: st
         connection.send(work)
         while connection.recv():
             start = time.perf_counter()
-            function()
-            connection.send(time.perf_counter() - start)
+            latencies = function()
+            seconds = time.perf_counter() - start
+            connection.send((seconds, latencies if case.gives_latencies else []))
         connection.send(_peak_bytes(device) - baseline)
     except EOFError:  # the command has ended
         sys.exit()

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import ops
 
 from sagan_tf.layers import ConditionalBatchNormalization, SelfAttention2D
-from sagan_tf.layers.resampling import merged_upsampling_kernel, upsample
+from sagan_tf.layers.resampling import merged_upsampling_kernel
 from sagan_tf.layers.self_attention import attend, attend_in_chunks
 from sagan_tf.models import Generator
 
@@ -106,7 +106,7 @@ class FoldedGenerator(tf.Module):
             is_block = isinstance(stage, _Block)
             hidden = stage(hidden, rows) if is_block else attend(stage, hidden)
         outputs = tf.nn.conv2d(tf.nn.relu(hidden), self._output_kernel, 1, "SAME")
-        return tf.tanh(outputs + self._output_bias)
+        return tf.tanh(tf.nn.bias_add(outputs, self._output_bias))
 
 
 class _Block(tf.Module):
@@ -139,12 +139,12 @@ class _Block(tf.Module):
         if self._merged:
             hidden = ops.conv_transpose(hidden, self._kernel_0, strides=2, padding="same")
         else:
-            hidden = tf.nn.conv2d(upsample(hidden), self._kernel_0, 1, "SAME")
+            hidden = tf.nn.conv2d(_upsample(hidden), self._kernel_0, 1, "SAME")
         hidden = _scaled_relu(hidden, rows)
         hidden = tf.nn.conv2d(hidden, self._kernel_1, 1, "SAME")
-        # The offset is that of both convolutions: it is cheaper on the small map.
-        shortcut = tf.nn.conv2d(inputs, self._shortcut_kernel, 1, "SAME") + self._bias
-        return hidden + upsample(shortcut)
+        shortcut = tf.nn.conv2d(inputs, self._shortcut_kernel, 1, "SAME")
+        # In this form TensorFlow makes one operation of convolution, bias and sum.
+        return tf.nn.bias_add(hidden, self._bias) + _upsample(shortcut)
 
 
 class _Attention(tf.Module):
@@ -198,6 +198,12 @@ def _affine(norm: ConditionalBatchNormalization) -> tuple[tf.Tensor, tf.Tensor]:
 def _scaled_relu(inputs: tf.Tensor, rows: Iterator[tf.Tensor]) -> tf.Tensor:
     scale, offset = (next(rows)[:, tf.newaxis, tf.newaxis, :] for _ in range(2))
     return tf.nn.relu(inputs * scale + offset)
+
+
+def _upsample(inputs: tf.Tensor) -> tf.Tensor:
+    """Nearest-neighbour x2, which without a gradient is faster than by repeating."""
+    size = [2 * side for side in inputs.shape[1:3]]
+    return tf.raw_ops.ResizeNearestNeighbor(images=inputs, size=size)
 
 
 def _flatten(tensor: tf.Tensor) -> tf.Tensor:
