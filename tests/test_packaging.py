@@ -18,6 +18,8 @@ import sagan_tf
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "sagan_tf").rglob("*.py"))
+# Who may import what an extra brings.
+EXTRAS = {"sagan_tf/serving/server.py": "serve"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
@@ -48,6 +50,7 @@ def wheel(tmp_path_factory):
 def test_wheel_holds_every_module_and_no_tests(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names >= {str(path.relative_to(ROOT)) for path in MODULES}
+    assert "sagan_tf/data/imagenet_classes.tsv" in names
     assert {name.split("/")[0] for name in names} == {"sagan_tf"}
 
 
@@ -82,8 +85,10 @@ def canonical(name):
 
 def test_dependencies_cover_every_import():
     distributions = importlib.metadata.packages_distributions()
-    declared = {canonical(re.match(r"[\w.-]+", line)[0]) for line in PROJECT["dependencies"]}
     for path in MODULES:
+        extra = EXTRAS.get(str(path.relative_to(ROOT)))
+        lines = PROJECT["dependencies"] + (PROJECT["optional-dependencies"][extra] if extra else [])
+        declared = {canonical(re.match(r"[\w.-]+", line)[0]) for line in lines}
         tree = ast.parse(path.read_text(encoding="utf-8"))
         imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
         froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]

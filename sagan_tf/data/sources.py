@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sagan_tf.data.imagenet import readable_names
 from sagan_tf.data.prepared import Prepared
 from sagan_tf.data.source import FORMS, Description, Source
 
@@ -61,7 +62,7 @@ class Folder(Source):
             )
         super().__init__(
             name=f"folder:{path}",
-            class_names=tuple(folder.name for folder in folders),
+            class_names=readable_names(folder.name for folder in folders),
             channels=3,
             num_examples=sum(len(found) for found in files),
             labels=np.repeat(np.arange(len(files), dtype=np.int32), [len(f) for f in files]),

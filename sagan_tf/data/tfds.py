@@ -13,6 +13,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging
 
+from sagan_tf.data.imagenet import readable_names
 from sagan_tf.data.records import TFRecords, allow_open_files
 from sagan_tf.data.source import FORMS, Description, Source
 
@@ -87,7 +88,7 @@ def _describe(builder: tfds.core.DatasetBuilder) -> Description:
     config = builder.builder_config
     return Description(
         name=f"{builder.name}/{config.name}" if config else builder.name,
-        class_names=tuple(label.names or map(str, range(label.num_classes))),
+        class_names=readable_names(label.names or map(str, range(label.num_classes))),
         channels=1 if builder.info.features[image_key].shape[-1] == 1 else 3,
     )
 
