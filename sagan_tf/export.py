@@ -66,6 +66,7 @@ def main(settings: ExportSettings) -> None:
                 f"`--version` {version} of {settings.name} is there already, in {base_path}. "
                 "Choose another, or auto."
             )
+        print(f"exporting: step {step} of {settings.workdir}", flush=True)
         card = write_model_card(
             settings.name,
             generator,
@@ -77,7 +78,7 @@ def main(settings: ExportSettings) -> None:
             path = write_version(
                 base_path, version, generator, description["class_names"], run, card
             )
-    print(f"exported: {path} (step {step})")
+    print(f"exported: {path}")
 
 
 def _check(directory: str) -> None:

@@ -1,11 +1,14 @@
-"""Serves exported models over TensorFlow Serving's REST API, without Docker.
+"""Serves exported models over TensorFlow Serving's REST API, or guards a server that does.
 
 python -m sagan_tf.serve --model_name=sagan --model_base_path=exports/sagan --rest_api_port=8501
+python -m sagan_tf.serve --gateway --upstream=http://127.0.0.1:8501 --api_key_file=keys
 """
 
 import dataclasses
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 from sagan_tf import command
 from sagan_tf.command import setting
@@ -22,7 +25,9 @@ class ServeSettings:
     model_config_file: str | None = setting(
         None, "Instead: models, version policies and labels, as TensorFlow Serving reads them."
     )
-    rest_api_port: int = setting(8501, "Port to listen at; 0 for a free one.")
+    rest_api_port: int | None = setting(
+        None, "Port to listen at, 0 for a free one; without it 8501, or 8080 for a gateway."
+    )
     rest_api_host: str = setting(
         "127.0.0.1", "Address to listen at; 0.0.0.0 for all of the machine's."
     )
@@ -31,51 +36,101 @@ class ServeSettings:
     rest_api_enable_cors_support: bool = setting(False, "Let pages of other sites read answers.")
     file_system_poll_wait_seconds: float = setting(1.0, "Between looks for new versions.")
 
+    # In front of another server of this API, which alone should be able to reach it.
+    gateway: bool = setting(False, "Instead: guard the server at `--upstream`.")
+    upstream: str | None = setting(None, "Its address, as in http://127.0.0.1:8501.")
+    labels: tuple[str, ...] = setting((), "Labels of versions that may be asked for.")
+    api_key_file: str | None = setting(
+        None, "Lines name:sha256 of the keys that callers need; without it everyone may call."
+    )
+    add_key: str | None = setting(
+        None, "Instead: make a key for this name, print it and add its line to the file."
+    )
+    max_rows: int = setting(64, "Images that one request may ask for.")
+    max_body_bytes: int = setting(256 * 1024, "Of a request.")
+    requests_per_minute: int = setting(600, "Of each key, or of each address without keys.")
+
 
 def main(settings: ServeSettings) -> None:
-    """Loads the newest version, then answers until it is told to stop."""
+    """Loads models, or finds the server to guard, then answers until it is told to stop."""
     _check(settings)
     try:
-        from sagan_tf.serving.server import bind, make_app, make_server
+        from sagan_tf.serving import gateway, server
     except ModuleNotFoundError as error:
         raise ValueError(
             f"`{error.name}` is not installed; `pip install 'sagan_tf[serve]'` brings it."
         ) from None
-    with bind(settings.rest_api_host, settings.rest_api_port) as listener:
-        from sagan_tf.serving.versions import ModelConfig, ServedModels, read_model_configs
-
-        if settings.model_config_file is not None:
-            configs = read_model_configs(settings.model_config_file)
-        else:
-            base_path = settings.model_base_path or f"exports/{settings.model_name}"
-            configs = [ModelConfig(settings.model_name, Path(base_path))]
-        for config in configs:
-            if not config.candidates():
-                raise ValueError(
-                    f"{config.base_path} holds no version of {config.name!r} to serve: no "
-                    "directory that is named by a number. `python -m sagan_tf.export` writes one."
-                )
-        models = ServedModels(configs)
-        models.update()
-        for name, versions in models.available().items():
-            if not versions:
-                raise ValueError(f"No version of {name!r} can be loaded; the reasons are above.")
+    if settings.add_key is not None:
+        key = gateway.add_key(Path(settings.api_key_file), settings.add_key)
+        print(f"key of {settings.add_key}, which is kept nowhere: {key}")
+        return
+    port = settings.rest_api_port
+    if port is None:
+        port = 8080 if settings.gateway else 8501
+    with server.bind(settings.rest_api_host, port) as listener:
         host, port = listener.getsockname()[:2]
-        host = f"[{host}]" if ":" in host else host
-        for name in models.available():
-            print(f"serving: http://{host}:{port}/v1/models/{name}", flush=True)
-        app = make_app(
-            models,
-            settings.rest_api_timeout_in_ms / 1000,
-            settings.rest_api_num_threads,
-            settings.rest_api_enable_cors_support,
-            settings.file_system_poll_wait_seconds,
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        app = _gateway(settings, address) if settings.gateway else _models(settings, address)
+        server.make_server(app).run(sockets=[listener])
+
+
+def _models(settings: ServeSettings, address: str) -> Any:
+    from sagan_tf.serving.server import make_app
+    from sagan_tf.serving.versions import ModelConfig, ServedModels, read_model_configs
+
+    if settings.model_config_file is not None:
+        configs = read_model_configs(settings.model_config_file)
+    else:
+        base_path = settings.model_base_path or f"exports/{settings.model_name}"
+        configs = [ModelConfig(settings.model_name, Path(base_path))]
+    for config in configs:
+        if not config.candidates():
+            raise ValueError(
+                f"{config.base_path} holds no version of {config.name!r} to serve: no directory "
+                "that is named by a number. `python -m sagan_tf.export` writes one."
+            )
+        print(f"loading: {config.name} from {config.base_path}", flush=True)
+    models = ServedModels(configs)
+    models.update()
+    for name, versions in models.available().items():
+        if not versions:
+            raise ValueError(f"No version of {name!r} can be loaded; the reasons are above.")
+    for name in models.available():
+        print(f"serving: {address}/v1/models/{name}", flush=True)
+    return make_app(
+        models,
+        settings.rest_api_timeout_in_ms / 1000,
+        settings.rest_api_num_threads,
+        settings.rest_api_enable_cors_support,
+        settings.file_system_poll_wait_seconds,
+    )
+
+
+def _gateway(settings: ServeSettings, address: str) -> Any:
+    from sagan_tf.serving import gateway
+    from sagan_tf.serving.admission import Limits
+
+    if settings.api_key_file is None:
+        keys = {}
+        print("warning: without `--api_key_file` everyone who reaches it may call", flush=True)
+    else:
+        keys = gateway.read_keys(Path(settings.api_key_file))
+    print(f"guarding: {settings.upstream} at {address}/v1/models/{settings.model_name}", flush=True)
+    return gateway.make_gateway(
+        gateway.GatewaySettings(
+            upstream=settings.upstream,
+            model_names=(settings.model_name,),
+            labels=settings.labels,
+            limits=Limits(max_body_bytes=settings.max_body_bytes, max_rows=settings.max_rows),
+            requests_per_minute=settings.requests_per_minute,
+            timeout_seconds=settings.rest_api_timeout_in_ms / 1000,
+            keys=keys,
         )
-        make_server(app).run(sockets=[listener])
+    )
 
 
 def _check(settings: ServeSettings) -> None:
-    if not 0 <= settings.rest_api_port < 2**16:
+    if settings.rest_api_port is not None and not 0 <= settings.rest_api_port < 2**16:
         raise ValueError(
             f"`--rest_api_port` must be in [0, 65535]. Received: {settings.rest_api_port}"
         )
@@ -83,9 +138,27 @@ def _check(settings: ServeSettings) -> None:
         "rest_api_num_threads",
         "rest_api_timeout_in_ms",
         "file_system_poll_wait_seconds",
+        "max_rows",
+        "max_body_bytes",
+        "requests_per_minute",
     ):
         if not getattr(settings, name) > 0:
             raise ValueError(f"`--{name}` must be positive. Received: {getattr(settings, name)}")
+
+    if settings.gateway and not (settings.upstream or "").startswith(("http://", "https://")):
+        raise ValueError(
+            "`--gateway` needs `--upstream`, an address that begins with http:// or https://. "
+            f"Received: {settings.upstream!r}"
+        )
+    if settings.add_key is not None and settings.api_key_file is None:
+        raise ValueError("`--add_key` needs `--api_key_file`, to which its line is added.")
+    names = (settings.model_name, *settings.labels) if settings.gateway else ()
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):
+            raise ValueError(
+                "A gateway's models and labels have names of letters, digits, `.`, `_` and `-`. "
+                f"Received: {name!r}"
+            )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Runs the REST server in a thread of the test's process."""
+"""Runs the REST server, and the gateway, in threads of the test's process."""
 
 import contextlib
 import threading
 import time
 
+from sagan_tf.serving.gateway import GatewaySettings, make_gateway
 from sagan_tf.serving.server import bind, make_app, make_server
 from sagan_tf.serving.versions import ModelConfig, ServedModels
 
@@ -20,15 +21,30 @@ def serving(*configs, **arguments):
         [config if isinstance(config, ModelConfig) else ModelConfig(*config) for config in configs]
     )
     models.update()
+    with _running(make_app(models, **{"poll_seconds": 0.05, **arguments})) as port:
+        yield port, models
+
+
+@contextlib.contextmanager
+def guarding(upstream_port, **settings):
+    """Yields the port of a gateway to `upstream_port`, with `GatewaySettings`."""
+    upstream = f"http://127.0.0.1:{upstream_port}"
+    settings = {"model_names": ("sagan",), "requests_per_minute": 100_000, **settings}
+    with _running(make_gateway(GatewaySettings(upstream=upstream, **settings))) as port:
+        yield port
+
+
+@contextlib.contextmanager
+def _running(app):
     with bind("127.0.0.1", 0) as listener:
-        server = make_server(make_app(models, **{"poll_seconds": 0.05, **arguments}))
+        server = make_server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             while not server.started:
                 assert thread.is_alive()
                 time.sleep(0.01)
-            yield listener.getsockname()[1], models
+            yield listener.getsockname()[1]
         finally:
             server.should_exit = True
             thread.join()

@@ -74,7 +74,7 @@ def test_versions_count_up_and_none_is_overwritten(exported, digits, tmp_path):
     shutil.copytree(exported / "1", base_path / "7")
     (base_path / "latest").mkdir()  # no number
     output = commands.run("export", f"--workdir={digits}", f"--export_dir={tmp_path}")
-    assert f"exported: {base_path / '8'} (step 20)" in output
+    assert f"exporting: step 20 of {digits}\nexported: {base_path / '8'}\n" in output
     before = (base_path / "7" / "fingerprint.pb").read_bytes()
     errors = commands.fail(
         "export", f"--workdir={digits}", f"--export_dir={tmp_path}", "--version=7"

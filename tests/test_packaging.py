@@ -19,7 +19,7 @@ import sagan_tf
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "sagan_tf").rglob("*.py"))
 # Who may import what an extra brings.
-EXTRAS = {"sagan_tf/serving/server.py": "serve"}
+EXTRAS = {f"sagan_tf/serving/{name}.py": "serve" for name in ("server", "gateway")}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 

@@ -30,6 +30,7 @@ def test_serves_until_it_is_told_to_stop(exported):
     process = commands.start(
         "serve", "--model_name=a model", f"--model_base_path={exported}", "--rest_api_port=0"
     )
+    assert process.stdout.readline() == f"loading: a model from {exported}\n"
     address = process.stdout.readline().strip()
     match = re.fullmatch(r"serving: (http://127.0.0.1:\d+)/v1/models/a model", address)
     assert match, (address, process.communicate())
@@ -135,3 +136,49 @@ def test_a_copy_of_the_package_is_not_needed_to_serve(exported, tmp_path):
     with local_server.serving(("sagan", Path(base_path))) as (port, models):
         assert models.available() == {"sagan": [5]}
         assert Client(f"http://127.0.0.1:{port}").sample(1).size == (16, 16)
+
+
+def test_a_gateway_with_keys_from_the_command_line(exported, tmp_path):
+    keys = tmp_path / "keys"
+    made = commands.run(
+        "serve", "--gateway", "--upstream=http://a", "--add_key=anna", f"--api_key_file={keys}"
+    )
+    key = made.split()[-1]
+    assert "anna:" in keys.read_text()
+    with local_server.serving(("sagan", exported)) as (upstream, _):
+        process = commands.start(
+            "serve",
+            "--gateway",
+            f"--upstream=http://127.0.0.1:{upstream}",
+            f"--api_key_file={keys}",
+            "--rest_api_port=0",
+        )
+        address = process.stdout.readline()
+        match = re.fullmatch(
+            rf"guarding: http://127.0.0.1:{upstream} at (http://127.0.0.1:\d+)/v1/models/sagan\n",
+            address,
+        )
+        assert match, (address, process.communicate())
+        url = f"{match[1]}/v1/models/sagan:predict"
+        body = {"signature_name": "sample", "instances": [{"class_id": 3, "seed": 7}]}
+        assert requests.post(url, json=body, timeout=60).status_code == 401
+        answer = requests.post(url, json=body, headers={"X-API-Key": key}, timeout=60)
+        assert answer.json()["predictions"][0]["seed"] == 7
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--gateway"], "`--gateway` needs `--upstream`"),
+        (["--gateway", "--upstream=localhost:8501"], "Received: 'localhost:8501'"),
+        (["--gateway", "--upstream=http://a", "--model_name=a b"], "Received: 'a b'"),
+        (["--gateway", "--upstream=http://a", "--labels=a/b"], "Received: 'a/b'"),
+        (["--add_key=anna"], "`--add_key` needs `--api_key_file`"),
+        (["--gateway", "--upstream=http://a", "--api_key_file=/nowhere"], "cannot be read"),
+    ],
+)
+def test_bad_settings_of_a_gateway_are_one_message(arguments, message):
+    assert message in commands.fail("serve", *arguments, "--rest_api_port=0")

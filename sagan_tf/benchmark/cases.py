@@ -242,6 +242,7 @@ def prepare_serving(callers: int, **settings: Any) -> Prepared:
         text=True,
     )
     atexit.register(server.kill)
+    server.stdout.readline()  # says what is being loaded
     url = server.stdout.readline().removeprefix("serving: ").split("/v1/")[0]
     clients = [Client(url) for _ in range(callers)]
 

@@ -73,7 +73,7 @@ def read_rows(instances: Any, dtypes: Mapping[str, str]) -> dict[str, np.ndarray
             row = {next(iter(dtypes)): row}
         elif row.keys() != dtypes.keys():
             raise TensorError(
-                f"Row {index} must have the keys {sorted(dtypes)}. Received: {sorted(row)}"
+                f"Row {index} must have the keys {sorted(dtypes)}. Received: {_shown(sorted(row))}"
             )
         rows.append(row)
     return {

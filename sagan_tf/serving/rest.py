@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
+from absl import logging
 
 from sagan_tf.serving.json_tensors import (
     TensorError,
@@ -147,6 +148,9 @@ def handle(
         return Response(error.status, headers_out, dump({"error": str(error)}))
     except TensorError as error:
         return Response(400, headers_out, dump({"error": str(error)}))
+    except Exception:  # a defect of ours, of which the caller learns nothing more
+        logging.exception("%s %s failed", method, path)
+        return Response(500, headers_out, dump({"error": "Internal error; see the server's log."}))
 
 
 def _predict(

@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -67,7 +67,10 @@ def make_app(
         path = scope["raw_path"].decode("latin-1")
         if scope["query_string"]:
             path += "?" + scope["query_string"].decode("latin-1")
-        body = await request.body()
+        try:
+            body = await request.body()
+        except ClientDisconnect:  # nobody is left to be answered
+            return
         response = rest.Response(
             504,
             {"Content-Type": "application/json"},

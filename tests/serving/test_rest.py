@@ -117,3 +117,15 @@ def test_an_answer_that_cannot_be_written_is_an_error():
     response = handle("POST", "/v1/models/my%20model:predict", {}, body, Half())
     assert response.status == 400
     assert b"float16" in response.body
+
+
+def test_a_defect_is_logged_and_not_told(caplog):
+    class Broken(Doubling):
+        def predict(self, signature_name, inputs):
+            raise KeyError("secret")
+
+    body = b'{"inputs": [1]}'
+    response = handle("POST", "/v1/models/my%20model:predict", {}, body, Broken())
+    assert response.status == 500
+    assert json.loads(response.body) == {"error": "Internal error; see the server's log."}
+    assert "secret" in caplog.text
