@@ -6,6 +6,7 @@ python -m sagan_tf.export --workdir=runs/digits --name=sagan
 import dataclasses
 import os
 import re
+import signal
 from pathlib import Path
 
 from sagan_tf import command
@@ -28,6 +29,7 @@ class ExportSettings:
 
 def main(settings: ExportSettings) -> None:
     """Writes `<export_dir>/<name>/<version>/`, or checks a SavedModel."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up, as Ctrl-C does
     if settings.check is not None:
         _check(settings.check)
         return
@@ -35,6 +37,8 @@ def main(settings: ExportSettings) -> None:
         raise ValueError(
             f"`--name` expects letters, digits, `.`, `_` and `-`. Received: {settings.name!r}"
         )
+    if not settings.export_dir:
+        raise ValueError("`--export_dir` must name a directory. Received: ''")
     if settings.version != "auto" and not re.fullmatch("[1-9][0-9]{0,17}", settings.version):
         raise ValueError(
             f"`--version` expects a positive number or auto. Received: {settings.version!r}"
@@ -74,7 +78,7 @@ def main(settings: ExportSettings) -> None:
             {**description, "settings": run},
             load_scores(settings.workdir),
         )
-        with explained(base_path, "export_dir"):
+        with explained(base_path, "export_dir", "again."):
             path = write_version(
                 base_path, version, generator, description["class_names"], run, card
             )
@@ -87,7 +91,7 @@ def _check(directory: str) -> None:
     problems = find_problems(directory)
     if problems:
         raise ValueError(
-            f"{directory} has {len(problems)} problems:\n"
+            f"{directory} has {len(problems)} problem{'s'[: len(problems) - 1]}:\n"
             + "\n".join(f"  {problem}" for problem in problems)
         )
     print(f"{directory}: nothing keeps it from being served.")

@@ -19,6 +19,7 @@ _REMEDIES = {
     errno.ENOSPC: "Free space on that disk",
     errno.EDQUOT: "Free space or have the quota raised",
     errno.EFBIG: "Have the limit of file sizes raised (`ulimit -f`)",
+    errno.ENOTDIR: "Name a directory",
     errno.ENOENT: "If it was moved, put it back; if its name is wrong, mend that",
     errno.EACCES: "Make it writable",
     errno.EPERM: "Make it writable",
@@ -61,12 +62,15 @@ def check_space(directory: Path, needed: int, what: str) -> None:
 
 
 @contextlib.contextmanager
-def explained(directory: Path, flag: str) -> Iterator[None]:
+def explained(
+    directory: Path, flag: str, ending: str = "again: it goes on from what was saved before."
+) -> Iterator[None]:
     """Turns an error of writing into one that says what to do, as an `OSError` without number.
 
     Args:
         directory: what is written to.
         flag: the command-line flag that named it.
+        ending: of the advice to give the same command.
     """
     try:
         yield
@@ -77,7 +81,7 @@ def explained(directory: Path, flag: str) -> Iterator[None]:
         raise OSError(
             f"`--{flag}` {directory} cannot be written: {error.strerror}{where}. "
             f"{_REMEDIES.get(error.errno, 'Look at that disk')}, then give the same command "
-            "again: it goes on from what was saved before."
+            f"{ending}"
         ) from error
 
 

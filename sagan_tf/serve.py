@@ -7,11 +7,15 @@ python -m sagan_tf.serve --gateway --upstream=http://127.0.0.1:8501 --api_key_fi
 import dataclasses
 import os
 import re
+import urllib.parse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sagan_tf import command
 from sagan_tf.command import setting
+
+if TYPE_CHECKING:
+    from sagan_tf.serving.versions import ModelConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +88,7 @@ def _models(settings: ServeSettings, address: str) -> Any:
         base_path = settings.model_base_path or f"exports/{settings.model_name}"
         configs = [ModelConfig(settings.model_name, Path(base_path))]
     for config in configs:
-        if not config.candidates():
-            raise ValueError(
-                f"{config.base_path} holds no version of {config.name!r} to serve: no directory "
-                "that is named by a number. `python -m sagan_tf.export` writes one."
-            )
+        _must_hold_versions(config)
         print(f"loading: {config.name} from {config.base_path}", flush=True)
     models = ServedModels(configs)
     models.update()
@@ -96,13 +96,35 @@ def _models(settings: ServeSettings, address: str) -> Any:
         if not versions:
             raise ValueError(f"No version of {name!r} can be loaded; the reasons are above.")
     for name in models.available():
-        print(f"serving: {address}/v1/models/{name}", flush=True)
+        print(f"serving: {address}/v1/models/{urllib.parse.quote(name)}", flush=True)
     return make_app(
         models,
         settings.rest_api_timeout_in_ms / 1000,
         settings.rest_api_num_threads,
         settings.rest_api_enable_cors_support,
         settings.file_system_poll_wait_seconds,
+    )
+
+
+def _must_hold_versions(config: "ModelConfig") -> None:
+    path = config.base_path
+    try:
+        found = config.candidates()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}. Mend its rights.") from None
+    if found:
+        return
+    if not path.is_dir():
+        reason = "it is not there"
+    elif (path / "saved_model.pb").exists():
+        reason = f"it is a version itself; name {path.parent}"
+    elif config.versions is not None:
+        reason = f"none of {list(config.versions)} is there"
+    else:
+        reason = "no directory in it is named by a number"
+    raise ValueError(
+        f"{path} holds no version of {config.name!r} to serve: {reason}. "
+        "`python -m sagan_tf.export` writes versions."
     )
 
 
@@ -152,6 +174,11 @@ def _check(settings: ServeSettings) -> None:
         )
     if settings.add_key is not None and settings.api_key_file is None:
         raise ValueError("`--add_key` needs `--api_key_file`, to which its line is added.")
+    if not settings.model_name or re.search("[/:?#]", settings.model_name):
+        raise ValueError(
+            "`--model_name` must be a part of an address, without `/`, `:`, `?` and `#`. "
+            f"Received: {settings.model_name!r}"
+        )
     names = (settings.model_name, *settings.labels) if settings.gateway else ()
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):

@@ -18,7 +18,14 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
+# Begun first: a process that begins one of them last keeps all others waiting.
+SLOW_FILES = {"test_train", "test_trainer", "test_faults", "test_benchmark"}
+
 gc.freeze()  # What the imports made stays; collecting after each test then takes no time.
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in SLOW_FILES)
 
 
 @pytest.fixture(autouse=True)

@@ -96,6 +96,17 @@ def test_a_killed_export_leaves_no_version_and_the_next_one_cleans_up(digits, tm
     assert sorted(os.listdir(base_path)) == [".lock", "1"]
 
 
+def test_sigterm_leaves_nothing(digits, tmp_path):
+    base_path = tmp_path / "sagan"
+    process = commands.start("export", f"--workdir={digits}", f"--export_dir={tmp_path}")
+    code, _, errors = commands.stop_when(
+        process, lambda: (base_path / "unfinished-1" / "saved_model.pb").exists()
+    )
+    assert code == 1
+    assert errors.strip().endswith("interrupted")
+    assert not base_path.exists()
+
+
 @pytest.mark.parametrize("fault", ["disk", "check"])
 def test_a_failed_export_leaves_nothing(generator, tmp_path, monkeypatch, file_size_limit, fault):
     if fault == "check":
@@ -112,16 +123,28 @@ def test_a_failed_export_leaves_nothing(generator, tmp_path, monkeypatch, file_s
     assert os.listdir(tmp_path / "sagan") == []
 
 
-def test_an_export_that_differs_from_the_checkpoint_is_refused(generator, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("label", "factor", "message"),
+    [
+        (0, 1.5, "images differ from the checkpoint's"),
+        (9, 0.0, "images differ from the checkpoint's"),
+        (5, np.nan, "table/.* are not all finite"),
+    ],
+)
+def test_an_export_that_is_wrong_for_one_class_is_refused(
+    generator, tmp_path, monkeypatch, label, factor, message
+):
     make = saved_model.FoldedGenerator
 
     def wrong(generator):
         folded = make(generator)
-        folded.table.assign(folded.table * 1.5)
+        table = folded.table.numpy()
+        table[label] *= factor
+        folded.table.assign(table)
         return folded
 
     monkeypatch.setattr(saved_model, "FoldedGenerator", wrong)
-    with pytest.raises(RuntimeError, match="images differ from the checkpoint's"):
+    with pytest.raises(RuntimeError, match=message):
         write(tmp_path / "sagan", generator)
     assert os.listdir(tmp_path / "sagan") == []
 
@@ -158,4 +181,4 @@ def test_check_names_problems_and_exits_with_1(exported, tmp_path):
     version = shutil.copytree(exported / "1", tmp_path / "1")
     (version / "assets.extra" / "tf_serving_warmup_requests").unlink()
     errors = commands.fail("export", f"--check={version}")
-    assert "1 problems:\n  assets.extra/tf_serving_warmup_requests is missing" in errors
+    assert "1 problem:\n  assets.extra/tf_serving_warmup_requests is missing" in errors

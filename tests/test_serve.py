@@ -32,7 +32,7 @@ def test_serves_until_it_is_told_to_stop(exported):
     )
     assert process.stdout.readline() == f"loading: a model from {exported}\n"
     address = process.stdout.readline().strip()
-    match = re.fullmatch(r"serving: (http://127.0.0.1:\d+)/v1/models/a model", address)
+    match = re.fullmatch(r"serving: (http://127.0.0.1:\d+)/v1/models/a%20model", address)
     assert match, (address, process.communicate())
     assert Client(match[1], "a model").sample(3).size == (16, 16)
     process.send_signal(signal.SIGTERM)
@@ -77,7 +77,7 @@ def test_a_port_in_use_is_one_message(exported):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         errors = commands.fail("serve", f"--model_base_path={exported}", f"--rest_api_port={port}")
-    assert f"`--rest_api_port` {port} cannot be listened at on 127.0.0.1" in errors
+    assert f"`--rest_api_port` {port} cannot be listened at (127.0.0.1, port {port})" in errors
 
 
 def test_only_broken_versions_are_one_message(tmp_path):
@@ -101,6 +101,31 @@ def test_a_call_that_takes_too_long_is_answered_with_504(toy):
     assert slow.status_code == 504
     assert slow.json() == {"error": "No answer within 0.3 seconds."}
     assert fast.status_code == 200
+
+
+def test_calls_that_took_too_long_take_no_more_threads(toy):
+    url = "http://127.0.0.1:{}/v1/models/toy"
+    body = {"signature_name": "spin", "inputs": [100_000]}
+    with local_server.serving(("toy", toy), timeout_seconds=0.2, num_threads=2) as (port, _):
+        before = threading.active_count()
+        for _ in range(8):
+            assert (
+                requests.post(url.format(port) + ":predict", json=body, timeout=60).status_code
+                == 504
+            )
+        assert threading.active_count() <= before + 2
+        # Status is told while all of them are busy.
+        assert requests.get(url.format(port), timeout=1).status_code == 200
+
+
+def test_a_slow_body_is_answered_with_408(toy):
+    head = b"POST /v1/models/toy:predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
+    with (
+        local_server.serving(("toy", toy), timeout_seconds=0.3) as (port, _),
+        socket.create_connection(("127.0.0.1", port), timeout=20) as connection,
+    ):
+        connection.sendall(head + b"{")
+        assert b" 408 " in connection.recv(1000)
 
 
 def test_many_callers_get_their_own_answers(exported):
@@ -172,6 +197,9 @@ def test_a_gateway_with_keys_from_the_command_line(exported, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--model_name=a/b"], "`--model_name` must be a part of an address"),
+        (["--rest_api_host=8.8.8.8"], "`--rest_api_host` 8.8.8.8 cannot be listened at"),
+        (["--model_base_path=/nowhere"], "'sagan' to serve: it is not there"),
         (["--gateway"], "`--gateway` needs `--upstream`"),
         (["--gateway", "--upstream=localhost:8501"], "Received: 'localhost:8501'"),
         (["--gateway", "--upstream=http://a", "--model_name=a b"], "Received: 'a b'"),
@@ -180,5 +208,5 @@ def test_a_gateway_with_keys_from_the_command_line(exported, tmp_path):
         (["--gateway", "--upstream=http://a", "--api_key_file=/nowhere"], "cannot be read"),
     ],
 )
-def test_bad_settings_of_a_gateway_are_one_message(arguments, message):
+def test_bad_settings_are_one_message(arguments, message):
     assert message in commands.fail("serve", *arguments, "--rest_api_port=0")

@@ -180,11 +180,13 @@ def attend(query: Any, key: Any, value: Any) -> tuple[Any, Any]:
     return ops.matmul(ops.cast(scores, value.dtype), value), scores
 
 
-def attend_in_chunks(query: Any, key: Any, value: Any, chunk_size: int) -> Any:
+def attend_in_chunks(
+    query: Any, key: Any, value: Any, chunk_size: int, recompute: bool = True
+) -> Any:
     """The means of `attend`, for chunks of at most `chunk_size` queries one after the other.
 
-    Nothing but its queries is kept of a chunk; its gradient computes its scores anew. XLA undoes
-    this where the loop is unrolled, and cannot differentiate `ops.scan`.
+    With `recompute`, nothing but its queries is kept of a chunk; its gradient computes its scores
+    anew. XLA undoes this where the loop is unrolled, and cannot differentiate `ops.scan`.
     """
     # Sizes may be tensors here, for a map of unknown size.
     length, channels = ops.shape(query)[1:]
@@ -193,10 +195,14 @@ def attend_in_chunks(query: Any, key: Any, value: Any, chunk_size: int) -> Any:
     padding = chunks * chunk_size - length
     padded = ops.pad(query, ((0, 0), (0, padding), (0, 0)))
     split = ops.reshape(padded, (-1, chunks, chunk_size, channels))
+
+    def means(*arguments: Any) -> Any:
+        return attend(*arguments)[0]
+
     # Keys and values are arguments: `remat` has no gradient for what its function encloses.
-    recomputed = keras.remat(lambda *arguments: attend(*arguments)[0])
+    of_chunk = keras.remat(means) if recompute else means
     attended = ops.map(
-        lambda chunk: recomputed(chunk, key, value), ops.transpose(split, (1, 0, 2, 3))
+        lambda chunk: of_chunk(chunk, key, value), ops.transpose(split, (1, 0, 2, 3))
     )
     joined = ops.transpose(attended, (1, 0, 2, 3))  # (N, chunks, chunk size, D)
     return ops.reshape(joined, (-1, chunks * chunk_size, value.shape[-1]))[:, :length]

@@ -4,6 +4,7 @@ import base64
 import functools
 import io
 import math
+import operator
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,8 +15,9 @@ from PIL import Image
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-# Too many requests, or a server behind a proxy that is starting or stopping.
-_RETRIED_STATUSES = 429, 502, 503, 504
+# Too many requests, or a server behind a proxy that is starting or stopping. What took too long is
+# not asked for again: the server may still be at it.
+_RETRIED_STATUSES = 429, 502, 503
 
 
 class ServingError(RuntimeError):
@@ -31,15 +33,15 @@ class ServingError(RuntimeError):
 
 
 class Client:
-    """Calls a generator that `python -m sagan_tf.serve` or TensorFlow Serving serves.
+    """Calls an exported generator that `python -m sagan_tf.serve` or TensorFlow Serving serves.
 
     Args:
         url: of the server, as in `http://127.0.0.1:8501`.
         model_name: the model's name there.
         version: to call; `None` for the newest.
-        timeout: seconds to wait for an answer.
-        retries: how often to try again, after 0.2, 0.4, 0.8 ... seconds, when there is no
-            connection or the server is busy.
+        timeout: seconds to wait for the answer to a call that was taken.
+        retries: how often to try again, at once, then after 0.4, 0.8, 1.6 ... seconds, when there
+            is no connection or the server is busy.
 
     Example:
 
@@ -64,6 +66,7 @@ class Client:
         self._session = requests.Session()
         retry = Retry(
             retries,
+            read=0,
             backoff_factor=0.2,
             status_forcelist=_RETRIED_STATUSES,
             allowed_methods=None,  # equal calls have equal answers
@@ -92,8 +95,8 @@ class Client:
             makes it uint8.
 
         Raises:
-            ValueError: for an unknown or ambiguous class name, lengths that differ, or a
-                truncation that is not positive.
+            ValueError: for an unknown or ambiguous class name, lengths that differ, numbers that
+                are not whole, or a truncation that is not positive.
             ServingError: if the server refuses or does not answer.
         """
         several = not all(value is None or _is_single(value) for value in (class_id, seed))
@@ -111,16 +114,17 @@ class Client:
                 values * count if len(values) == 1 else values for values in (classes, seeds)
             )
             inputs["class_id"] = [self._class_number(value) for value in classes]
-        inputs["seed"] = [int(value) for value in seeds]
+        inputs["seed"] = [_whole_number(value, "seed") for value in seeds]
         signature = "sample"
         if truncation is not None and not truncation > 0:
             raise ValueError(f"`truncation` must be positive. Received: {truncation}")
         if truncation is not None and not math.isinf(truncation):
             signature = "serving_default"
             inputs["truncation"] = [float(truncation)] * len(seeds)
-        pictures = [
-            Image.open(io.BytesIO(data)) for data in self.predict(signature, inputs)["image_bytes"]
-        ]
+        outputs = self.predict(signature, inputs)
+        if class_id is not None and "class_id" not in outputs:
+            raise ValueError("`class_id` must be None: the generator has no classes.")
+        pictures = [Image.open(io.BytesIO(data)) for data in outputs["image_bytes"]]
         return pictures if several else pictures[0]
 
     @functools.cached_property
@@ -180,7 +184,7 @@ class Client:
 
     def _class_number(self, value: int | str) -> int:
         if not isinstance(value, str):
-            return int(value)
+            return _whole_number(value, "class_id")
         numbers = [number for number, name in enumerate(self.class_names) if name == value]
         if len(numbers) == 1:
             return numbers[0]
@@ -193,6 +197,13 @@ class Client:
         )
 
 
+def _whole_number(value: Any, name: str) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"`{name}` must be a whole number. Received: {value!r}") from None
+
+
 def _is_single(value: Any) -> bool:
     return isinstance(value, str) or np.ndim(value) == 0
 
@@ -201,4 +212,4 @@ def _reason(error: requests.RequestException) -> str:
     """The innermost of the errors that requests and urllib3 wrap in one another."""
     cause: Any = error.args[0] if error.args else error
     cause = getattr(cause, "reason", None) or cause
-    return str(cause).split(": ")[-1].rstrip(")'\"")
+    return str(cause).split(": ")[-1]

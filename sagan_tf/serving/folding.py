@@ -163,7 +163,8 @@ class _Attention(tf.Module):
         if self._chunk_size is None:
             return self.with_scores(inputs)[0]
         query, _, key, value = self._query_key_value(inputs)
-        return self._output(inputs, attend_in_chunks(query, key, value, self._chunk_size))
+        attended = attend_in_chunks(query, key, value, self._chunk_size, recompute=False)
+        return self._output(inputs, attended)
 
     def with_scores(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         query, pooled, key, value = self._query_key_value(inputs)

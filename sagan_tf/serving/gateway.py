@@ -4,7 +4,6 @@ Caller -> key -> rate -> body within time and size -> `admission` -> model's ser
 admitted goes on, written anew; an answer's errors are told in the gateway's own words.
 """
 
-import asyncio
 import contextlib
 import dataclasses
 import hashlib
@@ -31,14 +30,15 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from sagan_tf.files import write_text
 from sagan_tf.serving import admission
 from sagan_tf.serving.rest import RequestError
+from sagan_tf.serving.server import address, read_body
 
 # How long what is known of a model's signatures is taken for true.
 _REFRESH_SECONDS = 10.0
@@ -115,7 +115,7 @@ def _hash(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", errors="replace")).hexdigest()
 
 
-def make_gateway(settings: GatewaySettings) -> Starlette:
+def make_gateway(settings: GatewaySettings) -> Router:
     """The application.
 
     `POST /v1/models/<name>[/labels/<label>]:predict`, `GET /v1/models/<name>`, `GET /healthz` and
@@ -124,13 +124,11 @@ def make_gateway(settings: GatewaySettings) -> Starlette:
     gateway = _Gateway(settings)
 
     @contextlib.asynccontextmanager
-    async def running(app: Starlette) -> AsyncIterator[None]:
+    async def running(app: Router) -> AsyncIterator[None]:
         async with gateway.upstream:
             yield
 
-    app = Starlette(lifespan=running)
-    app.mount("/", gateway)
-    return app
+    return Router(default=gateway, lifespan=running)
 
 
 class _Gateway:
@@ -182,8 +180,8 @@ class _Gateway:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, log: dict[str, Any]) -> Response:
-        path = request.scope["raw_path"].decode("latin-1")
-        if request.scope["query_string"]:
+        path = address(request)
+        if "?" in path:
             raise RequestError(400, "Addresses have no query here.")
         if request.method == "GET" and path == "/metrics":
             return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
@@ -205,7 +203,9 @@ class _Gateway:
             raise RequestError(405, "Use POST.")
         if request.headers.get("content-encoding", "identity") != "identity":
             raise RequestError(415, "Send the body as it is, not compressed.")
-        body = await self._body(request)
+        body = await read_body(
+            request, self._settings.limits.max_body_bytes, self._settings.timeout_seconds
+        )
         signatures = await self._signatures(match[1])
         admitted = admission.admit(body, signatures, self._settings.limits)
         log["signature"], log["rows"] = admitted.signature_name, admitted.rows
@@ -230,19 +230,6 @@ class _Gateway:
                 401, "A key is needed: send `Authorization: Bearer <key>` or `X-API-Key: <key>`."
             )
         return found
-
-    async def _body(self, request: Request) -> bytes:
-        limit = self._settings.limits.max_body_bytes
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._settings.timeout_seconds):
-                async for part in request.stream():
-                    body += part
-                    if len(body) > limit:
-                        raise RequestError(413, f"The body must be at most {limit} bytes.")
-        except TimeoutError:
-            raise RequestError(408, "The body took too long.") from None
-        return bytes(body)
 
     async def _signatures(self, path: str) -> admission.Signatures:
         """Of the model at `path`, asked for again after a while."""
@@ -305,7 +292,7 @@ def _write_log(
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "client": request.client.host if request.client else None,
         "method": request.method[:10],
-        "path": request.scope["raw_path"].decode("latin-1")[:100],
+        "path": address(request)[:100],
         "status": response.status_code,
         "ms": round(1000 * seconds, 1),
         **log,

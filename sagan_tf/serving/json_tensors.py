@@ -19,6 +19,7 @@ _INTEGERS = {"int64": (-(2**63), 2**63), "uint32": (0, 2**32), "uint64": (0, 2**
 _INT32 = (-(2**31), 2**31)
 _UNREADABLE = frozenset({"float16", "bfloat16", "complex64", "complex128"})
 _LONGEST_VALUE_IN_MESSAGE = 80
+_MOST_AXES = 16
 # A quoted string, or what RapidJSON takes for infinity and Python does not.
 _STRING_OR_INF = re.compile(r'"(?:[^"\\]|\\.)*"|\bInf\b', re.DOTALL)
 
@@ -60,6 +61,7 @@ def read_rows(instances: Any, dtypes: Mapping[str, str]) -> dict[str, np.ndarray
     Raises:
         TensorError: if rows do not fit the inputs or each other.
     """
+    _must_have_inputs(dtypes)
     if not isinstance(instances, list) or not instances:
         raise TensorError("`instances` must be a list of at least one row.")
     named = _is_named(instances[0], dtypes)
@@ -86,6 +88,7 @@ def read_columns(inputs: Any, dtypes: Mapping[str, str]) -> dict[str, np.ndarray
 
     Args, returns and raises as `read_rows`; keys that the signature does not have are ignored.
     """
+    _must_have_inputs(dtypes)
     if not _is_named(inputs, dtypes):
         if len(dtypes) > 1:
             raise TensorError(f"`inputs` must be an object with the keys {sorted(dtypes)}.")
@@ -114,6 +117,8 @@ def read_array(value: Any, dtype: str, name: str) -> np.ndarray:
                     f"have {length} values."
                 )
         shape.append(length)
+        if len(shape) > _MOST_AXES:
+            raise TensorError(f"`{name}` must have at most {_MOST_AXES} axes.")
         values = [element for item in values for element in item]
     convert = _converter(dtype)
     try:
@@ -177,6 +182,11 @@ def _finite_float(text: str) -> float:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_first_of_equal_keys, parse_float=_finite_float, strict=True
 )
+
+
+def _must_have_inputs(dtypes: Mapping[str, str]) -> None:
+    if not dtypes:
+        raise TensorError("The signature has no inputs; this API cannot call it.")
 
 
 def _is_named(value: Any, dtypes: Mapping[str, str]) -> bool:
@@ -261,7 +271,9 @@ def _to_text(value: bytes) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    if len(text) <= _LONGEST_VALUE_IN_MESSAGE:
-        return text
-    return text[:_LONGEST_VALUE_IN_MESSAGE] + "..."
+    text = ""
+    for part in json.JSONEncoder().iterencode(value):  # as much of it as is shown
+        text += part
+        if len(text) > _LONGEST_VALUE_IN_MESSAGE:
+            return text[:_LONGEST_VALUE_IN_MESSAGE] + "..."
+    return text

@@ -120,11 +120,13 @@ def compiled_by_xla(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> bool:
     return False
 
 
-def _nodes(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> Iterator[node_def_pb2.NodeDef]:
+def _nodes(
+    meta_graph: meta_graph_pb2.MetaGraphDef, signature_name: str
+) -> Iterator[node_def_pb2.NodeDef]:
     """Every node that a signature may run, those of the functions it calls included."""
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     functions = _functions(meta_graph)
-    outputs = meta_graph.signature_def[name].outputs.values()
+    outputs = meta_graph.signature_def[signature_name].outputs.values()
     waiting = [_node_name(output.name) for output in outputs]
     called = []
     seen = set()

@@ -1,45 +1,58 @@
 """An HTTP server around `rest.handle`: Starlette and uvicorn."""
 
+import asyncio
+import concurrent.futures
 import contextlib
+import errno
+import functools
 import logging
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import anyio
-import anyio.to_thread
 import uvicorn
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from sagan_tf.serving import rest
-from sagan_tf.serving.json_tensors import dump
 
 if TYPE_CHECKING:
     from sagan_tf.serving.versions import ServedModels
 
+# As long as a call may take: a server that is told to stop then breaks off what is left.
+_LAST_SECONDS = 30
+
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket, taken before minutes of loading.
+    """A listening socket, taken before minutes of loading; until then, callers wait.
 
     Raises:
         ValueError: if the address cannot be listened at.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends without delay only where the protocol is named: 40 ms less for each answer.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-        listener.listen(128)
+        # With their protocol named, asyncio sends answers without a delay of up to 40 ms.
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(128)
+        except OSError:
+            listener.close()
+            raise
     except OSError as error:
-        listener.close()
+        at_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        flag, value = ("rest_api_port", port) if at_port else ("rest_api_host", host)
+        remedy = "choose another port" if at_port else "name an address of this machine"
         raise ValueError(
-            f"`--rest_api_port` {port} cannot be listened at on {host}: {error.strerror}. "
-            "Stop what uses it, or choose another port."
+            f"`--{flag}` {value} cannot be listened at ({host}, port {port}): {error.strerror}. "
+            f"Stop what uses it, or {remedy}."
         ) from None
     return listener
 
@@ -50,49 +63,52 @@ def make_app(
     num_threads: int = 8,
     enable_cors: bool = False,
     poll_seconds: float = 1.0,
-) -> Starlette:
+) -> Router:
     """The application, which also looks for new versions while it runs.
 
     Args:
         models: what is served.
-        timeout_seconds: after which a call is answered with 504.
-        num_threads: calls that run at a time; others wait.
+        timeout_seconds: after which a call is answered with 504, and a slow body with 408.
+        num_threads: calls that run at a time; others wait. Status is told without waiting.
         enable_cors: whether pages of other sites may read the answers.
         poll_seconds: between looks at the disk.
     """
-    threads = anyio.CapacityLimiter(num_threads)
+    threads = concurrent.futures.ThreadPoolExecutor(num_threads)
+
+    async def respond(request: Request) -> rest.Response:
+        body = await read_body(request, rest.MAX_INFLATED_BYTES, timeout_seconds)
+        handle = functools.partial(
+            rest.handle,
+            request.method,
+            address(request),
+            request.headers,
+            body,
+            models,
+            enable_cors,
+        )
+        if request.method != "POST":
+            return handle()
+        # A call cannot be stopped: after the time limit it ends unheard, in a thread that is not
+        # free before; one that has not begun is dropped.
+        call = asyncio.get_running_loop().run_in_executor(threads, handle)
+        try:
+            return await asyncio.wait_for(call, timeout_seconds)
+        except TimeoutError:
+            raise rest.RequestError(504, f"No answer within {timeout_seconds:g} seconds.") from None
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        path = scope["raw_path"].decode("latin-1")
-        if scope["query_string"]:
-            path += "?" + scope["query_string"].decode("latin-1")
         try:
-            body = await request.body()
+            found = await respond(request)
+            response = Response(found.body, found.status, found.headers)
+        except rest.RequestError as error:
+            response = JSONResponse({"error": str(error)}, error.status)
         except ClientDisconnect:  # nobody is left to be answered
             return
-        response = rest.Response(
-            504,
-            {"Content-Type": "application/json"},
-            dump({"error": f"No answer within {timeout_seconds:g} seconds."}),
-        )
-        with anyio.move_on_after(timeout_seconds):
-            # A call cannot be stopped: after the time limit it ends unheard.
-            response = await anyio.to_thread.run_sync(
-                rest.handle,
-                request.method,
-                path,
-                request.headers,
-                body,
-                models,
-                enable_cors,
-                abandon_on_cancel=True,
-                limiter=threads,
-            )
-        await Response(response.body, response.status, response.headers)(scope, receive, send)
+        await response(scope, receive, send)
 
     @contextlib.asynccontextmanager
-    async def watching(app: Starlette) -> AsyncIterator[None]:
+    async def watching(app: Router) -> AsyncIterator[None]:
         stop = threading.Event()
         watcher = threading.Thread(target=models.watch, args=(poll_seconds, stop), daemon=True)
         watcher.start()
@@ -100,15 +116,47 @@ def make_app(
             yield
         finally:
             stop.set()
+            threads.shutdown(wait=False, cancel_futures=True)
 
-    app = Starlette(lifespan=watching)
-    app.mount("/", answer)
-    return app
+    return Router(default=answer, lifespan=watching)
 
 
-def make_server(app: Starlette) -> uvicorn.Server:
+async def read_body(request: Request, max_bytes: int, timeout_seconds: float) -> bytes:
+    """The body of a request.
+
+    Raises:
+        RequestError: 413 if it is too large, 408 if it takes too long.
+        ClientDisconnect: if the caller leaves.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            async for part in request.stream():
+                body += part
+                if len(body) > max_bytes:
+                    raise rest.RequestError(413, f"The body must be at most {max_bytes} bytes.")
+    except TimeoutError:
+        raise rest.RequestError(408, "The body took too long.") from None
+    return bytes(body)
+
+
+def address(request: Request) -> str:
+    """The path with its query, as it was sent, without scheme and host."""
+    path = re.sub("^https?://[^/]*", "", request.scope["raw_path"].decode("latin-1"))
+    query = request.scope["query_string"].decode("latin-1")
+    return f"{path}?{query}" if query else path
+
+
+def make_server(app: Any) -> uvicorn.Server:
     """A server, whose `run(sockets=[listener])` answers until SIGTERM or Ctrl-C.
 
     It then finishes what is under way.
     """
-    return uvicorn.Server(uvicorn.Config(app, log_level=logging.WARNING, access_log=False))
+    config = uvicorn.Config(
+        app,
+        log_level=logging.WARNING,
+        access_log=False,
+        ws="none",
+        timeout_graceful_shutdown=_LAST_SECONDS,
+    )
+    return uvicorn.Server(config)

@@ -61,8 +61,8 @@ def make_signatures(
     if not generator.attention_resolutions:
         left_out.add("attention")
     return {
-        name: _checked(getattr(endpoints, name), _specs(names, generator))
-        for name, names in INPUTS.items()
+        name: _checked(getattr(endpoints, name), _specs(inputs, generator))
+        for name, inputs in INPUTS.items()
         if name not in left_out
     }
 
@@ -174,7 +174,7 @@ class _Endpoints:
         self, seed: tf.Tensor, row: tf.Tensor, col: tf.Tensor, class_id: tf.Tensor | None = None
     ) -> Outputs:
         size = self._generator.image_size
-        message = f"`row` and `col` must be a pixel's, in [0, {size}). Received:"
+        message = f"`row` and `col` must be places of a pixel, in [0, {size}). Received:"
         row, col = (_require(place, (place >= 0) & (place < size), message) for place in (row, col))
         latents = self._latents(seed)
         images, scores = self._generator.images_and_scores(
@@ -230,9 +230,9 @@ def _png(images: tf.Tensor) -> tf.Tensor:
 
 
 def _overlay(images: tf.Tensor, scores: tf.Tensor, row: tf.Tensor, col: tf.Tensor) -> tf.Tensor:
-    """Images dimmed, with what the point at `(row, col)` attends to in red to yellow.
+    """Images tinted from red to yellow by how much the point at `(row, col)` attends to each place.
 
-    The strongest place of each image is full yellow; the point itself is one green pixel.
+    The point itself is one green pixel.
     """
     size = images.shape[1]
     if images.shape[-1] == 1:

@@ -4,7 +4,9 @@ import contextlib
 import dataclasses
 import gc
 import os
+import re
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,12 @@ _HTTP_STATUS = {
     tf.errors.UNAVAILABLE: 503,
     tf.errors.DEADLINE_EXCEEDED: 504,
 }
+
+
+# After which a version that was refused is tried again: memory, or a disk, may be back.
+RETRY_SECONDS = 60.0
+
+_Files = set[tuple[str, int, int]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +180,9 @@ class LoadedVersion:
 
 def _message(error: tf.errors.OpError) -> str:
     """What went wrong, without the places in the graph before and after it."""
-    return error.message.split("<stack traces unavailable>")[-1].split("\n\t [[")[0].strip()
+    message = error.message.split("<stack traces unavailable>")[-1].split("\n\t [[")[0]
+    message = re.sub(r"\{\{function_node .*?\}\} |\[Op:\w+\]", "", message)
+    return message.strip().removeprefix("assertion failed: ")
 
 
 class ServedModels:
@@ -187,16 +197,16 @@ class ServedModels:
 
     def update(self) -> None:
         """Loads and drops versions; returns when all is as on disk, or could not be loaded."""
-        for model in self._models.values():
-            model.update()
+        for name, model in self._models.items():
+            try:
+                model.update()
+            except OSError as error:  # what is loaded stays
+                logging.error("The base path of %s cannot be read: %s", name, error)
 
     def watch(self, seconds: float, stop: threading.Event) -> None:
         """Updates every so many seconds until `stop` is set."""
         while not stop.wait(seconds):
-            try:
-                self.update()
-            except OSError as error:  # what is loaded stays
-                logging.error("The base path cannot be read: %s", error)
+            self.update()
 
     def available(self) -> dict[str, list[int]]:
         """The versions served of each model, ascending."""
@@ -228,42 +238,50 @@ class _ServedModel:
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
         self.loaded: dict[int, LoadedVersion] = {}
-        self._states: dict[int, tuple[str, str]] = {}  # with an error
-        self._refused: dict[int, set[tuple[str, int, int]]] = {}  # with the files they had
+        # With an error; of versions that are gone, too, as in TensorFlow Serving.
+        self._states: dict[int, tuple[str, str]] = {}
+        # The files that were looked at, and when.
+        self._seen: dict[int, tuple[_Files, float]] = {}
 
     def update(self) -> None:
         wanted: set[int] = set()
         for version in self._config.candidates():
             if len(wanted) == self._config.num_versions:
                 break
-            if version in self.loaded or self._load(version):
+            self._load(version)
+            if version in self.loaded:
                 wanted.add(version)
         # If there are none to take their place, those that are served stay.
         for version in self.loaded.keys() - wanted if wanted else ():
             self._drop(version)
 
-    def _load(self, version: int) -> bool:
+    def _load(self, version: int) -> None:
+        """Loads a version that is new, was replaced, or was refused a while ago."""
         directory = self._config.base_path / str(version)
         files = _files(directory)
-        if self._refused.get(version) == files:  # nobody has mended it
-            return False
-        self._set_state(version, "LOADING")
+        seen, since = self._seen.get(version, (None, 0.0))
+        patient = version in self.loaded or time.monotonic() - since < RETRY_SECONDS
+        if seen == files and patient:
+            return
+        self._seen[version] = files, time.monotonic()
+        if version not in self.loaded:
+            self._set_state(version, "LOADING")
         try:
             loaded = LoadedVersion(directory, version)
         except Exception as error:  # a version may be broken in any way
-            message = (str(error).strip() or repr(error)).splitlines()[0]
+            text = _message(error) if isinstance(error, tf.errors.OpError) else str(error).strip()
+            message = (text or repr(error)).splitlines()[0]
             logging.error("%s version %d is refused: %s", self._config.name, version, message)
-            self._refused[version] = files
-            self._set_state(version, "END", message)
-            return False
-        self._refused.pop(version, None)
+            if version not in self.loaded:
+                self._set_state(version, "END", message)
+            return
         self.loaded = {**self.loaded, version: loaded}
         self._set_state(version, "AVAILABLE")
         logging.warning("%s version %d is served.", self._config.name, version)
-        return True
 
     def _drop(self, version: int) -> None:
         self.loaded = {number: model for number, model in self.loaded.items() if number != version}
+        self._seen.pop(version)
         self._set_state(version, "END")
         gc.collect()  # a loaded model refers to itself
         logging.warning("%s version %d is not served any more.", self._config.name, version)
@@ -300,8 +318,8 @@ class _ServedModel:
         ]
 
 
-def _files(directory: Path) -> set[tuple[str, int, int]]:
-    """Names, sizes and times of all files below, which show whether a version was mended."""
+def _files(directory: Path) -> _Files:
+    """Names, sizes and times of all files below, which show whether a version was changed."""
     found = set()
     for path in directory.rglob("*"):
         with contextlib.suppress(FileNotFoundError):  # on its way out

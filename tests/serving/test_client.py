@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from sagan_tf import sampling
+from sagan_tf.models import Generator
 from sagan_tf.serving.client import Client, ServingError
+from sagan_tf.serving.saved_model import write_version
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,24 @@ def test_names_that_two_classes_share_are_refused(client):
 def test_what_is_refused_says_why(client, arguments, error, message):
     with pytest.raises(error, match=message):
         client.sample(**arguments)
+
+
+@pytest.mark.parametrize("arguments", [{"class_id": 1.7}, {"class_id": 1, "seed": 0.5}])
+def test_numbers_that_are_not_whole_are_refused(client, arguments):
+    with pytest.raises(ValueError, match="must be a whole number"):
+        client.sample(**arguments)
+
+
+def test_a_class_of_a_generator_without_classes_is_refused(tmp_path):
+    generator = Generator(16, None, base_filters=4, latent_dim=8)
+    generator.build()
+    (tmp_path / "sagan").mkdir()
+    write_version(tmp_path / "sagan", 1, generator, (), {}, "")
+    with local_server.serving(("sagan", tmp_path / "sagan")) as (port, _):
+        client = Client(f"http://127.0.0.1:{port}")
+        assert client.sample(seed=1).size == (16, 16)
+        with pytest.raises(ValueError, match="the generator has no classes"):
+            client.sample(7)
 
 
 def test_latents_that_are_not_finite_are_refused(client):

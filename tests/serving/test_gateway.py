@@ -28,7 +28,7 @@ def upstream(exported):
 
 @pytest.fixture(scope="module")
 def port(upstream):
-    with local_server.guarding(upstream, timeout_seconds=2.0) as port:
+    with local_server.guarding(upstream, timeout_seconds=60.0) as port:
         yield port
 
 
@@ -141,10 +141,12 @@ def test_what_is_no_request_is_closed(port, data):
     assert ask(port).status_code == 200
 
 
-def test_a_slow_body_is_given_up(port):
-    start = time.monotonic()
-    assert b" 408 " in raw(port, head(100, b"Connection: close\r\n") + b"{")
-    assert 1.5 < time.monotonic() - start < 8
+def test_a_slow_body_is_given_up(upstream):
+    with local_server.guarding(upstream, timeout_seconds=1.0) as port:
+        ask(port, "GET", "/healthz", None)
+        start = time.monotonic()
+        assert b" 408 " in raw(port, head(100, b"Connection: close\r\n") + b"{")
+        assert 0.5 < time.monotonic() - start < 8
 
 
 def test_a_caller_who_leaves_disturbs_no_other(port):

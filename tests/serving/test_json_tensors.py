@@ -98,6 +98,7 @@ def test_arrays_of_values(value, dtype, expected):
         ([{"b64": 1}], "string"),
         ([{"b64": "aGk=", "more": 1}], "string"),
         (["\ud800"], "string"),
+        (eval("[" * 80 + "1" + "]" * 80), "float32"),
         ([[1], [1, 2]], "float32"),
         ([[1], 1], "float32"),
         ([1, [1]], "float32"),
@@ -132,6 +133,7 @@ def test_rows_become_columns():
         ([{"a": 1}], {"a": "int32", "b": "int32"}, r'Row 0 .* Received: \["a"\]'),
         ([{"a": 1}, {"a": 1, "c": 2}], {"a": "int32"}, r'Row 1 .* Received: \["a", "c"\]'),
         ([{"a": 1}, 2], {"a": "int32"}, "Row 1 is not of the same kind as row 0: 2"),
+        ([1], {}, "has no inputs"),
         ([2, {"a": 1}], {"a": "int32"}, "Row 1 is not of the same kind as row 0"),
     ],
 )

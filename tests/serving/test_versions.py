@@ -9,6 +9,7 @@ import pytest
 import requests
 import tensorflow as tf
 
+from sagan_tf.serving import versions
 from sagan_tf.serving.rest import RequestError
 from sagan_tf.serving.versions import (
     LoadedVersion,
@@ -207,6 +208,53 @@ def test_no_call_fails_while_versions_come_and_go(tmp_path):
     assert len(answers) > 200
 
 
+def test_a_version_that_is_replaced_in_place_is_loaded_anew(tmp_path):
+    write(tmp_path, 1)
+    models = ServedModels([ModelConfig("times", tmp_path)])
+    models.update()
+    before = models.find("times", None, None)
+    models.update()
+    assert models.find("times", None, None) is before  # nothing changed, nothing loaded
+    shutil.rmtree(tmp_path / "1")
+    write(tmp_path, 1, factor=5)
+    models.update()
+    assert times(models) == 5
+    (tmp_path / "1" / "saved_model.pb").write_bytes(b"broken")
+    models.update()
+    assert times(models) == 5
+    assert states(models) == {"1": "AVAILABLE"}
+
+
+def test_a_refused_version_is_tried_again_after_a_while(tmp_path, monkeypatch):
+    write(tmp_path, 1)
+    models = ServedModels([ModelConfig("times", tmp_path)])
+    with monkeypatch.context() as context:
+        context.setattr(tf.saved_model, "load", lambda path: 1 / 0)
+        models.update()
+    models.update()
+    assert models.available() == {"times": []}
+    monkeypatch.setattr(versions, "RETRY_SECONDS", 0.0)
+    models.update()
+    assert times(models) == 1
+
+
+def test_one_model_that_cannot_be_read_keeps_no_other_back(tmp_path, monkeypatch, caplog):
+    write(tmp_path, 1)
+    broken = ModelConfig("broken", tmp_path / "none")
+    candidates = ModelConfig.candidates
+
+    def unreadable(self):
+        if self.name == "broken":
+            raise PermissionError(13, os.strerror(13))
+        return candidates(self)
+
+    monkeypatch.setattr(ModelConfig, "candidates", unreadable)
+    models = ServedModels([broken, ModelConfig("times", tmp_path)])
+    models.update()
+    assert times(models) == 1
+    assert "The base path of broken cannot be read" in caplog.text
+
+
 def test_the_watcher_outlives_a_base_path_that_cannot_be_read(tmp_path, monkeypatch, caplog):
     write(tmp_path, 1)
     config = ModelConfig("times", tmp_path)
@@ -221,7 +269,7 @@ def test_the_watcher_outlives_a_base_path_that_cannot_be_read(tmp_path, monkeypa
 
     monkeypatch.setattr(ModelConfig, "candidates", unreadable)
     models.watch(0.01, stop)
-    assert "The base path cannot be read" in caplog.text
+    assert "The base path of times cannot be read" in caplog.text
     assert times(models) == 1
 
 
