@@ -1,5 +1,4 @@
 import concurrent.futures
-import gzip
 import http.server
 import json
 import re
@@ -9,15 +8,12 @@ import time
 
 import local_server
 import pytest
-import requests
+from hostile import GOOD, HOSTILE, ask
 from PIL import Image
 
 from sagan_tf.serving.admission import Limits
 from sagan_tf.serving.client import Client, ServingError
 from sagan_tf.serving.gateway import add_key, read_keys
-
-PREDICT = "/v1/models/sagan:predict"
-GOOD = b'{"signature_name": "sample", "instances": [{"class_id": 3, "seed": 7}]}'
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +26,6 @@ def upstream(exported):
 def port(upstream):
     with local_server.guarding(upstream, timeout_seconds=60.0) as port:
         yield port
-
-
-def ask(port, method="POST", path=PREDICT, body=GOOD, timeout=60, **headers):
-    headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    session = requests.Session()
-    prepared = requests.Request(method, f"http://127.0.0.1:{port}/", headers, data=body).prepare()
-    prepared.url = f"http://127.0.0.1:{port}{path}"  # as it is, not mended
-    return session.send(prepared, timeout=timeout)
 
 
 def raw(port, data, timeout=10):
@@ -64,51 +52,6 @@ def test_what_is_admitted_is_answered_as_without_a_gateway(port, upstream):
     assert isinstance(through.sample(3, 7, truncation=0.5), Image.Image)
     status = ask(port, "GET", "/v1/models/sagan", None)
     assert status.json()["model_version_status"][0]["state"] == "AVAILABLE"
-
-
-HOSTILE = {
-    "deep nesting": (400, {"body": b'{"instances": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"}),
-    "deep nesting under an ignored key": (400, {"body": b'{"x": ' + b"[" * 50_000 + b"}"}),
-    "huge number": (400, {"body": GOOD.replace(b"7", b"9" * 5000)}),
-    "number out of range": (400, {"body": GOOD.replace(b"7", b"1e400")}),
-    "empty batch": (400, {"body": b'{"signature_name": "sample", "instances": []}'}),
-    "empty columns": (
-        400,
-        {"body": b'{"signature_name": "sample", "inputs": {"class_id": [], "seed": []}}'},
-    ),
-    "wrong rank": (400, {"body": GOOD.replace(b"7", b"[[7]]")}),
-    "scalar columns": (
-        400,
-        {"body": b'{"signature_name": "sample", "inputs": {"class_id": 1, "seed": 1}}'},
-    ),
-    "class out of range": (400, {"body": GOOD.replace(b": 3", b": 10")}),
-    "gzip bomb": (
-        415,
-        {"body": gzip.compress(b" " * 10_000_000 + GOOD), "Content_Encoding": "gzip"},
-    ),
-    "body too large": (413, {"body": b" " * 300_000}),
-    "too many rows": (
-        400,
-        {"body": json.dumps({"instances": [{"class_id": 1, "seed": 1, "truncation": 1}] * 65})},
-    ),
-    "unknown signature": (400, {"body": GOOD.replace(b"sample", b"statefulrng")}),
-    "unknown model": (404, {"path": "/v1/models/other:predict"}),
-    "unknown address": (404, {"path": "/v1/models"}),
-    "metadata": (404, {"method": "GET", "path": "/v1/models/sagan/metadata", "body": None}),
-    "version": (404, {"path": "/v1/models/sagan/versions/1:predict"}),
-    "classify": (404, {"path": "/v1/models/sagan:classify"}),
-    "query": (400, {"path": PREDICT + "?x=1"}),
-    "percent-encoded name": (404, {"path": "/v1/models/%73agan:predict"}),
-    "dots": (404, {"path": "/v1/models/../models/sagan:predict"}),
-    "other method": (405, {"method": "PUT"}),
-    "get of predict": (405, {"method": "GET", "body": None}),
-    "invalid UTF-8": (400, {"body": GOOD.replace(b"sample", b"\xff\xfe")}),
-    "half surrogate pair": (400, {"body": GOOD.replace(b"sample", b"\\ud800")}),
-    "NaN": (400, {"body": GOOD.replace(b"7", b"NaN")}),
-    "key twice": (400, {"body": GOOD.replace(b'"seed": 7', b'"seed": 7, "seed": 8')}),
-    "text after the document": (400, {"body": GOOD + b"}}"}),
-    "empty body": (400, {"body": b""}),
-}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
