@@ -18,7 +18,8 @@ from sagan_tf.files import must_exist, write_text
 from sagan_tf.health import CollapseReports, sample_spread
 from sagan_tf.layers import SelfAttention2D
 from sagan_tf.layers.spectral_norm import SpectralNormalization
-from sagan_tf.sampling import grid_scale, image_grid, sample, save_png
+from sagan_tf.pictures import grid_scale, image_grid, save_png
+from sagan_tf.sampling import sample
 from sagan_tf.trainer import SAGAN
 
 GRID_COLUMNS = 10

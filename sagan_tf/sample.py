@@ -46,7 +46,7 @@ def main(settings: SampleSettings) -> None:
     seeds = _numbers(settings.seeds, "seeds")
     if settings.scale is not None and settings.scale < 1:
         raise ValueError(f"`--scale` must be positive. Received: {settings.scale}")
-    from sagan_tf import sampling
+    from sagan_tf import pictures, sampling
     from sagan_tf.workdir import load_description
 
     class_names = load_description(settings.workdir)["class_names"]
@@ -66,11 +66,11 @@ def main(settings: SampleSettings) -> None:
         if settings.singles is not None:
             for (seed, label), image in zip(requests, images, strict=True):
                 name = f"seed-{seed}.png" if label is None else f"label-{label}-seed-{seed}.png"
-                sampling.save_png(image, Path(settings.singles) / name)
+                pictures.save_png(image, Path(settings.singles) / name)
             print(f"{len(images)} images: {settings.singles}")
-    grid = sampling.image_grid(images, columns, titles)
-    scale = settings.scale or sampling.grid_scale(generator.image_size)
-    sampling.save_png(grid, settings.out, scale)
+    grid = pictures.image_grid(images, columns, titles)
+    scale = settings.scale or pictures.grid_scale(generator.image_size)
+    pictures.save_png(grid, settings.out, scale)
     print(f"grid: {settings.out}")
 
 

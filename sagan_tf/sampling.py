@@ -9,10 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageDraw
 
 from sagan_tf.checkpoint import restore_network
-from sagan_tf.files import replacing
 from sagan_tf.models import Generator
 from sagan_tf.workdir import load_description
 
@@ -144,47 +142,6 @@ def to_uint8(images: Any) -> np.ndarray:
     return np.uint8(np.clip(np.floor(np.asarray(images) * 127.5 + 128), 0, 255))
 
 
-def image_grid(
-    images: Sequence[np.ndarray], columns: int, titles: Sequence[str] = ()
-) -> np.ndarray:
-    """Lays images out row by row, one grey pixel between them.
-
-    Args:
-        images: uint8 `(H, W, C)`, all of one shape.
-        columns: images per row.
-        titles: one per column, written above it; none leaves no margin.
-
-    Returns:
-        uint8 `(rows * (H + 1) - 1 + margin, columns * (W + 1) - 1, C)`.
-    """
-    height, width, channels = images[0].shape
-    rows = -(-len(images) // columns)
-    grid = np.full((rows * (height + 1), columns * (width + 1), channels), 64, np.uint8)
-    for index, image in enumerate(images):
-        top, left = (index // columns) * (height + 1), (index % columns) * (width + 1)
-        grid[top : top + height, left : left + width] = image
-    if titles:
-        grid = np.concatenate([_title_row(titles, width + 1, channels), grid])
-    return grid[:-1, :-1]
-
-
-def grid_scale(image_size: int) -> int:
-    """How many times to enlarge a grid so that its images are at least 48 pixels wide."""
-    return -(-48 // image_size)
-
-
-def save_png(image: np.ndarray, path: str | os.PathLike, scale: int = 1) -> None:
-    """Writes uint8 `(H, W, C)` as a PNG, each pixel `scale` wide, whole or not at all."""
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"A picture cannot be written over a directory. Received: {path}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
-    picture = picture.resize((picture.width * scale, picture.height * scale), Image.NEAREST)
-    with replacing(path) as temporary:
-        picture.save(temporary, format="PNG")
-
-
 def load_generator(workdir: str | os.PathLike) -> keras.Model:
     """The generator of a training run's newest readable checkpoint, the averaged one if kept.
 
@@ -207,14 +164,6 @@ def restore_generator(workdir: str | os.PathLike) -> tuple[keras.Model, int]:
     generator = Generator.from_config({**description["generator"], "name": name})
     generator.build()
     return generator, restore_network(Path(workdir) / "checkpoints", generator)
-
-
-def _title_row(titles: Sequence[str], width: int, channels: int) -> np.ndarray:
-    row = Image.new("L", (width * len(titles), 12))
-    draw = ImageDraw.Draw(row)
-    for index, title in enumerate(titles):
-        draw.text((index * width + 2, 0), title[: max(1, width // 6)], fill=255)
-    return np.repeat(np.asarray(row)[..., np.newaxis], channels, axis=-1)
 
 
 def _check_request(

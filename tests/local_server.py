@@ -10,18 +10,19 @@ from sagan_tf.serving.versions import ModelConfig, ServedModels
 
 
 @contextlib.contextmanager
-def serving(*configs, **arguments):
+def serving(*configs, at=0, **arguments):
     """Yields the port at which the models of `configs` are served, and the models.
 
     Args:
         configs: `(name, base_path)` or `ModelConfig`.
+        at: the port, 0 for a free one.
         arguments: of `make_app`.
     """
     models = ServedModels(
         [config if isinstance(config, ModelConfig) else ModelConfig(*config) for config in configs]
     )
     models.update()
-    with _running(make_app(models, **{"poll_seconds": 0.05, **arguments})) as port:
+    with _running(make_app(models, **{"poll_seconds": 0.05, **arguments}), at) as port:
         yield port, models
 
 
@@ -35,8 +36,8 @@ def guarding(upstream_port, **settings):
 
 
 @contextlib.contextmanager
-def _running(app):
-    with bind("127.0.0.1", 0) as listener:
+def _running(app, at=0):
+    with bind("127.0.0.1", at) as listener:
         server = make_server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

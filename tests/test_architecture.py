@@ -13,6 +13,7 @@ PACKAGE = Path(sagan_tf.__file__).parent
 # In the order the data flows: a library imports only from libraries before it.
 LIBRARIES = [
     "files",
+    "pictures",
     "data",
     "layers",
     "models",
@@ -32,7 +33,7 @@ LIBRARIES = [
     "devices",
 ]
 # They wire the libraries, and nothing imports them.
-COMMANDS = {"train", "prepare", "sample", "evaluate", "export", "serve", "benchmark"}
+COMMANDS = {"train", "prepare", "sample", "evaluate", "export", "serve", "playground", "benchmark"}
 # What commands share: settings and flags. Libraries take plain arguments instead.
 SHARED_BY_COMMANDS = {"command", "config"}
 

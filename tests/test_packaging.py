@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "sagan_tf").rglob("*.py"))
 # Who may import what an extra brings.
 EXTRAS = {f"sagan_tf/serving/{name}.py": "serve" for name in ("server", "gateway")}
+EXTRAS["sagan_tf/serving/page.py"] = "playground"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 

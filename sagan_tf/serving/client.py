@@ -18,6 +18,8 @@ from urllib3.util import Retry
 # Too many requests, or a server behind a proxy that is starting or stopping. What took too long is
 # not asked for again: the server may still be at it.
 _RETRIED_STATUSES = 429, 502, 503
+# Classes whose names are asked for at a time: as many images as a gateway lets through.
+_NAMES_PER_CALL = 64
 
 
 class ServingError(RuntimeError):
@@ -42,6 +44,7 @@ class Client:
         timeout: seconds to wait for the answer to a call that was taken.
         retries: how often to try again, at once, then after 0.4, 0.8, 1.6 ... seconds, when there
             is no connection or the server is busy.
+        api_key: for a gateway that needs one.
 
     Example:
 
@@ -56,6 +59,7 @@ class Client:
         version: int | None = None,
         timeout: float = 30.0,
         retries: int = 5,
+        api_key: str | None = None,
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"`url` must begin with http:// or https://. Received: {url!r}")
@@ -64,6 +68,8 @@ class Client:
             self._url += f"/versions/{version}"
         self._timeout = timeout
         self._session = requests.Session()
+        if api_key is not None:
+            self._session.headers["Authorization"] = f"Bearer {api_key}"
         retry = Retry(
             retries,
             read=0,
@@ -134,8 +140,13 @@ class Client:
         Raises:
             ServingError: if the server refuses, or the generator has no classes.
         """
-        count = self.predict("class_names", {"class_id": [0]})["num_classes"][0]
-        names = self.predict("class_names", {"class_id": list(range(count))})["class_name_bytes"]
+        names: list[bytes] = []
+        count = 1
+        while len(names) < count:
+            asked = range(len(names), min(len(names) + _NAMES_PER_CALL, count))
+            answer = self.predict("class_names", {"class_id": list(asked)})
+            count = answer["num_classes"][0]
+            names += answer["class_name_bytes"]
         return [name.decode("utf-8") for name in names]
 
     def predict(self, signature: str, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,10 +48,9 @@ def bind(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         at_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
-        flag, value = ("rest_api_port", port) if at_port else ("rest_api_host", host)
         remedy = "choose another port" if at_port else "name an address of this machine"
         raise ValueError(
-            f"`--{flag}` {value} cannot be listened at ({host}, port {port}): {error.strerror}. "
+            f"Port {port} of {host} cannot be listened at: {error.strerror}. "
             f"Stop what uses it, or {remedy}."
         ) from None
     return listener

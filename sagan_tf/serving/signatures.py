@@ -23,6 +23,7 @@ INPUTS = {
     "from_latent": ("class_id", "latents"),
     "interpolate": ("class_id", "class_id_to", "seed", "seed_to", "fraction"),
     "attention": ("class_id", "seed", "row", "col"),
+    "attention_truncated": ("class_id", "seed", "truncation", "row", "col"),
     "class_names": ("class_id",),
 }
 _DTYPES = {
@@ -59,7 +60,7 @@ def make_signatures(
     if generator.num_classes is None:
         left_out.add("class_names")
     if not generator.attention_resolutions:
-        left_out.add("attention")
+        left_out |= {"attention", "attention_truncated"}
     return {
         name: _checked(getattr(endpoints, name), _specs(inputs, generator))
         for name, inputs in INPUTS.items()
@@ -140,9 +141,7 @@ class _Endpoints:
         self, seed: tf.Tensor, truncation: tf.Tensor, class_id: tf.Tensor | None = None
     ) -> Outputs:
         # What is not a number is not greater, either.
-        message = "`truncation` must be a positive number. Received:"
-        truncation = _require(truncation, truncation > 0, message)
-        latents = self._latents(seed, truncation)
+        latents = self._truncated_latents(seed, truncation)
         images = self._images(latents, self._class_rows(class_id, latents))
         return {"images": images, "seed": tf.identity(seed), **_echo(class_id)}
 
@@ -173,10 +172,20 @@ class _Endpoints:
     def attention(
         self, seed: tf.Tensor, row: tf.Tensor, col: tf.Tensor, class_id: tf.Tensor | None = None
     ) -> Outputs:
+        return self.attention_truncated(seed, tf.fill(tf.shape(seed), math.inf), row, col, class_id)
+
+    def attention_truncated(
+        self,
+        seed: tf.Tensor,
+        truncation: tf.Tensor,
+        row: tf.Tensor,
+        col: tf.Tensor,
+        class_id: tf.Tensor | None = None,
+    ) -> Outputs:
         size = self._generator.image_size
         message = f"`row` and `col` must be places of a pixel, in [0, {size}). Received:"
         row, col = (_require(place, (place >= 0) & (place < size), message) for place in (row, col))
-        latents = self._latents(seed)
+        latents = self._truncated_latents(seed, truncation)
         images, scores = self._generator.images_and_scores(
             latents, self._class_rows(class_id, latents)
         )
@@ -197,6 +206,11 @@ class _Endpoints:
     def _latents(self, seed: tf.Tensor, truncation: tf.Tensor | float = math.inf) -> tf.Tensor:
         seed = _require(seed, seed >= 0, "A seed must not be negative. Received:")
         return latents_from_seeds(seed, self._generator.latent_dim, truncation)
+
+    def _truncated_latents(self, seed: tf.Tensor, truncation: tf.Tensor) -> tf.Tensor:
+        # What is not a number is not greater, either.
+        message = "`truncation` must be a positive number. Received:"
+        return self._latents(seed, _require(truncation, truncation > 0, message))
 
     def _class_rows(self, class_id: tf.Tensor | None, latents: tf.Tensor) -> tf.Tensor:
         if class_id is None:  # One row for all.

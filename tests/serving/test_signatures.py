@@ -110,6 +110,17 @@ def test_attention_of_a_point(signatures):
         assert np.argwhere(green).tolist() == [[place["row"][index], place["col"][index]]]
 
 
+def test_attention_of_a_truncated_image(signatures):
+    place = {"row": [0, 5, 15, 8], "col": [0, 9, 15, 8]}
+    inputs = {"class_id": CLASSES, "seed": SEEDS, "truncation": [0.1, 0.5, 1.0, np.inf]}
+    outputs = call(signatures["attention_truncated"], **inputs, **place)
+    expected = call(signatures["serving_default"], **inputs)
+    np.testing.assert_array_equal(pixels(outputs["image_bytes"]), pixels(expected["image_bytes"]))
+    endless = call(signatures["attention"], class_id=CLASSES, seed=SEEDS, **place)
+    same = (outputs["scores_8"] == endless["scores_8"]).all(axis=(1, 2))
+    assert same.tolist() == [False, False, False, True]
+
+
 def test_overlay_is_brightest_where_the_point_looks(signatures):
     outputs = call(signatures["attention"], class_id=[3], seed=[7], row=[0], col=[0])
     scores = outputs["scores_8"][0]
@@ -158,7 +169,11 @@ def test_without_classes_and_attention_there_are_fewer_signatures():
     generator = Generator(16, None, base_filters=4, latent_dim=8)
     generator.build()
     signatures = make_signatures(FoldedGenerator(generator), ())
-    assert set(signatures) == set(INPUTS) - {"class_names", "attention"}
+    assert set(signatures) == set(INPUTS) - {
+        "class_names",
+        "attention",
+        "attention_truncated",
+    }
     assert [spec.name for spec in signatures["interpolate"].input_signature] == [
         "seed",
         "seed_to",

@@ -1,0 +1,61 @@
+"""A web page to look at a served generator: its classes, what it attends to, the ways between.
+
+python -m sagan_tf.playground --url=http://127.0.0.1:8501
+"""
+
+import dataclasses
+import os
+import urllib.parse
+
+from sagan_tf import command
+from sagan_tf.command import setting
+from sagan_tf.serving.client import Client
+from sagan_tf.serving.gallery import Gallery
+
+KEY_VARIABLE = "SAGAN_TF_API_KEY"
+
+
+@dataclasses.dataclass(frozen=True)
+class PlaygroundSettings:
+    """What `python -m sagan_tf.playground` can be told."""
+
+    url: str = setting(
+        "http://127.0.0.1:8501",
+        f"Of the model's server or a gateway, whose key is read from ${KEY_VARIABLE}.",
+    )
+    model_name: str = setting("sagan", "The model's name there.")
+    public_url: str | None = setting(
+        None, "The server's address as callers see it, for curl lines; without it `--url`."
+    )
+    host: str = setting("127.0.0.1", "Address to listen at; 0.0.0.0 for all of the machine's.")
+    port: int = setting(7860, "Port to listen at.")
+
+
+def main(settings: PlaygroundSettings) -> None:
+    """Shows the page until it is told to stop."""
+    if not 0 < settings.port < 2**16:
+        raise ValueError(f"`--port` must be in [1, 65535]. Received: {settings.port}")
+    for name in ("url", "public_url"):
+        address = getattr(settings, name)
+        if address is not None and not address.startswith(("http://", "https://")):
+            raise ValueError(f"`--{name}` must begin with http:// or https://. Received: {address}")
+    try:
+        from sagan_tf.serving import page, server
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"`{error.name}` is not installed; `pip install 'sagan_tf[playground]'` brings it."
+        ) from None
+    with server.bind(settings.host, settings.port):
+        pass  # Gradio would not say as clearly that a port is taken.
+    key = os.environ.get(KEY_VARIABLE)
+    client = Client(settings.url, settings.model_name, retries=1, api_key=key)
+    public_url = (settings.public_url or settings.url).rstrip("/")
+    model = urllib.parse.quote(settings.model_name, safe="")
+    gallery = Gallery(
+        client, f"{public_url}/v1/models/{model}:predict", KEY_VARIABLE if key else None
+    )
+    page.show(page.make_page(gallery, settings.model_name), settings.host, settings.port)
+
+
+if __name__ == "__main__":
+    command.run(main, PlaygroundSettings)

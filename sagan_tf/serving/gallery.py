@@ -1,0 +1,185 @@
+"""Pictures of what a served generator makes and of what its attention sees.
+
+The server is asked as by any caller, so nothing is shown that a `curl` line could not ask for.
+"""
+
+import collections
+import dataclasses
+import io
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sagan_tf.pictures import TITLE_HEIGHT, image_grid, to_picture
+from sagan_tf.serving.client import Client, ServingError
+
+# Width that smaller images are enlarged to, about.
+_CELL_WIDTH = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """What is looked at: one column per class, one row per seed.
+
+    Attributes:
+        class_ids: of the columns; `(None,)` for a generator without classes.
+        seeds: of the rows.
+        truncation: of all, or `None`.
+        image_size: pixels.
+    """
+
+    class_ids: tuple[int | None, ...]
+    seeds: tuple[int, ...]
+    truncation: float | None
+    image_size: int = 0
+
+    @property
+    def scale(self) -> int:
+        """Width of an image's pixel in the picture."""
+        return _scale(self.image_size)
+
+    def images(self) -> list[tuple[int | None, int]]:
+        """Class and seed of each image, row by row."""
+        return [(class_id, seed) for seed in self.seeds for class_id in self.class_ids]
+
+    def place(self, x: int, y: int) -> tuple[int, int, int] | None:
+        """Image, row and column of its pixel that a point of the picture shows; `None` for none."""
+        if self.class_ids != (None,):
+            y -= TITLE_HEIGHT
+        cell = self.image_size * self.scale + 1  # with the line between
+        row, down = divmod(y, cell)
+        column, right = divmod(x, cell)
+        inside = 0 <= row < len(self.seeds) and 0 <= column < len(self.class_ids)
+        if not inside or cell - 1 in (down, right):
+            return None
+        return row * len(self.class_ids) + column, down // self.scale, right // self.scale
+
+
+class Gallery:
+    """Asks a served generator for pictures.
+
+    Args:
+        client: of the served model.
+        predict_url: of the model, for `curl` lines.
+        key_variable: environment variable that `curl` lines take a key from, or `None`.
+    """
+
+    def __init__(self, client: Client, predict_url: str, key_variable: str | None = None) -> None:
+        self._client = client
+        self._predict_url = predict_url
+        self._key_variable = key_variable
+
+    def class_choices(self) -> list[tuple[str, int]] | None:
+        """Names and numbers of the classes, names unique; `None` for a generator without."""
+        try:
+            names = self._client.class_names
+        except ServingError as error:
+            if error.status != 400:  # which says that there is no such signature
+                raise
+            return None
+        counts = collections.Counter(names)
+        return [
+            (name if counts[name] == 1 else f"{name} ({number})", number)
+            for number, name in enumerate(names)
+        ]
+
+    def has_attention(self, class_id: int | None) -> bool:
+        """Whether the generator, asked for any of its classes, shows its attention."""
+        try:
+            return bool(self._overlays(Grid((class_id,), (0,), None), 0, 0, 0))
+        except ServingError as error:
+            if error.status != 400:
+                raise
+            return False
+
+    def sample(self, grid: Grid, titles: Sequence[str]) -> tuple[Grid, Image.Image, list[bytes]]:
+        """Generates a grid.
+
+        Args:
+            grid: of what; its `image_size` is not looked at.
+            titles: of the columns; none without classes.
+
+        Returns:
+            The grid with its size, its picture and the PNGs.
+        """
+        pngs = self._client.predict(*_request(grid))["image_bytes"]
+        images = [_pixels(png) for png in pngs]
+        grid = dataclasses.replace(grid, image_size=len(images[0]))
+        return grid, _picture(images, grid.scale, len(grid.class_ids), titles), pngs
+
+    def attention(self, grid: Grid, index: int, row: int, column: int) -> Image.Image:
+        """What a point of the grid's image `index` attends to, side by side for each layer."""
+        overlays = sorted(self._overlays(grid, index, row, column).items())
+        titles = [f"{resolution} x {resolution} map" for resolution, _ in overlays]
+        return _picture([_pixels(png) for _, png in overlays], 2 * grid.scale, titles=titles)
+
+    def interpolation(
+        self, ends: tuple[tuple[int | None, int], tuple[int | None, int]], steps: int
+    ) -> tuple[Image.Image, str]:
+        """Images on the way from one class and seed to another, side by side; and the line."""
+        (class_id, seed), (class_id_to, seed_to) = ends
+        inputs: dict[str, list[Any]] = {"seed": [seed] * steps, "seed_to": [seed_to] * steps}
+        inputs["fraction"] = [step / (steps - 1) for step in range(steps)]
+        if class_id is not None:
+            inputs |= {"class_id": [class_id] * steps, "class_id_to": [class_id_to] * steps}
+        images = [
+            _pixels(png) for png in self._client.predict("interpolate", inputs)["image_bytes"]
+        ]
+        return _picture(images, _scale(len(images[0]))), self._curl("interpolate", inputs)
+
+    def curl(self, grid: Grid) -> str:
+        """The line that asks for the same images."""
+        return self._curl(*_request(grid))
+
+    def _curl(self, signature: str, inputs: dict[str, list[Any]]) -> str:
+        body = json.dumps({"signature_name": signature, "inputs": inputs})
+        key = f'-H "Authorization: Bearer ${self._key_variable}" ' if self._key_variable else ""
+        return f"curl -s {shlex.quote(self._predict_url)} \\\n  {key}-d {shlex.quote(body)}"
+
+    def _overlays(self, grid: Grid, index: int, row: int, column: int) -> dict[int, bytes]:
+        """PNGs by the resolution of the attention layer."""
+        class_id, seed = grid.images()[index]
+        signature, inputs = _request(Grid((class_id,), (seed,), grid.truncation))
+        signature = "attention" if grid.truncation is None else "attention_truncated"
+        outputs = self._client.predict(signature, {**inputs, "row": [row], "col": [column]})
+        return {
+            int(name.split("_")[1]): pngs[0]
+            for name, pngs in outputs.items()
+            if name.startswith("overlay_")
+        }
+
+
+def _request(grid: Grid) -> tuple[str, dict[str, list[Any]]]:
+    """Signature and inputs that generate a grid."""
+    images = grid.images()
+    inputs: dict[str, list[Any]] = {"seed": [seed for _, seed in images]}
+    if grid.class_ids != (None,):
+        inputs["class_id"] = [class_id for class_id, _ in images]
+    if grid.truncation is None:
+        return "sample", inputs
+    return "serving_default", {**inputs, "truncation": [grid.truncation] * len(images)}
+
+
+def _pixels(png: bytes) -> np.ndarray:
+    image = np.asarray(Image.open(io.BytesIO(png)))
+    return image if image.ndim == 3 else image[..., np.newaxis]
+
+
+def _scale(image_size: int) -> int:
+    return max(1, _CELL_WIDTH // image_size)
+
+
+def _picture(
+    images: Sequence[np.ndarray],
+    scale: int,
+    columns: int | None = None,
+    titles: Sequence[str] = (),
+) -> Image.Image:
+    """Images enlarged `scale` times, in one row if `columns` does not say otherwise."""
+    # Enlarged before the titles are written, so that these can be read.
+    enlarged = [image.repeat(scale, axis=0).repeat(scale, axis=1) for image in images]
+    return to_picture(image_grid(enlarged, columns or len(images), titles))

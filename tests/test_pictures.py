@@ -1,0 +1,33 @@
+import numpy as np
+from PIL import Image
+
+from sagan_tf import pictures
+
+
+def test_grid_places_images_row_by_row():
+    images = [np.full((2, 2, 1), value, np.uint8) for value in (1, 2, 3)]
+    grid = pictures.image_grid(images, columns=2)
+    np.testing.assert_array_equal(
+        grid[..., 0],
+        [
+            [1, 1, 64, 2, 2],
+            [1, 1, 64, 2, 2],
+            [64, 64, 64, 64, 64],
+            [3, 3, 64, 64, 64],
+            [3, 3, 64, 64, 64],
+        ],
+    )
+    titled = pictures.image_grid([np.zeros((32, 32, 3), np.uint8)] * 2, 2, ["cat", "dog"])
+    assert titled.shape == (44, 65, 3)
+    assert titled[:12, :33].any()
+    assert titled[:12, 33:].any()
+
+
+def test_png_is_written_whole_and_enlarged(tmp_path):
+    path = tmp_path / "new" / "image.png"
+    pictures.save_png(np.array([[[0], [255]]], np.uint8), path, scale=3)
+    picture = Image.open(path)
+    assert picture.size == (6, 3)
+    assert picture.getpixel((2, 0)) == 0
+    assert picture.getpixel((3, 2)) == 255
+    assert [file.name for file in path.parent.iterdir()] == ["image.png"]

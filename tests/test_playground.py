@@ -1,0 +1,229 @@
+"""The page in a real browser, before a real server."""
+
+import contextlib
+import io
+import os
+import zipfile
+
+import browser
+import commands
+import local_server
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+from playwright.sync_api import expect
+
+from sagan_tf.serving.client import Client
+from sagan_tf.serving.gallery import Gallery, Grid
+from sagan_tf.serving.gateway import add_key, read_keys
+from sagan_tf.serving.server import bind
+
+
+@pytest.fixture(scope="module")
+def server(exported):
+    with local_server.serving(("sagan", exported)) as (port, _):
+        yield port
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.browsing() as started:
+        yield started
+
+
+@contextlib.contextmanager
+def playground(port):
+    """Yields the address of a page that asks the server at `port`."""
+    with bind("127.0.0.1", 0) as free:
+        own = free.getsockname()[1]
+    process = commands.start("playground", f"--url=http://127.0.0.1:{port}", f"--port={own}")
+    try:
+        assert process.stdout.readline() == f"page: http://127.0.0.1:{own}\n"
+        yield f"http://127.0.0.1:{own}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def address(server):
+    with playground(server) as found:
+        yield found
+
+
+@pytest.fixture
+def page(chromium, address):
+    """The page, loaded, with its first images; every address that it asked for must be local."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 1600})
+    opened = context.new_page()
+    asked, errors = [], []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(address)
+    expect(opened.locator("#images img")).to_be_visible(timeout=60_000)
+    yield opened
+    context.close()
+    assert not errors
+    assert {url.split("/")[2] for url in asked if url.startswith("http")} == {address[7:]}
+
+
+def shown(page, elem_id):
+    """The picture that is on the page, as uint8."""
+    url = page.locator(f"#{elem_id} img").get_attribute("src")
+    picture = Image.open(io.BytesIO(requests.get(url, timeout=60).content))
+    return np.asarray(picture)
+
+
+def wait_for_other(page, elem_id, before):
+    page.wait_for_function(
+        "([id, src]) => { const image = document.querySelector(`#${id} img`);"
+        " return image && image.src !== src }",
+        arg=[elem_id, before],
+        timeout=60_000,
+    )
+
+
+def source(page, elem_id):
+    return page.locator(f"#{elem_id} img").get_attribute("src")
+
+
+def expected(server, class_ids, seeds, truncation=None):
+    gallery = Gallery(Client(f"http://127.0.0.1:{server}"), "")
+    titles = [str(number) for number in class_ids]
+    return gallery.sample(Grid(class_ids, seeds, truncation), titles)
+
+
+def test_shows_the_first_classes_at_once(page, server):
+    _, picture, _ = expected(server, (0, 1, 2, 3, 4), (0, 1))
+    np.testing.assert_array_equal(shown(page, "images"), np.asarray(picture))
+    expect(page.locator("#curl-images")).to_contain_text(
+        '"class_id": [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]'
+    )
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download PNGs").click()
+    archive = zipfile.ZipFile(download.value.path())
+    assert len(archive.namelist()) == 10
+    *_, pngs = expected(server, (0, 1, 2, 3, 4), (0, 1))
+    assert archive.read("label-3-seed-1.png") == pngs[8]
+
+
+def test_classes_are_picked_by_name_with_the_keyboard_alone(page, server):
+    before = source(page, "images")
+    box = page.get_by_label("Classes")
+    box.focus()
+    for _ in range(5):
+        page.keyboard.press("Backspace")
+    page.keyboard.type("7")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    while page.evaluate("document.activeElement.type") != "number":
+        page.keyboard.press("Tab")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("1234")
+    page.keyboard.press("Enter")
+    wait_for_other(page, "images", before)
+    _, picture, _ = expected(server, (7,), (1234, 1235))
+    np.testing.assert_array_equal(shown(page, "images"), np.asarray(picture))
+
+
+def test_a_click_shows_what_attention_looks_at(page, server):
+    grid, *_ = expected(server, (0, 1, 2, 3, 4), (0, 1))
+    image = page.locator("#images img")
+    box = image.bounding_box()
+    natural = image.evaluate("image => image.naturalWidth")
+    x, y = 129 * 2 + 8 * 5 + 4, 12 + 129 + 8 * 9 + 4  # of the eighth image, row 9, column 5
+    factor = box["width"] / natural
+    image.click(position={"x": x * factor, "y": y * factor})
+    expect(page.locator("#overlays img")).to_be_visible(timeout=60_000)
+    for label, value in (("Image", "8"), ("Row", "9"), ("Column", "5")):
+        expect(page.get_by_label(label, exact=True)).to_have_value(value)
+    gallery = Gallery(Client(f"http://127.0.0.1:{server}"), "")
+    np.testing.assert_array_equal(
+        shown(page, "overlays"), np.asarray(gallery.attention(grid, 7, 9, 5))
+    )
+
+
+def test_attention_without_a_mouse(page):
+    page.get_by_label("Row", exact=True).fill("99")
+    page.get_by_role("button", name="Look").press("Enter")
+    expect(page.get_by_text("Row must be a number from 0 to 15. Received: 99")).to_be_visible()
+    page.get_by_label("Row", exact=True).fill("3")
+    page.get_by_role("button", name="Look").press("Enter")
+    expect(page.locator("#overlays img")).to_be_visible(timeout=60_000)
+
+
+def test_the_way_between_two(page, server):
+    page.get_by_role("tab", name="Between two").click()
+    page.get_by_label("To seed").fill("5")
+    page.get_by_role("button", name="Go").click()
+    expect(page.locator("#strip img")).to_be_visible(timeout=60_000)
+    gallery = Gallery(Client(f"http://127.0.0.1:{server}"), "")
+    picture, _ = gallery.interpolation(((0, 0), (9, 5)), 8)
+    np.testing.assert_array_equal(shown(page, "strip"), np.asarray(picture))
+    expect(page.locator("#curl-strip")).to_contain_text('"signature_name": "interpolate"')
+
+
+def test_no_class_is_a_message(page):
+    box = page.get_by_label("Classes")
+    box.focus()
+    for _ in range(5):
+        page.keyboard.press("Backspace")
+    page.get_by_role("button", name="Generate").press("Enter")
+    expect(page.get_by_text("Choose a class.")).to_be_visible()
+
+
+def test_a_server_that_is_down_is_a_message_until_it_is_back(chromium, exported):
+    with bind("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    with playground(port) as address:
+        page = chromium.new_page()
+        page.goto(address)
+        expect(page.get_by_text("The model cannot be reached.")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("Is the server running?")).to_be_visible()
+        with local_server.serving(("sagan", exported), at=port):
+            page.get_by_role("button", name="Try again").click()
+            expect(page.locator("#images img")).to_be_visible(timeout=60_000)
+            expect(page.get_by_text("The model cannot be reached.")).to_be_hidden()
+        page.get_by_role("button", name="Generate").click()
+        expect(page.get_by_text("Is the server running?")).to_be_visible(timeout=60_000)
+        page.close()
+
+
+def test_through_a_gateway_with_a_key(chromium, server, tmp_path, monkeypatch):
+    key = add_key(tmp_path / "keys", "page")
+    with local_server.guarding(server, keys=read_keys(tmp_path / "keys")) as guarded:
+        monkeypatch.setenv("SAGAN_TF_API_KEY", key)
+        with playground(guarded) as address:
+            page = chromium.new_page()
+            page.goto(address)
+            expect(page.locator("#images img")).to_be_visible(timeout=60_000)
+            expect(page.locator("#curl-images")).to_contain_text("Bearer $SAGAN_TF_API_KEY")
+            page.close()
+        monkeypatch.setenv("SAGAN_TF_API_KEY", "wrong")
+        with playground(guarded) as address:
+            page = chromium.new_page()
+            page.goto(address)
+            expect(page.get_by_text("A key is needed")).to_be_visible(timeout=60_000)
+            page.close()
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--url=localhost", "`--url` must begin with http://"),
+        ("--public_url=x", "`--public_url` must begin with http://"),
+        ("--port=0", "`--port` must be in [1, 65535]. Received: 0"),
+    ],
+)
+def test_bad_settings_are_one_message(argument, message):
+    assert message in commands.fail("playground", argument)
+
+
+def test_a_port_in_use_is_one_message():
+    with bind("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        errors = commands.fail("playground", f"--port={port}")
+    assert f"Port {port} of 127.0.0.1 cannot be listened at: Address already in use" in errors
+    assert os.linesep.join(errors.strip().splitlines()[1:]) == ""
