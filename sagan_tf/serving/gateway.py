@@ -106,7 +106,7 @@ def add_key(path: Path, name: str) -> str:
         raise ValueError(f"`--add_key` {name!r} is in {path} already; remove its line first.")
     lines = [*(f"{owner}:{digest}" for digest, owner in keys.items()), line]
     write_text(path, "\n".join(lines) + "\n")
-    path.chmod(0o600)
+    path.chmod(0o644)  # The gateway may run as another user, and a hash is no key.
     return key
 
 

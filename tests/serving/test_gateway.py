@@ -130,7 +130,7 @@ def test_keys(upstream, tmp_path):
     key, other = add_key(file, "anna"), add_key(file, "ben")
     assert sorted(read_keys(file).values()) == ["anna", "ben"]
     assert key not in file.read_text()
-    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.stat().st_mode & 0o777 == 0o644
     with local_server.guarding(upstream, keys=read_keys(file)) as port:
         for headers in ({}, {"X_API_Key": "x"}, {"Authorization": f"Basic {key}"}):
             response = ask(port, **headers)
