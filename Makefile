@@ -40,4 +40,5 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	@command -v chromium chromium-browser || $(VENV)/bin/playwright install --with-deps chromium
 	@touch $@

@@ -5,6 +5,7 @@ python -m sagan_tf.playground --url=http://127.0.0.1:8501
 
 import dataclasses
 import os
+import signal
 import urllib.parse
 
 from sagan_tf import command
@@ -54,6 +55,7 @@ def main(settings: PlaygroundSettings) -> None:
     gallery = Gallery(
         client, f"{public_url}/v1/models/{model}:predict", KEY_VARIABLE if key else None
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     page.show(page.make_page(gallery, settings.model_name), settings.host, settings.port)
 
 

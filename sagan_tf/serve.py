@@ -4,9 +4,11 @@ python -m sagan_tf.serve --model_name=sagan --model_base_path=exports/sagan --re
 python -m sagan_tf.serve --gateway --upstream=http://127.0.0.1:8501 --api_key_file=keys
 """
 
+import contextlib
 import dataclasses
 import os
 import re
+import signal
 import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +70,7 @@ def main(settings: ServeSettings) -> None:
         key = gateway.add_key(Path(settings.api_key_file), settings.add_key)
         print(f"key of {settings.add_key}, which is kept nowhere: {key}")
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # while it loads, as Ctrl-C
     port = settings.rest_api_port
     if port is None:
         port = 8080 if settings.gateway else 8501
@@ -75,7 +78,9 @@ def main(settings: ServeSettings) -> None:
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         app = _gateway(settings, address) if settings.gateway else _models(settings, address)
-        server.make_server(app).run(sockets=[listener])
+        # Which the server hands on when all calls under way are answered.
+        with contextlib.suppress(KeyboardInterrupt):
+            server.make_server(app).run(sockets=[listener])
 
 
 def _models(settings: ServeSettings, address: str) -> Any:

@@ -9,7 +9,7 @@ from playwright.sync_api import sync_playwright
 @contextlib.contextmanager
 def browsing():
     """Yields a browser that lets nothing out of the machine."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path,

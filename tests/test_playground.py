@@ -43,7 +43,9 @@ def playground(port):
         yield f"http://127.0.0.1:{own}"
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        assert "Traceback" not in errors
 
 
 @pytest.fixture(scope="module")

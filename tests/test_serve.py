@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import commands
+import load
 import local_server
 import numpy as np
 import pytest
@@ -38,8 +39,19 @@ def test_serves_until_it_is_told_to_stop(exported):
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert "Traceback" not in errors
+    assert process.returncode == 0
     with pytest.raises(requests.ConnectionError):
         requests.get(match[1], timeout=5)
+
+
+def test_told_to_stop_while_it_loads(exported):
+    process = commands.start("serve", f"--model_base_path={exported}", "--rest_api_port=0")
+    assert process.stdout.readline() == f"loading: sagan from {exported}\n"
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert output == ""
+    assert errors.strip().splitlines()[-1] == "interrupted"
 
 
 def test_the_curl_lines_of_the_readme(exported, tmp_path):
@@ -210,3 +222,12 @@ def test_a_gateway_with_keys_from_the_command_line(exported, tmp_path):
 )
 def test_bad_settings_are_one_message(arguments, message):
     assert message in commands.fail("serve", *arguments, "--rest_api_port=0")
+
+
+def test_gateway_holds_a_load_of_good_and_hostile_callers(exported):
+    figures = load.hold(exported, seconds=20, callers=8)
+    assert set(figures["outcomes"]) == {"good: right", "hostile: refused with one error"}, figures
+    assert figures["outcomes"]["good: right"] > 100
+    for name, limit in (("server", 100), ("gateway", 20)):
+        before, after = figures["memory"][name]
+        assert after - before < limit, figures

@@ -109,11 +109,13 @@ def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
             }
 
         def sample_first(notice: str, *controls: Any) -> dict[Any, Any]:
-            return {} if notice else sample(*controls)
+            return gr.skip() if notice else sample(*controls)
 
         def place(grid: Grid | None, event: gr.SelectData) -> dict[Any, Any]:
             found = grid and grid.place(*event.index)
-            return {index: found[0] + 1, row: found[1], column: found[2]} if found else {}
+            if found is None:
+                return gr.skip()
+            return {index: found[0] + 1, row: found[1], column: found[2]}
 
         @_told
         def attend(grid: Grid | None, index: int, row: int, column: int) -> Any:
@@ -167,6 +169,8 @@ def show(page: gr.Blocks, host: str, port: int) -> None:
 def _image(label: str, elem_id: str) -> gr.Image:
     return gr.Image(
         label=label,
+        show_label=False,  # It would lie over the picture's own titles.
+        alt_text=label,
         type="pil",
         format="png",
         interactive=False,
