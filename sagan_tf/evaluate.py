@@ -1,62 +1,239 @@
-"""Scores a run on small images by a classifier of the real ones.
+"""Scores generated images against real ones, by a protocol that goes with the numbers.
 
-python -m sagan_tf.evaluate --workdir=runs/digits
+python -m sagan_tf.evaluate --workdir=runs/imagenet
+python -m sagan_tf.evaluate --images=folder:samples --dataset=cifar10 --image_size=32
+python -m sagan_tf.evaluate --compare=first.jsonl,second.jsonl
 """
 
 import dataclasses
+import hashlib
+import json
 import os
-
-import numpy as np
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sagan_tf import command
 from sagan_tf.command import setting
+
+if TYPE_CHECKING:
+    from sagan_tf.evaluation.images import Images, RealImages
+    from sagan_tf.evaluation.protocols import Protocol
+
+METRICS = ("is", "fid", "fid_infinity", "sfid", "intra_fid", "kid", "overlap", "agreement")
+_DEFAULT_METRICS = ("is", "fid", "kid", "overlap", "agreement")
+_WORKDIR = "runs/digits"
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateSettings:
     """What `python -m sagan_tf.evaluate` can be told."""
 
-    workdir: str = setting("runs/digits", "The directory of a training run.")
-    num_images: int = setting(1000, "Generated images, shared out evenly over the classes.")
-    num_real: int = setting(5000, "Real images at most.")
+    workdir: str | None = setting(None, f"A training run; {_WORKDIR} if `--images` is not given.")
+    images: str | None = setting(
+        None,
+        "Instead of the run's generator: folder:PATH of image files, npz:PATH with `arr_0`, "
+        "savedmodel:PATH of an exported version, or http://... of a server.",
+    )
+    model_name: str = setting("sagan", "The model's name at a server.")
+    averaged: bool = setting(True, "Score the run's averaged generator, if it keeps one.")
+
+    dataset: str | None = setting(None, "Real images; without it those of the run.")
+    data_dir: str | None = setting(None, "Where TensorFlow Datasets keeps them.")
+    split: str = setting("train", "Of the real images.")
+    image_size: int | None = setting(None, "Side of the real images; without it the run's.")
+
+    protocol: str = setting("fidelity", "How to score: fidelity, sagan, clean or adm.")
+    num_images: int | None = setting(None, "Generated images; without it the protocol's.")
+    num_real: int | None = setting(None, "Real images at most; without it the protocol's.")
+    metrics: tuple[str, ...] = setting(_DEFAULT_METRICS, f"Of: {', '.join(METRICS)}.")
+    extractor: str | None = setting(
+        None,
+        "inception, classifier (of the real images, trained in seconds: for small pictures), or "
+        "PATH.keras; without it the classifier for `digits`, else inception.",
+    )
+    cache_dir: str = setting(
+        "~/.cache/sagan_tf", "Where features are kept, from which an interrupted run goes on."
+    )
+    out: str | None = setting(None, "A file to which the line of JSON is added.")
+    compare: tuple[str, ...] = setting(
+        (), "Instead: two files of such lines, whose last scores are compared if they are alike."
+    )
 
 
 def main(settings: EvaluateSettings) -> None:
-    """Prints, and adds to the run's scores, how generated images compare with its real ones."""
-    from sagan_tf import sampling
-    from sagan_tf.data import load_source
-    from sagan_tf.data.loading import Loader
-    from sagan_tf.data.order import shuffled_indices
-    from sagan_tf.evaluation.agreement import label_agreement, relative_spread
-    from sagan_tf.workdir import add_score, load_description
+    """Prints scores, and adds them as a line of JSON to the run's and to `--out`."""
+    _check(settings)
+    if settings.compare:
+        _compare(*settings.compare)
+        return
+    from sagan_tf.evaluation.features import extract_features
+    from sagan_tf.evaluation.scores import all_scores
+    from sagan_tf.workdir import add_line, add_score
 
-    run = load_description(settings.workdir)["settings"]
-    generator, step = sampling.restore_generator(settings.workdir)
-    if generator.num_classes is None:
-        raise ValueError("The run's generator has no classes to agree with.")
-    if settings.num_images < 2 * generator.num_classes:
-        raise ValueError(
-            "`--num_images` must give every class at least two images. Received: "
-            f"{settings.num_images} for {generator.num_classes} classes"
-        )
-    source = load_source(run["dataset"], run["data_dir"], run["split"])
-    count = min(settings.num_real, source.num_examples)
-    indices = shuffled_indices(np.arange(count), source.num_examples, seed=0)
-    loader = Loader(source, run["image_size"])
-    real = loader.finish(loader.start(indices))
-    labels = np.arange(settings.num_images) % generator.num_classes
-    images = np.stack(list(sampling.sample(generator, range(settings.num_images), labels)))
-    score = {
+    protocol = _protocol(settings)
+    cache = Path(settings.cache_dir).expanduser()
+    workdir = settings.workdir or (None if settings.images else _WORKDIR)
+    real = _real_images(settings, workdir, protocol)
+    generated, step = _generated_images(settings, workdir, protocol, real)
+    extractor = _extractor(settings, protocol, real, cache)
+    real_features = extract_features(real, extractor, cache, "real images")
+    fake_features = extract_features(generated, extractor, cache, "generated images")
+    scores = all_scores(real_features, fake_features, protocol, settings.metrics)
+    record = {
         "step": step,
-        "num_images": settings.num_images,
-        "num_real": len(real[0]),
-        "label_agreement": round(label_agreement(*real, images, labels), 3),
-        "relative_spread": round(relative_spread(*real, images, labels), 3),
+        "images": generated.identity,
+        "real": real.identity,
+        "extractor": extractor.identity,
+        "protocol": {
+            **dataclasses.asdict(protocol),
+            "num_images": generated.num_images,
+            "num_real": real.num_images,
+        },
+        "scores": {name: float(f"{score:.7g}") for name, score in scores.items()},
     }
-    add_score(settings.workdir, score)
-    print(f"{settings.num_images} generated against {len(real[0])} real images, step {step}")
-    print(f"label agreement   {score['label_agreement']:.3f}")
-    print(f"relative spread   {score['relative_spread']:.3f}")
+    if workdir is not None and settings.images is None:
+        add_score(workdir, record)
+    if settings.out is not None:
+        add_line(Path(settings.out), record)
+    fake_features.remove()
+    print(
+        f"{generated.num_images} generated against {real.num_images} real images"
+        + (f", step {step}" if step is not None else "")
+        + f", protocol {protocol.name}, extractor {extractor.name}"
+    )
+    for name, score in record["scores"].items():
+        print(f"{name:20} {score:.5g}")
+
+
+def _check(settings: EvaluateSettings) -> None:
+    from sagan_tf.evaluation.protocols import PROTOCOLS
+
+    if settings.protocol not in PROTOCOLS:
+        raise ValueError(
+            f"`--protocol` is one of {', '.join(PROTOCOLS)}. Received: {settings.protocol}"
+        )
+    unknown = set(settings.metrics) - set(METRICS)
+    if unknown or not settings.metrics:
+        raise ValueError(
+            f"`--metrics` are of {', '.join(METRICS)}. Received: {','.join(settings.metrics)}"
+        )
+    for name in ("num_images", "num_real", "image_size"):
+        value = getattr(settings, name)
+        if value is not None and value < 2:
+            raise ValueError(f"`--{name}` must be at least 2. Received: {value}")
+    if settings.compare and len(settings.compare) != 2:
+        raise ValueError(f"`--compare` expects two files. Received: {','.join(settings.compare)}")
+    if settings.images is not None and settings.workdir is None and settings.dataset is None:
+        raise ValueError(
+            "`--images` needs real images to compare with: `--dataset` or `--workdir`."
+        )
+
+
+def _protocol(settings: EvaluateSettings) -> "Protocol":
+    from sagan_tf.evaluation.protocols import PROTOCOLS
+
+    given = {name: getattr(settings, name) for name in ("num_images", "num_real")}
+    given = {name: value for name, value in given.items() if value is not None}
+    return dataclasses.replace(PROTOCOLS[settings.protocol], **given)
+
+
+def _real_images(
+    settings: EvaluateSettings, workdir: str | None, protocol: "Protocol"
+) -> "RealImages":
+    from sagan_tf.data import load_source
+    from sagan_tf.evaluation.images import RealImages
+    from sagan_tf.workdir import load_description
+
+    run = load_description(workdir)["settings"] if workdir is not None else {}
+    if settings.dataset is not None:
+        source = load_source(settings.dataset, settings.data_dir, settings.split)
+    else:
+        source = load_source(run["dataset"], settings.data_dir or run["data_dir"], settings.split)
+    image_size = settings.image_size or run.get("image_size") or source.image_size
+    if image_size is None:
+        raise ValueError("`--image_size` must say to what size real images are brought.")
+    return RealImages(source, settings.split, image_size, protocol.num_real)
+
+
+def _generated_images(
+    settings: EvaluateSettings, workdir: str | None, protocol: "Protocol", real: "RealImages"
+) -> tuple["Images", int | None]:
+    """What is scored, and the step of its training if that is known."""
+    from sagan_tf import sampling
+    from sagan_tf.evaluation import images
+
+    if settings.images is None:
+        generator, step = sampling.restore_generator(workdir, settings.averaged)
+        weights = b"".join(variable.numpy().tobytes() for variable in generator.variables)
+        identity = {"generator": hashlib.sha256(weights).hexdigest()}
+        return images.GeneratedImages(
+            generator,
+            identity,
+            protocol.num_images,
+            protocol.labels,
+            quantized=protocol.quantized,
+        ), step
+    kind, _, path = settings.images.partition(":")
+    if kind == "folder":
+        return images.FileImages(path, protocol.num_images, real.identity["image_size"]), None
+    if kind == "npz":
+        return images.ArrayImages(path, protocol.num_images), None
+    if kind == "savedmodel":
+        return images.SavedModelImages(path, protocol.num_images), None
+    if kind in ("http", "https"):
+        from sagan_tf.serving.client import Client
+
+        client = Client(settings.images, settings.model_name)
+        return images.ServedImages(client, settings.images, protocol.num_images), None
+    raise ValueError(
+        "`--images` is folder:PATH, npz:PATH, savedmodel:PATH or http://... "
+        f"Received: {settings.images}"
+    )
+
+
+def _extractor(
+    settings: EvaluateSettings, protocol: "Protocol", real: "RealImages", cache: Path
+) -> Any:
+    name = settings.extractor
+    if name is None:
+        name = "classifier" if real.identity["dataset"] == "digits" else "inception"
+    if name == "classifier":
+        from sagan_tf.evaluation.classifier import ClassifierExtractor
+
+        extractor = ClassifierExtractor(real, cache)
+        print(f"classifier: recognises {extractor.accuracy:.3f} of held out real images")
+        return extractor
+    raise ValueError(f"`--extractor` is classifier. Received: {name}")
+
+
+def _compare(*paths: str) -> None:
+    from sagan_tf.evaluation.protocols import difference
+
+    first, second = (_last_record(path) for path in paths)
+    for field in ("protocol", "extractor", "real"):
+        name = difference(first[field], second[field], f"{field}.")
+        if name is not None:
+            raise ValueError(
+                f"These scores cannot be compared: they differ in `{name}`. Received: "
+                f"{_field(first, name)!r} in {paths[0]}, {_field(second, name)!r} in {paths[1]}"
+            )
+    print(f"{'':20} {paths[0]:>16} {paths[1]:>16}")
+    for score in sorted(first["scores"].keys() & second["scores"].keys()):
+        print(f"{score:20} {first['scores'][score]:16.5g} {second['scores'][score]:16.5g}")
+
+
+def _last_record(path: str) -> dict[str, Any]:
+    try:
+        record = json.loads(Path(path).read_text().strip().splitlines()[-1])
+        return {name: record[name] for name in ("protocol", "extractor", "real", "scores")}
+    except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} holds no scores of this command: {error!r}") from None
+
+
+def _field(record: dict[str, Any], name: str) -> Any:
+    for part in name.split("."):
+        record = record.get(part) if isinstance(record, dict) else None
+    return record
 
 
 if __name__ == "__main__":

@@ -157,10 +157,10 @@ def load_generator(workdir: str | os.PathLike) -> keras.Model:
     return restore_generator(workdir)[0]
 
 
-def restore_generator(workdir: str | os.PathLike) -> tuple[keras.Model, int]:
-    """As `load_generator`, with the step of the checkpoint."""
+def restore_generator(workdir: str | os.PathLike, averaged: bool = True) -> tuple[keras.Model, int]:
+    """As `load_generator`, with the step of the checkpoint; on demand not the averaged one."""
     description = load_description(workdir)
-    name = "ema_generator" if description["ema"] else "generator"
+    name = "ema_generator" if description["ema"] and averaged else "generator"
     generator = Generator.from_config({**description["generator"], "name": name})
     generator.build()
     return generator, restore_network(Path(workdir) / "checkpoints", generator)

@@ -68,6 +68,12 @@ def load_scores(workdir: str | os.PathLike) -> list[dict[str, Any]]:
 
 
 def add_score(workdir: str | os.PathLike, score: dict[str, Any]) -> None:
-    """Appends what an evaluation found to `scores.jsonl`."""
-    lines = [json.dumps(line) for line in [*load_scores(workdir), score]]
-    write_text(Path(workdir) / SCORES, "\n".join(lines) + "\n")
+    """Adds what an evaluation found to `scores.jsonl`."""
+    load_scores(workdir)  # which complains of a damaged file
+    add_line(Path(workdir) / SCORES, score)
+
+
+def add_line(path: Path, record: dict[str, Any]) -> None:
+    """Adds a record to a file of JSON lines, whole or not at all."""
+    before = path.read_text() if path.exists() else ""
+    write_text(path, f"{before}{json.dumps(record)}\n")

@@ -1,1 +1,1 @@
-"""Images -> numbers that say how good they are."""
+"""Scores of generated images: images -> features -> statistics -> numbers."""

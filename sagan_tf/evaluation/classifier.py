@@ -1,0 +1,91 @@
+"""A small classifier of the real images: scores small pictures without a download.
+
+Its features say how generated images differ from the real ones of one data set; numbers made with
+it compare with one another, and with nothing that is published.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from sagan_tf.evaluation.images import RealImages
+from sagan_tf.files import replacing
+
+_EPOCHS = 20
+_BATCH_SIZE = 64
+# Every so many-th real image is kept from the training, to tell how well it went.
+_HELD_OUT = 10
+
+
+class ClassifierExtractor:
+    """A classifier of real images as an extractor: its last layer but one, and its logits.
+
+    Args:
+        real: images to train on.
+        directory: where the weights are kept once trained, so that all features come from one.
+
+    Attributes:
+        name: "classifier".
+        identity: see `features.Extractor`.
+        accuracy: share of held out real images that it recognises.
+    """
+
+    name = "classifier"
+
+    def __init__(self, real: RealImages, directory: Path) -> None:
+        key = hashlib.sha256(json.dumps(real.identity, sort_keys=True).encode()).hexdigest()[:16]
+        path = directory / f"classifier-{key}.npz"
+        images, labels = real.read(0, real.num_images)
+        model = _model(images.shape[1:], real.num_classes)
+        held_out = np.arange(len(images)) % _HELD_OUT == 0
+        if path.exists():
+            with np.load(path) as weights:
+                model.set_weights([weights[name] for name in weights])
+        else:
+            _train(model, images[~held_out], labels[~held_out])
+            directory.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary, open(temporary, "wb") as file:
+                np.savez(file, *model.get_weights())
+        self._outputs = tf.function(model, reduce_retracing=True)
+        answers = self(images[held_out])["logits"].argmax(axis=1)
+        self.accuracy = float(np.mean(answers == labels[held_out]))
+        weights = b"".join(np.asarray(weight).tobytes() for weight in model.get_weights())
+        self.identity = {"network": self.name, "weights": hashlib.sha256(weights).hexdigest()}
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: value.numpy() for name, value in self._outputs(images).items()}
+
+
+def _model(shape: tuple[int, ...], num_classes: int) -> keras.Model:
+    inputs = keras.Input(shape, dtype="uint8")
+    hidden = layers.Rescaling(1 / 127.5, -1)(inputs)
+    for index, filters in enumerate((16, 32, 64)):
+        hidden = layers.Conv2D(
+            filters,
+            3,
+            strides=1 if index == 0 else 2,
+            padding="same",
+            activation="relu",
+            kernel_initializer=keras.initializers.HeNormal(seed=index),
+        )(hidden)
+    features = layers.Flatten()(layers.MaxPooling2D(padding="same")(hidden))
+    features = layers.Dense(
+        64, "relu", kernel_initializer=keras.initializers.HeNormal(seed=3), name="features"
+    )(features)
+    logits = layers.Dense(
+        num_classes, kernel_initializer=keras.initializers.HeNormal(seed=4), name="logits"
+    )(features)
+    return keras.Model(inputs, {"features": features, "logits": logits})
+
+
+def _train(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> None:
+    trained = keras.Model(model.input, model.output["logits"])
+    trained.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    examples = tf.data.Dataset.from_tensor_slices((images, labels))
+    examples = examples.shuffle(len(images), seed=0).batch(_BATCH_SIZE)
+    trained.fit(examples, epochs=_EPOCHS, shuffle=False, verbose=0)

@@ -1,0 +1,116 @@
+"""Features of images, in files that an interrupted evaluation goes on from."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from sagan_tf.evaluation.images import Images
+from sagan_tf.files import check_space, write_text
+
+BATCH_SIZE = 64
+_LABELS = "labels"
+_DONE = "done.json"
+
+
+class Extractor(Protocol):
+    """What turns images into features.
+
+    Attributes:
+        name: of the network.
+        identity: JSON that is equal only for equal features of equal images.
+    """
+
+    name: str
+    identity: Mapping[str, Any]
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Features float32 `(N, D)` by name, of images uint8 `(N, H, W, C)`."""
+
+
+class Features:
+    """Features of a set of images, on disk; memory holds what is looked at.
+
+    Attributes:
+        names: of the features.
+        labels: classes of the images, int32 `(N,)`, or `None`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        done = json.loads((directory / _DONE).read_text())
+        self._sizes: dict[str, int] = done["sizes"]
+        self._count: int = done["count"]
+        self.names = tuple(name for name in self._sizes if name != _LABELS)
+        self.labels = None
+        if _LABELS in self._sizes:
+            self.labels = np.fromfile(directory / _LABELS, np.int32)[: self._count]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        shape = self._count, self._sizes[name]
+        return np.memmap(self._directory / name, np.float32, mode="r", shape=shape)
+
+    def remove(self) -> None:
+        """Deletes the files."""
+        shutil.rmtree(self._directory)
+
+
+def extract_features(
+    images: Images, extractor: Extractor, directory: Path, title: str, batch_size: int = BATCH_SIZE
+) -> Features:
+    """Extracts features, or what is left of them to extract.
+
+    Args:
+        images: of what.
+        extractor: by what.
+        directory: holds one sub-directory per pair of the two; made if it is not there.
+        title: shown beside the progress.
+        batch_size: images at a time, which changes no feature but by rounding.
+
+    Raises:
+        ValueError: for images that are not finite, with the batch.
+        OSError: if there is too little room.
+    """
+    identity = {"images": images.identity, "extractor": extractor.identity}
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    folder = directory / key
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "identity.json", json.dumps(identity, indent=1) + "\n")
+    path = folder / _DONE
+    done = json.loads(path.read_text()) if path.exists() else {"count": 0, "sizes": {}}
+    bar = tqdm(total=images.num_images, initial=done["count"], desc=title, unit=" images")
+    with bar:
+        for start in range(done["count"], images.num_images, batch_size):
+            stop = min(start + batch_size, images.num_images)
+            batch, labels = images.read(start, stop)
+            if batch.dtype != np.uint8 and not np.isfinite(batch).all():
+                raise ValueError(
+                    f"{title}: images {start} to {stop - 1} hold values that are not finite. "
+                    "The generator's weights are damaged, or its training broke down."
+                )
+            rows = {
+                name: np.ascontiguousarray(x, np.float32) for name, x in extractor(batch).items()
+            }
+            if labels is not None:
+                rows[_LABELS] = np.asarray(labels, np.int32)[:, np.newaxis]
+            if start == done["count"] == 0:
+                row_bytes = sum(4 * x.shape[1] for x in rows.values())
+                check_space(folder, row_bytes * images.num_images, f"The features of {title}")
+            for name, x in rows.items():
+                _write_rows(folder / name, x, start)
+            sizes = {name: x.shape[1] for name, x in rows.items()}
+            write_text(path, json.dumps({"count": stop, "sizes": sizes}))
+            bar.update(stop - start)
+    return Features(folder)
+
+
+def _write_rows(path: Path, rows: np.ndarray, start: int) -> None:
+    """Puts rows where they belong, over what an interrupted run may have begun to write."""
+    with open(path, "r+b" if path.exists() else "w+b") as file:
+        file.seek(start * rows.shape[1] * rows.itemsize)
+        file.write(rows.tobytes())

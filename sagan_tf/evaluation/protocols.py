@@ -1,0 +1,68 @@
+"""How a score is made, so that only like is compared with like."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """All that moves a score beside the images themselves.
+
+    Attributes:
+        name: what it is called; "fidelity" unless it says otherwise.
+        resize: how images get the extractor's size: "legacy" as TensorFlow 1 did, bilinear without
+            antialiasing; "clean" as Pillow does, bicubic with it (arXiv 2104.11222).
+        num_images: generated.
+        num_real: real, at most.
+        labels: of generated images: "balanced" or "uniform", see `images.asked_classes`.
+        quantized: whether generated images are rounded to 8 bits.
+        inception_splits: of the Inception score.
+        shuffled: whether images are shuffled before they are split.
+        kernel_subsets: of the kernel distance's subsets; 0 for none.
+        kernel_subset_size: images of each.
+        precision_k: neighbours, of precision and recall.
+        density_k: neighbours, of density and coverage.
+    """
+
+    name: str
+    resize: str = "legacy"
+    num_images: int = 50_000
+    num_real: int = 50_000
+    labels: str = "balanced"
+    quantized: bool = True
+    inception_splits: int = 10
+    shuffled: bool = True
+    kernel_subsets: int = 100
+    kernel_subset_size: int = 1000
+    precision_k: int = 3
+    density_k: int = 5
+
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        # torch-fidelity 0.4.
+        Protocol("fidelity"),
+        # brain-research/self-attention-gan, eval_imagenet.py: pixels stay floats, classes are
+        # drawn, the score is of one split.
+        Protocol("sagan", labels="uniform", quantized=False, inception_splits=1, shuffled=False),
+        # GaParmar/clean-fid.
+        Protocol("clean", resize="clean"),
+        # openai/guided-diffusion, evaluations/evaluator.py.
+        Protocol("adm", shuffled=False, num_real=10_000),
+    )
+}
+
+
+def difference(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> str | None:
+    """The name of a field in which two protocols, as JSON, differ; `None` if they are alike."""
+    for name in sorted(first.keys() | second.keys()):
+        here, there = (side.get(name) for side in (first, second))
+        if isinstance(here, Mapping) and isinstance(there, Mapping):
+            found = difference(here, there, f"{prefix}{name}.")
+            if found is not None:
+                return found
+        elif here != there:
+            return f"{prefix}{name}"
+    return None

@@ -1,0 +1,105 @@
+import json
+import re
+import shutil
+
+import commands
+import local_server
+import pytest
+
+from sagan_tf.evaluate import EvaluateSettings, main
+
+FEW = ("--num_images=60", "--num_real=200")
+
+
+@pytest.fixture
+def workdir(digits, tmp_path):
+    shutil.copytree(digits, tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+def last(path):
+    return json.loads(path.read_text().splitlines()[-1])
+
+
+def evaluate(workdir, cache, **changed):
+    """The last line of JSON of an evaluation within the test's process."""
+    out = workdir / "out.jsonl"
+    settings = {"workdir": str(workdir), "num_images": 60, "num_real": 200, "cache_dir": cache}
+    main(EvaluateSettings(**{**settings, "out": str(out), **changed}))
+    return last(out)
+
+
+def test_scores_a_run(workdir, cache):
+    printed = commands.run("evaluate", f"--workdir={workdir}", *FEW, f"--cache_dir={cache}")
+    assert "60 generated against 200 real images, step 20, protocol fidelity" in printed
+    assert re.search(r"^frechet_distance +\d", printed, re.MULTILINE)
+    record = last(workdir / "scores.jsonl")
+    assert record["step"] == 20
+    assert record["protocol"]["num_images"] == 60
+    assert record["protocol"]["num_real"] == 200
+    assert record["real"]["dataset"] == "digits"
+    names = {"frechet_distance", "kernel_distance", "precision", "label_agreement"}
+    assert names <= set(record["scores"])
+
+
+def test_averaged_and_not(workdir, cache):
+    averaged = evaluate(workdir, cache)
+    trained = evaluate(workdir, cache, averaged=False)
+    assert len((workdir / "scores.jsonl").read_text().splitlines()) == 2
+    assert trained["images"]["generator"] != averaged["images"]["generator"]
+    assert trained["scores"]["frechet_distance"] != averaged["scores"]["frechet_distance"]
+    assert trained["extractor"] == averaged["extractor"]
+
+
+def test_a_server_and_an_export_score_as_the_run(workdir, exported, cache):
+    expected = evaluate(workdir, cache)["scores"]
+    with local_server.serving(("sagan", exported)) as (port, _):
+        for images in (f"savedmodel:{exported}/1", f"http://127.0.0.1:{port}"):
+            scores = evaluate(workdir, cache, images=images)["scores"]
+            assert scores.keys() == expected.keys()
+            for name, value in scores.items():
+                assert value == pytest.approx(expected[name], rel=1e-3, abs=1e-6), name
+    assert len((workdir / "scores.jsonl").read_text().splitlines()) == 1
+
+
+def test_compares_like_with_like(workdir, cache):
+    def written(name, **changed):
+        record = evaluate(workdir, cache, metrics=("fid",), **changed)
+        (workdir / name).write_text(json.dumps(record) + "\n")
+        return workdir / name
+
+    first, second = written("a"), written("b", averaged=False)
+    printed = commands.run("evaluate", f"--compare={first},{second}")
+    (line,) = re.findall(r"^frechet_distance .*", printed, re.MULTILINE)
+    scores = [last(path)["scores"]["frechet_distance"] for path in (first, second)]
+    assert list(map(float, line.split()[1:])) == pytest.approx(scores, rel=1e-3)
+    third = written("c", protocol="adm")
+    errors = commands.fail("evaluate", f"--compare={first},{third}")
+    assert "cannot be compared: they differ in `protocol.name`. Received: 'fidelity' in" in errors
+    fourth = written("d", num_images=70)
+    errors = commands.fail("evaluate", f"--compare={first},{fourth}")
+    assert "they differ in `protocol.num_images`. Received: 60 in" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--protocol=best"], "`--protocol` is one of fidelity, sagan, clean, adm. Received: best"),
+        (["--metrics=fid,ssim"], "Received: fid,ssim"),
+        (["--num_images=1"], "`--num_images` must be at least 2. Received: 1"),
+        (["--compare=one"], "`--compare` expects two files"),
+        (["--compare=/none,/none"], "holds no scores of this command"),
+        (["--images=folder:/tmp"], "`--images` needs real images"),
+        (["--workdir=/none"], "holds no training run"),
+        (["--images=ftp:x", "--dataset=digits", "--image_size=16"], "`--images` is folder:PATH"),
+        (["--images=folder:/none", "--dataset=digits", "--image_size=16"], "holds no images"),
+        (["--images=npz:x", "--dataset=digits"], "`--image_size` must say"),
+    ],
+)
+def test_bad_settings_are_one_message(arguments, message):
+    assert message in commands.fail("evaluate", *arguments)
