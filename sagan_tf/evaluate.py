@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 METRICS = ("is", "fid", "fid_infinity", "sfid", "intra_fid", "kid", "overlap", "agreement")
 _DEFAULT_METRICS = ("is", "fid", "kid", "overlap", "agreement")
 _WORKDIR = "runs/digits"
+# What `--images` may begin with.
+_IMAGES = {
+    "folder": "folder:PATH",
+    "npz": "npz:PATH",
+    "savedmodel": "savedmodel:PATH",
+    "http": "http://...",
+    "https": "https://...",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,14 +74,16 @@ def main(settings: EvaluateSettings) -> None:
     if settings.compare:
         _compare(*settings.compare)
         return
-    from sagan_tf.evaluation.features import extract_features
-    from sagan_tf.evaluation.scores import all_scores
-    from sagan_tf.workdir import add_line, add_score
+    from sagan_tf.workdir import add_line, add_score, load_description
 
     protocol = _protocol(settings)
     cache = Path(settings.cache_dir).expanduser()
     workdir = settings.workdir or (None if settings.images else _WORKDIR)
-    real = _real_images(settings, workdir, protocol)
+    run = load_description(workdir)["settings"] if workdir is not None else {}
+    from sagan_tf.evaluation.features import extract_features
+    from sagan_tf.evaluation.scores import all_scores
+
+    real = _real_images(settings, run, protocol)
     generated, step = _generated_images(settings, workdir, protocol, real)
     extractor = _extractor(settings, protocol, real, cache)
     real_features = extract_features(real, extractor, cache, "real images")
@@ -123,10 +133,15 @@ def _check(settings: EvaluateSettings) -> None:
             raise ValueError(f"`--{name}` must be at least 2. Received: {value}")
     if settings.compare and len(settings.compare) != 2:
         raise ValueError(f"`--compare` expects two files. Received: {','.join(settings.compare)}")
-    if settings.images is not None and settings.workdir is None and settings.dataset is None:
-        raise ValueError(
-            "`--images` needs real images to compare with: `--dataset` or `--workdir`."
-        )
+    if settings.images is not None:
+        if settings.workdir is None and settings.dataset is None:
+            raise ValueError(
+                "`--images` needs real images to compare with: `--dataset` or `--workdir`."
+            )
+        if settings.images.partition(":")[0] not in _IMAGES:
+            raise ValueError(
+                f"`--images` is one of {', '.join(_IMAGES.values())}. Received: {settings.images}"
+            )
 
 
 def _protocol(settings: EvaluateSettings) -> "Protocol":
@@ -138,13 +153,11 @@ def _protocol(settings: EvaluateSettings) -> "Protocol":
 
 
 def _real_images(
-    settings: EvaluateSettings, workdir: str | None, protocol: "Protocol"
+    settings: EvaluateSettings, run: dict[str, Any], protocol: "Protocol"
 ) -> "RealImages":
     from sagan_tf.data import load_source
     from sagan_tf.evaluation.images import RealImages
-    from sagan_tf.workdir import load_description
 
-    run = load_description(workdir)["settings"] if workdir is not None else {}
     if settings.dataset is not None:
         source = load_source(settings.dataset, settings.data_dir, settings.split)
     else:
@@ -180,15 +193,10 @@ def _generated_images(
         return images.ArrayImages(path, protocol.num_images), None
     if kind == "savedmodel":
         return images.SavedModelImages(path, protocol.num_images), None
-    if kind in ("http", "https"):
-        from sagan_tf.serving.client import Client
+    from sagan_tf.serving.client import Client
 
-        client = Client(settings.images, settings.model_name)
-        return images.ServedImages(client, settings.images, protocol.num_images), None
-    raise ValueError(
-        "`--images` is folder:PATH, npz:PATH, savedmodel:PATH or http://... "
-        f"Received: {settings.images}"
-    )
+    client = Client(settings.images, settings.model_name)
+    return images.ServedImages(client, settings.images, protocol.num_images), None
 
 
 def _extractor(

@@ -96,7 +96,10 @@ def test_compares_like_with_like(workdir, cache):
         (["--compare=/none,/none"], "holds no scores of this command"),
         (["--images=folder:/tmp"], "`--images` needs real images"),
         (["--workdir=/none"], "holds no training run"),
-        (["--images=ftp:x", "--dataset=digits", "--image_size=16"], "`--images` is folder:PATH"),
+        (
+            ["--images=ftp:x", "--dataset=digits", "--image_size=16"],
+            "`--images` is one of folder:PATH",
+        ),
         (["--images=folder:/none", "--dataset=digits", "--image_size=16"], "holds no images"),
         (["--images=npz:x", "--dataset=digits"], "`--image_size` must say"),
     ],
