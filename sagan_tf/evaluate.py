@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,11 @@ class EvaluateSettings:
     num_images: int | None = setting(None, "Generated images; without it the protocol's.")
     num_real: int | None = setting(None, "Real images at most; without it the protocol's.")
     metrics: tuple[str, ...] = setting(_DEFAULT_METRICS, f"Of: {', '.join(METRICS)}.")
+    groups: str | None = setting(
+        None,
+        "Average scores of classes by group: a file of JSON, or imagenet for its animals and "
+        "geological formations.",
+    )
     extractor: str | None = setting(
         None,
         "inception, classifier (of the real images, trained in seconds: for small pictures), or "
@@ -81,14 +87,18 @@ def main(settings: EvaluateSettings) -> None:
     workdir = settings.workdir or (None if settings.images else _WORKDIR)
     run = load_description(workdir)["settings"] if workdir is not None else {}
     from sagan_tf.evaluation.features import extract_features
-    from sagan_tf.evaluation.scores import all_scores
+    from sagan_tf.evaluation.groups import group_means, read_groups
+    from sagan_tf.evaluation.scores import all_scores, class_scores, summary
 
     real = _real_images(settings, run, protocol)
+    groups = {} if settings.groups is None else read_groups(settings.groups, real.class_names)
     generated, step = _generated_images(settings, workdir, protocol, real)
     extractor = _extractor(settings, protocol, real, cache)
     real_features = extract_features(real, extractor, cache, "real images")
     fake_features = extract_features(generated, extractor, cache, "generated images")
+    by_class = class_scores(real_features, fake_features, settings.metrics)
     scores = all_scores(real_features, fake_features, protocol, settings.metrics)
+    scores |= summary(by_class)
     record = {
         "step": step,
         "images": generated.identity,
@@ -99,7 +109,11 @@ def main(settings: EvaluateSettings) -> None:
             "num_images": generated.num_images,
             "num_real": real.num_images,
         },
-        "scores": {name: float(f"{score:.7g}") for name, score in scores.items()},
+        "scores": _rounded(scores),
+        "by_class": {name: _rounded(values) for name, values in by_class.items()},
+        "groups": {
+            name: _rounded(group_means(values, groups)) for name, values in by_class.items()
+        },
     }
     if workdir is not None and settings.images is None:
         add_score(workdir, record)
@@ -112,7 +126,15 @@ def main(settings: EvaluateSettings) -> None:
         + f", protocol {protocol.name}, extractor {extractor.name}"
     )
     for name, score in record["scores"].items():
-        print(f"{name:20} {score:.5g}")
+        print(f"{name:28} {score:.5g}")
+    for name, means in record["groups"].items():
+        for group, score in means.items():
+            print(f"{name + ', ' + group:28} {score:.5g}")
+
+
+def _rounded(scores: Mapping[Any, float]) -> dict[Any, float]:
+    # Beyond seven digits, rounding differs between machines.
+    return {name: float(f"{score:.7g}") for name, score in scores.items()}
 
 
 def _check(settings: EvaluateSettings) -> None:

@@ -29,6 +29,7 @@ GROUPS = (
     "attention",
     "input",
     "checkpoint",
+    "scores",
     "start",
 )
 

@@ -19,6 +19,7 @@ from keras import ops
 from PIL import Image
 
 from sagan_tf import cost, loop, sampling
+from sagan_tf.benchmark.score_cases import score_cases
 from sagan_tf.benchmark.timing import Case
 from sagan_tf.checkpoint import Checkpoints
 from sagan_tf.data import batches, load_source
@@ -55,6 +56,7 @@ def groups(sizes: dict[str, int]) -> dict[str, Callable[[], list[Case]]]:
         "attention": lambda: _attention_cases(sizes),
         "input": lambda: _input_cases(sizes),
         "checkpoint": lambda: _checkpoint_cases(sizes),
+        "scores": score_cases,
         "start": _start_cases,
     }
 

@@ -41,7 +41,7 @@ class ClassifierExtractor:
         key = hashlib.sha256(json.dumps(real.identity, sort_keys=True).encode()).hexdigest()[:16]
         path = directory / f"classifier-{key}.npz"
         images, labels = real.read(0, real.num_images)
-        model = _model(images.shape[1:], real.num_classes)
+        model = _model(images.shape[1:], len(real.class_names))
         held_out = np.arange(len(images)) % _HELD_OUT == 0
         if path.exists():
             with np.load(path) as weights:

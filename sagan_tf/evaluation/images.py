@@ -55,12 +55,12 @@ class RealImages:
         num_images: at most; all if the data set has fewer.
 
     Attributes:
-        num_classes: of the data set.
+        class_names: of the data set.
     """
 
     def __init__(self, source: Source, split: str, image_size: int, num_images: int) -> None:
         self.num_images = min(num_images, source.num_examples)
-        self.num_classes = source.num_classes
+        self.class_names = source.class_names
         self._loader = Loader(source, image_size)
         self._indices = shuffled_indices(np.arange(self.num_images), source.num_examples, seed=0)
         self.identity = {

@@ -75,20 +75,6 @@ def overlap(real: np.ndarray, fake: np.ndarray, protocol: Protocol) -> dict[str,
     }
 
 
-def agreement(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """The share of images recognised as the class asked for, and of classes that are.
-
-    A class counts as covered if most of its images are recognised.
-
-    Args:
-        logits: `(N, classes)` of the data set's own classes.
-        labels: classes asked for, `(N,)`.
-    """
-    right = logits.argmax(axis=1) == labels
-    covered = [right[labels == label].mean() > 0.5 for label in np.unique(labels)]
-    return {"label_agreement": float(right.mean()), "class_coverage": float(np.mean(covered))}
-
-
 def class_distances(
     real: np.ndarray, real_labels: np.ndarray, fake: np.ndarray, fake_labels: np.ndarray
 ) -> dict[int, float]:
@@ -110,17 +96,10 @@ def all_scores(
         real: of real images.
         fake: of generated ones, by the same extractor.
         protocol: how.
-        metrics: of `is`, `fid`, `fid_infinity`, `sfid`, `intra_fid`, `kid`, `overlap` and
-            `agreement`.
+        metrics: of `is`, `fid`, `fid_infinity`, `sfid`, `kid` and `overlap`.
     """
-    # FID and KID are distances of the 2015 network's features; others have no such name.
-    main, fid, kid = (
-        ("2048", "fid", "kid")
-        if "2048" in fake.names
-        else ("features", "frechet_distance", "kernel_distance")
-    )
+    main, fid, kid = _main(fake)
     sides = real[main], fake[main]
-    labelled = real.labels is not None and fake.labels is not None
     scores: dict[str, float] = {}
     if "is" in metrics and "logits_unbiased" in fake.names:
         scores |= inception_scores(fake["logits_unbiased"], protocol)
@@ -129,14 +108,55 @@ def all_scores(
         scores |= distances(moments, sides[1], fid, "fid_infinity" in metrics)
     if "sfid" in metrics and "spatial" in fake.names:
         scores |= distances(stream_moments(real["spatial"]), fake["spatial"], "sfid")
-    if "intra_fid" in metrics and labelled:
-        by_class = class_distances(sides[0], real.labels, sides[1], fake.labels)
-        count = len(fake.labels) // max(1, len(by_class))
-        scores[f"intra_{fid}_{count}"] = float(np.mean(list(by_class.values())))
     if "kid" in metrics:
         scores |= kernel_distances(*sides, protocol, kid)
     if "overlap" in metrics:
         scores |= overlap(*sides, protocol)
-    if "agreement" in metrics and "logits" in fake.names and fake.labels is not None:
-        scores |= agreement(fake["logits"], fake.labels)
     return scores
+
+
+def summary(by_class: dict[str, dict[int, float]]) -> dict[str, float]:
+    """What scores of classes amount to: their means, and how many classes come out.
+
+    A class counts as covered if most of its images are recognised.
+    """
+    found = {name: float(np.mean(list(values.values()))) for name, values in by_class.items()}
+    if "label_agreement" in by_class:
+        recognised = [value > 0.5 for value in by_class["label_agreement"].values()]
+        found["class_coverage"] = float(np.mean(recognised))
+    return found
+
+
+def class_scores(
+    real: Features, fake: Features, metrics: Collection[str]
+) -> dict[str, dict[int, float]]:
+    """Those of the scores asked for that each class has one of, by class.
+
+    Args:
+        real: of real images.
+        fake: of generated ones, by the same extractor.
+        metrics: of `intra_fid`, whose name here tells how many images a class has, and
+            `agreement`.
+    """
+    scores: dict[str, dict[int, float]] = {}
+    if real.labels is None or fake.labels is None:
+        return scores
+    classes, counts = np.unique(fake.labels, return_counts=True)
+    main, fid, _ = _main(fake)
+    if "intra_fid" in metrics:
+        name = f"intra_{fid}_{counts.min()}"
+        scores[name] = class_distances(real[main], real.labels, fake[main], fake.labels)
+    if "agreement" in metrics and "logits" in fake.names:
+        right = fake["logits"].argmax(axis=1) == fake.labels
+        scores["label_agreement"] = {
+            label: float(right[fake.labels == label].mean()) for label in classes.tolist()
+        }
+    return scores
+
+
+def _main(features: Features) -> tuple[str, str, str]:
+    """The features that distances are of, and the names of the distances."""
+    # FID and KID are distances of the 2015 network's features; others have no such name.
+    if "2048" in features.names:
+        return "2048", "fid", "kid"
+    return "features", "frechet_distance", "kernel_distance"

@@ -8,7 +8,13 @@ from sagan_tf.evaluation.features import extract_features
 from sagan_tf.evaluation.frechet import frechet_distance_to_rows
 from sagan_tf.evaluation.images import ArrayImages, RealImages
 from sagan_tf.evaluation.protocols import PROTOCOLS, difference
-from sagan_tf.evaluation.scores import agreement, all_scores, class_distances, stream_moments
+from sagan_tf.evaluation.scores import (
+    all_scores,
+    class_distances,
+    class_scores,
+    stream_moments,
+    summary,
+)
 
 METRICS = ("is", "fid", "fid_infinity", "sfid", "intra_fid", "kid", "overlap", "agreement")
 
@@ -33,7 +39,8 @@ def score(real, classifier, tmp_path_factory):
         np.savez(folder / "images.npz", images, labels)
         generated = ArrayImages(folder / "images.npz", len(images))
         features = extract_features(generated, classifier, folder, "generated")
-        return all_scores(real_features, features, PROTOCOLS["fidelity"], metrics)
+        scores = all_scores(real_features, features, PROTOCOLS["fidelity"], metrics)
+        return scores | summary(class_scores(real_features, features, metrics))
 
     return score
 
@@ -67,7 +74,10 @@ def test_real_images_score_well_and_broken_ones_worse(score):
     assert wrong["label_agreement"] < 0.1
     assert wrong["class_coverage"] == 0
     assert wrong["frechet_distance"] == pytest.approx(good["frechet_distance"])
-    assert wrong["intra_frechet_distance_70"] > 3 * good["intra_frechet_distance_70"]
+    (name,) = (name for name in good if name.startswith("intra_frechet_distance_"))
+    assert int(name.rsplit("_", 1)[1]) == np.bincount(labels).min()
+    (other,) = (name for name in wrong if name.startswith("intra_frechet_distance_"))
+    assert wrong[other] > 3 * good[name]
 
 
 def test_the_order_of_images_does_not_matter(score):
@@ -95,13 +105,30 @@ def test_the_classifier_is_trained_once_and_kept(real, classifier, tmp_path):
         )
 
 
-def test_agreement_by_hand():
-    logits = np.eye(3)[[0, 0, 1, 2, 2, 0]]
-    labels = np.array([0, 0, 0, 1, 2, 2])
-    assert agreement(logits, labels) == {
-        "label_agreement": pytest.approx(3 / 6),
-        # Class 0: two of three; class 1: none; class 2: one of two, which are not most.
-        "class_coverage": pytest.approx(1 / 3),
+def test_scores_of_classes_by_hand(tmp_path):
+    class Logits:
+        name = "logits"
+        identity = {"network": "logits"}  # noqa: RUF012
+
+        def __call__(self, images):
+            return {
+                "features": images[:, 0, 0].astype(float),
+                "logits": np.eye(3)[images[:, 0, 0, 0]],
+            }
+
+    def features(answers, labels, name):
+        images = np.array(answers, np.uint8)[:, None, None, None]
+        np.savez(tmp_path / name, images, np.array(labels))
+        path = tmp_path / f"{name}.npz"
+        return extract_features(ArrayImages(path, 99), Logits(), tmp_path, name)
+
+    real = features([0, 1, 2], [0, 1, 2], "real")
+    fake = features([0, 0, 1, 2, 2, 0], [0, 0, 0, 1, 2, 2], "fake")
+    by_class = class_scores(real, fake, ("agreement",))
+    assert by_class == {"label_agreement": {0: pytest.approx(2 / 3), 1: 0, 2: 0.5}}
+    assert summary(by_class) == {
+        "label_agreement": pytest.approx(7 / 18),
+        "class_coverage": pytest.approx(1 / 3),  # a half is not most
     }
 
 

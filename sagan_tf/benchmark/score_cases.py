@@ -1,0 +1,66 @@
+"""What is timed of the scores, against how others compute them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from sagan_tf.benchmark.timing import Case
+from sagan_tf.evaluation.frechet import frechet_distance, frechet_distance_to_rows
+from sagan_tf.evaluation.moments import Moments, moments_of
+
+Prepared = tuple[Callable[[], Any], float]
+
+# As the 2015 network's features.
+_SIZE = 2048
+_IMAGES = 6000
+# Of one class of ImageNet, and generated of it.
+_REAL_OF_CLASS, _FAKE_OF_CLASS = 1300, 50
+
+
+def score_cases() -> list[Case]:
+    """Distances by a matrix root, as most compute them, and as here."""
+
+    def pair(name: str, few: bool) -> list[Case]:
+        root = f"{name}, matrix root"
+        return [
+            Case(root, prepare_matrix_root, "distances", {"few": few}),
+            Case(name, prepare_distance, "distances", {"few": few}, against=root),
+        ]
+
+    return pair("FID", few=False) + pair("class of intra-FID", few=True)
+
+
+def prepare_matrix_root(few: bool) -> Prepared:
+    """`scipy.linalg.sqrtm` of the product of covariances, as published."""
+    real, fake = (moments_of(rows) for rows in _features(few))
+
+    def distance() -> float:
+        root = scipy.linalg.sqrtm(real.covariance @ fake.covariance)
+        difference = real.mean - fake.mean
+        traces = np.trace(real.covariance) + np.trace(fake.covariance)
+        return difference @ difference + traces - 2 * np.trace(root).real
+
+    return distance, 1
+
+
+def prepare_distance(few: bool) -> Prepared:
+    """As `evaluate` does it, from the same statistics or, of few images, rows."""
+    real, fake = _features(few)
+    if few:
+        return lambda: frechet_distance_to_rows(real, fake), 1
+    moments: list[Moments] = [moments_of(real), moments_of(fake)]
+    return lambda: frechet_distance(*moments), 1
+
+
+def _features(few: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Of the kind of pooled activations: not negative, correlated, with a spectrum that falls."""
+    random = np.random.default_rng(0)
+    mixing = random.normal(size=(_SIZE, _SIZE)) / (1 + np.arange(_SIZE))[:, None] ** 0.5
+    counts = (_REAL_OF_CLASS, _FAKE_OF_CLASS) if few else (_IMAGES, _IMAGES)
+    real, fake = (
+        np.maximum(random.normal(size=(count, _SIZE)) @ mixing + 0.3, 0).astype(np.float32)
+        for count in counts
+    )
+    return real, fake
