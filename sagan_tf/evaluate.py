@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sagan_tf import command
 from sagan_tf.command import setting
 
 if TYPE_CHECKING:
-    from sagan_tf.evaluation.images import Images, RealImages
+    from sagan_tf.evaluation.images import Images
+    from sagan_tf.evaluation.moments import Moments
     from sagan_tf.evaluation.protocols import Protocol
 
 METRICS = ("is", "fid", "fid_infinity", "sfid", "intra_fid", "kid", "overlap", "agreement")
@@ -46,7 +49,11 @@ class EvaluateSettings:
     model_name: str = setting("sagan", "The model's name at a server.")
     averaged: bool = setting(True, "Score the run's averaged generator, if it keeps one.")
 
-    dataset: str | None = setting(None, "Real images; without it those of the run.")
+    dataset: str | None = setting(
+        None,
+        "Real images: a data set, or npz:PATH with `arr_0`, or with statistics that are published "
+        "(`mu` and `sigma`, `mu_s` and `sigma_s`); without it those of the run.",
+    )
     data_dir: str | None = setting(None, "Where TensorFlow Datasets keeps them.")
     split: str = setting("train", "Of the real images.")
     image_size: int | None = setting(None, "Side of the real images; without it the run's.")
@@ -85,19 +92,22 @@ def main(settings: EvaluateSettings) -> None:
     protocol = _protocol(settings)
     cache = Path(settings.cache_dir).expanduser()
     workdir = settings.workdir or (None if settings.images else _WORKDIR)
-    run = load_description(workdir)["settings"] if workdir is not None else {}
+    description = load_description(workdir) if workdir is not None else None
     from sagan_tf.evaluation.features import extract_features
     from sagan_tf.evaluation.groups import group_means, read_groups
     from sagan_tf.evaluation.scores import all_scores, class_scores, summary
 
-    real = _real_images(settings, run, protocol)
-    groups = {} if settings.groups is None else read_groups(settings.groups, real.class_names)
-    generated, step = _generated_images(settings, workdir, protocol, real)
+    run = {} if description is None else description["settings"]
+    real, class_names, known = _real_images(settings, run, protocol)
+    groups = {} if settings.groups is None else read_groups(settings.groups, class_names)
+    generated, step = _generated_images(settings, workdir, protocol, run)
     extractor = _extractor(settings, protocol, real, cache)
-    real_features = extract_features(real, extractor, cache, "real images")
+    real_features = None
+    if real.num_images:
+        real_features = extract_features(real, extractor, cache, "real images")
     fake_features = extract_features(generated, extractor, cache, "generated images")
     by_class = class_scores(real_features, fake_features, settings.metrics)
-    scores = all_scores(real_features, fake_features, protocol, settings.metrics)
+    scores = all_scores(real_features, fake_features, protocol, settings.metrics, known)
     scores |= summary(by_class)
     record = {
         "step": step,
@@ -176,22 +186,39 @@ def _protocol(settings: EvaluateSettings) -> "Protocol":
 
 def _real_images(
     settings: EvaluateSettings, run: dict[str, Any], protocol: "Protocol"
-) -> "RealImages":
+) -> tuple["Images", tuple[str, ...], dict[str, "Moments"]]:
+    """Real images, the names of their classes, and moments that are known without them."""
     from sagan_tf.data import load_source
-    from sagan_tf.evaluation.images import RealImages
+    from sagan_tf.evaluation.images import ArrayImages, NoImages, RealImages
+    from sagan_tf.evaluation.statistics import read_moments
 
-    if settings.dataset is not None:
-        source = load_source(settings.dataset, settings.data_dir, settings.split)
-    else:
-        source = load_source(run["dataset"], settings.data_dir or run["data_dir"], settings.split)
+    name = settings.dataset or run["dataset"]
+    if name.startswith("npz:"):
+        path = name.removeprefix("npz:")
+        known = read_moments(path)
+        with np.load(path) as file:
+            has_images = "arr_0" in file
+        if has_images or not known:
+            return ArrayImages(path, protocol.num_real), (), known
+        missing = {"intra_fid", "kid", "overlap"} & set(settings.metrics)
+        if missing:
+            raise ValueError(
+                f"{path} has statistics alone, and `--metrics` {', '.join(sorted(missing))} need "
+                "real images. Leave them out, or name a data set."
+            )
+        return NoImages(path), (), known
+    given = settings.dataset is not None
+    data_dir = settings.data_dir or (None if given else run["data_dir"])
+    source = load_source(name, data_dir, settings.split)
     image_size = settings.image_size or run.get("image_size") or source.image_size
     if image_size is None:
         raise ValueError("`--image_size` must say to what size real images are brought.")
-    return RealImages(source, settings.split, image_size, protocol.num_real)
+    images = RealImages(source, settings.split, image_size, protocol.num_real)
+    return images, source.class_names, {}
 
 
 def _generated_images(
-    settings: EvaluateSettings, workdir: str | None, protocol: "Protocol", real: "RealImages"
+    settings: EvaluateSettings, workdir: str | None, protocol: "Protocol", run: dict[str, Any]
 ) -> tuple["Images", int | None]:
     """What is scored, and the step of its training if that is known."""
     from sagan_tf import sampling
@@ -210,7 +237,8 @@ def _generated_images(
         ), step
     kind, _, path = settings.images.partition(":")
     if kind == "folder":
-        return images.FileImages(path, protocol.num_images, real.identity["image_size"]), None
+        size = settings.image_size or run.get("image_size")
+        return images.FileImages(path, protocol.num_images, size), None
     if kind == "npz":
         return images.ArrayImages(path, protocol.num_images), None
     if kind == "savedmodel":
@@ -222,14 +250,17 @@ def _generated_images(
 
 
 def _extractor(
-    settings: EvaluateSettings, protocol: "Protocol", real: "RealImages", cache: Path
+    settings: EvaluateSettings, protocol: "Protocol", real: "Images", cache: Path
 ) -> Any:
     name = settings.extractor
     if name is None:
-        name = "classifier" if real.identity["dataset"] == "digits" else "inception"
+        name = "classifier" if real.identity.get("dataset") == "digits" else "inception"
     if name == "classifier":
         from sagan_tf.evaluation.classifier import ClassifierExtractor
+        from sagan_tf.evaluation.images import RealImages
 
+        if not isinstance(real, RealImages):
+            raise ValueError("`--extractor=classifier` needs a data set with classes to learn.")
         extractor = ClassifierExtractor(real, cache)
         print(f"classifier: recognises {extractor.accuracy:.3f} of held out real images")
         return extractor

@@ -261,6 +261,22 @@ class FileImages:
         return np.stack(images), None if self._labels is None else self._labels[start:stop]
 
 
+class NoImages:
+    """In place of real images of which only statistics are known.
+
+    Args:
+        path: of the file of statistics.
+    """
+
+    num_images = 0
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.identity = {"statistics": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+
+    def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
+        raise IndexError("There are no images.")
+
+
 class ArrayImages:
     """Images of an `.npz` file: `arr_0`, uint8 `(N, H, W, C)`, and perhaps `arr_1`, classes.
 

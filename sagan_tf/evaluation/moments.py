@@ -14,12 +14,12 @@ class Moments:
     """What a Fréchet distance needs to know of features.
 
     Attributes:
-        count: rows.
+        count: rows; `None` if that is not known.
         mean: float64 `(D,)`.
         covariance: float64 `(D, D)`, unbiased (divided by `count - 1`).
     """
 
-    count: int
+    count: int | None
     mean: np.ndarray
     covariance: np.ndarray
 

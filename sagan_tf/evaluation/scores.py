@@ -1,6 +1,6 @@
 """Features of real and generated images -> numbers."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -88,30 +88,37 @@ def class_distances(
 
 
 def all_scores(
-    real: Features, fake: Features, protocol: Protocol, metrics: Collection[str]
+    real: Features | None,
+    fake: Features,
+    protocol: Protocol,
+    metrics: Collection[str],
+    known: Mapping[str, Moments],
 ) -> dict[str, float]:
     """Those of the scores asked for that the features allow.
 
     Args:
-        real: of real images.
+        real: of real images; `None` leaves what is known of them.
         fake: of generated ones, by the same extractor.
         protocol: how.
         metrics: of `is`, `fid`, `fid_infinity`, `sfid`, `kid` and `overlap`.
+        known: moments of real features, by their name, that are taken instead of the images'.
     """
     main, fid, kid = _main(fake)
-    sides = real[main], fake[main]
     scores: dict[str, float] = {}
+
+    def moments(name: str) -> Moments:
+        return known[name] if name in known else stream_moments(real[name])
+
     if "is" in metrics and "logits_unbiased" in fake.names:
         scores |= inception_scores(fake["logits_unbiased"], protocol)
     if {"fid", "fid_infinity"} & set(metrics):
-        moments = stream_moments(sides[0])
-        scores |= distances(moments, sides[1], fid, "fid_infinity" in metrics)
+        scores |= distances(moments(main), fake[main], fid, "fid_infinity" in metrics)
     if "sfid" in metrics and "spatial" in fake.names:
-        scores |= distances(stream_moments(real["spatial"]), fake["spatial"], "sfid")
-    if "kid" in metrics:
-        scores |= kernel_distances(*sides, protocol, kid)
-    if "overlap" in metrics:
-        scores |= overlap(*sides, protocol)
+        scores |= distances(moments("spatial"), fake["spatial"], "sfid")
+    if real is not None and "kid" in metrics:
+        scores |= kernel_distances(real[main], fake[main], protocol, kid)
+    if real is not None and "overlap" in metrics:
+        scores |= overlap(real[main], fake[main], protocol)
     return scores
 
 
@@ -128,7 +135,7 @@ def summary(by_class: dict[str, dict[int, float]]) -> dict[str, float]:
 
 
 def class_scores(
-    real: Features, fake: Features, metrics: Collection[str]
+    real: Features | None, fake: Features, metrics: Collection[str]
 ) -> dict[str, dict[int, float]]:
     """Those of the scores asked for that each class has one of, by class.
 
@@ -139,11 +146,11 @@ def class_scores(
             `agreement`.
     """
     scores: dict[str, dict[int, float]] = {}
-    if real.labels is None or fake.labels is None:
+    if fake.labels is None:
         return scores
     classes, counts = np.unique(fake.labels, return_counts=True)
     main, fid, _ = _main(fake)
-    if "intra_fid" in metrics:
+    if "intra_fid" in metrics and real is not None and real.labels is not None:
         name = f"intra_{fid}_{counts.min()}"
         scores[name] = class_distances(real[main], real.labels, fake[main], fake.labels)
     if "agreement" in metrics and "logits" in fake.names:

@@ -39,7 +39,7 @@ def score(real, classifier, tmp_path_factory):
         np.savez(folder / "images.npz", images, labels)
         generated = ArrayImages(folder / "images.npz", len(images))
         features = extract_features(generated, classifier, folder, "generated")
-        scores = all_scores(real_features, features, PROTOCOLS["fidelity"], metrics)
+        scores = all_scores(real_features, features, PROTOCOLS["fidelity"], metrics, {})
         return scores | summary(class_scores(real_features, features, metrics))
 
     return score

@@ -1,0 +1,36 @@
+"""Statistics of real features that others have published, as `.npz` files."""
+
+import os
+
+import numpy as np
+
+from sagan_tf.evaluation.moments import Moments
+
+# Names of mean and covariance in a file, by the 2015 network's features they are of: those of
+# bioinf-jku/TTUR and mseitzer/pytorch-fid, and openai/guided-diffusion's for sFID.
+_NAMES = {"2048": ("mu", "sigma"), "spatial": ("mu_s", "sigma_s")}
+
+
+def read_moments(path: str | os.PathLike) -> dict[str, Moments]:
+    """Moments by the name of the features; none if the file has none.
+
+    Raises:
+        ValueError: if it is no such file, or shapes do not fit.
+    """
+    moments = {}
+    try:
+        with np.load(path) as file:
+            for features, (mean_name, covariance_name) in _NAMES.items():
+                if mean_name in file:
+                    mean, covariance = file[mean_name], file[covariance_name]
+                    if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+                        raise ValueError(
+                            f"`{mean_name}` is {mean.shape}, `{covariance_name}` is "
+                            f"{covariance.shape}"
+                        )
+                    moments[features] = Moments(
+                        None, mean.astype(np.float64), covariance.astype(np.float64)
+                    )
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} is no file of statistics: {error}") from None
+    return moments
