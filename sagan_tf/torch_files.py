@@ -55,6 +55,7 @@ _STORAGES = {
 # What reading damaged numbers as sizes, positions and names leads to.
 _DAMAGES = (
     ArithmeticError,
+    AttributeError,
     EOFError,
     LookupError,
     RuntimeError,

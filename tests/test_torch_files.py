@@ -226,6 +226,13 @@ def test_tensors_stay_inside_the_file(tmp_path):
             read_state_dict(path)
 
 
+def test_tensors_need_a_storage(tmp_path):
+    call = Call(torch._utils._rebuild_tensor, "no storage", 0, (2,), (1,))
+    path = write_zip(tmp_path / "x.pth", pickle.dumps({"x": call}, protocol=2))
+    with pytest.raises(ValueError, match="is no whole file of tensors"):
+        read_state_dict(path)
+
+
 def test_compressed_entries_are_refused(tmp_path):
     pickled = tensor_pickle((4,), (1,))
     path = write_zip(tmp_path / "x.pth", pickled, compression=zipfile.ZIP_DEFLATED)

@@ -67,7 +67,7 @@ def find_weights(weights: str | os.PathLike | None = None) -> Path:
         ValueError: if there is no such file, or no address gives it.
     """
     path = weights or os.environ.get(VARIABLE)
-    if path is None or path == "":
+    if not path:
         return _download()
     if not Path(path).is_file():
         origin = "`weights`" if weights else f"`{VARIABLE}`"
@@ -152,11 +152,10 @@ def folded(
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
     """Arrays with the axes in Keras's order, by PyTorch's names."""
-    arrays = read_state_dict(path)
     return {
-        name: np.transpose(array, _TORCH_AXES.get(np.ndim(array)))
-        for name, array in arrays.items()
-        if not str(name).endswith(_TORCH_COUNTER)
+        name: np.transpose(array, _TORCH_AXES.get(array.ndim))
+        for name, array in read_state_dict(path).items()
+        if isinstance(array, np.ndarray) and not str(name).endswith(_TORCH_COUNTER)
     }
 
 
