@@ -1,0 +1,80 @@
+"""Features of images by the 2015 Inception network, of which IS, FID, KID and sFID are made."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf.evaluation.extraction import check_resize, extract, resize_images
+from sagan_tf.evaluation.inception_network import IMAGE_SIZE, TAPS, build_network
+from sagan_tf.evaluation.inception_weights import find_weights, fingerprint, load_weights
+
+
+class InceptionExtractor:
+    """Images -> features of the 2015 Inception network.
+
+    It computes in float32, whatever the global policy and TensorFloat-32 setting are, as scores
+    of other precision cannot be compared.
+
+    Args:
+        weights: a file of weights, PyTorch's form or the frozen graph (`.pb`); `None` for the
+            environment variable `SAGAN_TF_INCEPTION`, or else the published file, which is
+            downloaded once.
+        resize: `legacy` or `clean`; see `sagan_tf.evaluation.extraction.resize_images`.
+        taps: the features to give; see `sagan_tf.evaluation.inception_network.build_network`.
+
+    Attributes:
+        name: of network and weights.
+        fingerprint: SHA-256 of the file of weights.
+
+    Raises:
+        ValueError: for an unknown tap or method of resizing, and weights that cannot be had or are
+            not this network's.
+
+    Example:
+
+    >>> extractor = InceptionExtractor(taps=("2048",))  # doctest: +SKIP
+    >>> extractor(images)["2048"].shape  # doctest: +SKIP
+    (1000, 2048)
+    """
+
+    name = "inception-2015-12-05"
+
+    def __init__(
+        self,
+        weights: str | os.PathLike | None = None,
+        resize: str = "legacy",
+        taps: Sequence[str] = ("2048", "logits_unbiased"),
+    ) -> None:
+        check_resize(resize)
+        unknown = [tap for tap in taps if tap not in TAPS]
+        if unknown or not taps or isinstance(taps, str):
+            raise ValueError(f"`taps` must be some of {TAPS}. Received: taps={taps!r}")
+        path = find_weights(weights)
+        self.fingerprint = fingerprint(path)
+        self.resize = resize
+        self.taps = tuple(taps)
+        network = build_network()
+        load_weights(network, path)
+        self._network = keras.Model(network.input, {tap: network.output[tap] for tap in taps})
+        # One trace for all sizes of images and batches.
+        images = tf.TensorSpec((None, None, None, 3), tf.uint8)
+        self._features = tf.function(self._compute, input_signature=[images], autograph=False)
+
+    def __call__(self, images: Any) -> dict[str, np.ndarray]:
+        """Features by tap, float32 `(N, D)`.
+
+        Args:
+            images: uint8 `(N, H, W, 3)`, or `(N, H, W, 1)`, which is repeated; any N > 0.
+
+        Raises:
+            ValueError: for other images.
+        """
+        return extract(self._features, images)
+
+    def _compute(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        resized = resize_images(images, (IMAGE_SIZE, IMAGE_SIZE), self.resize)
+        return self._network((resized - 128.0) / 128.0)

@@ -1,0 +1,88 @@
+"""Features of images by any Keras model, for scores of one's own."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf.evaluation.extraction import check_resize, extract, resize_images
+from sagan_tf.evaluation.inception_weights import fingerprint
+
+# The blocks' names in `keras.applications.InceptionV3`.
+_MIXED = {f"mixed{number}" for number in range(11)}
+
+
+class KerasExtractor:
+    """Images -> the output of a Keras model, flattened, under the tap `features`.
+
+    The model is fed float32 in [0, 255], of its own input size if it has one and else as the
+    images are: it must scale them itself, for example by `keras.layers.Rescaling`.
+
+    Args:
+        path: of a model that Keras saved (`.keras`), with one image as input and one output.
+        resize: `clean` or `legacy`; see `sagan_tf.evaluation.extraction.resize_images`.
+
+    Attributes:
+        name: the file's, without its ending.
+        fingerprint: SHA-256 of the file.
+        taps: `("features",)`.
+
+    Raises:
+        ValueError: for a model of other inputs or outputs, one that Keras cannot load, and for
+            `keras.applications.InceptionV3`.
+    """
+
+    taps = ("features",)
+
+    def __init__(self, path: str | os.PathLike, resize: str = "clean") -> None:
+        check_resize(resize)
+        model = keras.models.load_model(path, compile=False)
+        refuse_other_inception(model)
+        if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.inputs[0].shape) != 4:
+            raise ValueError(
+                "`path` must be of a model with one image (N, H, W, C) as input and one output. "
+                f"Received: inputs {model.input_shape}, outputs {model.output_shape}"
+            )
+        self.name = Path(path).stem
+        self.fingerprint = fingerprint(path)
+        self.resize = resize
+        self._model = model
+        *size, self._channels = model.inputs[0].shape[1:]
+        self._size = None if None in size else tuple(size)
+        images = tf.TensorSpec((None, None, None, self._channels), tf.uint8)
+        self._features = tf.function(self._compute, input_signature=[images], autograph=False)
+
+    def __call__(self, images: Any) -> dict[str, np.ndarray]:
+        """Features by tap, float32 `(N, D)`.
+
+        Args:
+            images: uint8 `(N, H, W, C)` as the model's, or `(N, H, W, 1)`, which is repeated.
+
+        Raises:
+            ValueError: for other images.
+        """
+        return extract(self._features, images, self._channels)
+
+    def _compute(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        if self._size is None:
+            images = tf.cast(images, tf.float32)
+        else:
+            images = resize_images(images, self._size, self.resize)
+        features = tf.cast(self._model(images, training=False), tf.float32)
+        return {"features": tf.reshape(features, (tf.shape(features)[0], -1))}
+
+
+def refuse_other_inception(model: keras.Model) -> None:
+    """Raises `ValueError` for `keras.applications.InceptionV3`, alone or inside another model."""
+    if model.name == "inception_v3" or {layer.name for layer in model.layers} >= _MIXED:
+        raise ValueError(
+            "keras.applications.InceptionV3 is not the network that FID and Inception Score are "
+            "defined by: it has other blocks and other weights, so its scores compare with no "
+            "others. Use sagan_tf.evaluation.inception.InceptionExtractor."
+        )
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            refuse_other_inception(layer)

@@ -1,0 +1,302 @@
+"""Reads PyTorch's files of tensors without PyTorch, and without running what stands in them.
+
+`torch.save` writes a pickle, which may name any function to be called. Here a pickle is read as
+data: a small stack machine knows the few opcodes that `torch.save` writes and the few names that
+tensors need, and refuses the rest. Opcodes are those of Python's `pickletools`; the two containers
+are described in PyTorch's `torch/serialization.py` and its note "Serialization semantics".
+"""
+
+import io
+import os
+import pickletools
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+# By their names in PyTorch. NumPy has no bfloat16: it is read as the upper half of a float32.
+_DTYPES = {
+    "float64": "<f8",
+    "float32": "<f4",
+    "float16": "<f2",
+    "bfloat16": "<u2",
+    "int64": "<i8",
+    "int32": "<i4",
+    "int16": "<i2",
+    "int8": "<i1",
+    "uint8": "<u1",
+    "uint16": "<u2",
+    "uint32": "<u4",
+    "uint64": "<u8",
+    "bool": "?",
+    "complex64": "<c8",
+    "complex128": "<c16",
+}
+_STORAGES = {
+    "torch DoubleStorage": "float64",
+    "torch FloatStorage": "float32",
+    "torch HalfStorage": "float16",
+    "torch BFloat16Storage": "bfloat16",
+    "torch LongStorage": "int64",
+    "torch IntStorage": "int32",
+    "torch ShortStorage": "int16",
+    "torch CharStorage": "int8",
+    "torch ByteStorage": "uint8",
+    "torch BoolStorage": "bool",
+    "torch ComplexFloatStorage": "complex64",
+    "torch ComplexDoubleStorage": "complex128",
+    "torch UntypedStorage": "uint8",
+    "torch.storage UntypedStorage": "uint8",
+}
+# What reading damaged numbers as sizes, positions and names leads to.
+_DAMAGES = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+
+
+def read_state_dict(path: str | os.PathLike) -> dict[str, Any]:
+    """What `torch.save` wrote of a dictionary of tensors.
+
+    Reads the zip format and the stream of pickles that was the only one before PyTorch 1.6. Tensors
+    take no more memory than about three times the file's size, whatever stands in it.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Arrays by name, with the tensors' shapes and dtypes; bfloat16 becomes float32, which is
+        exact. Tensors that share memory share it here. Dictionaries in it, ordered or not, become
+        `dict`; parameters become arrays; numbers, strings, lists and tuples stay.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: for a file that is damaged or cut short, is none of PyTorch's, holds no
+            dictionary, or asks for any function or class but those of plain tensors.
+    """
+    data = Path(path).read_bytes()
+    try:
+        read = _read_zip if data.startswith(b"PK\x03\x04") else _read_legacy
+        content = read(data)
+        if not isinstance(content, dict):
+            raise ValueError(f"it holds no dictionary but {type(content).__name__}")
+    except _DAMAGES as error:
+        raise ValueError(
+            f"`path` {os.fspath(path)} is no whole file of tensors as `torch.save` writes it: "
+            f"{error}. Copy it again, or save it anew by torch.save(model.state_dict(), path)."
+        ) from error
+    return content
+
+
+def _read_zip(data: bytes) -> Any:
+    """An archive of `NAME/data.pkl` and, by number, the storages as `NAME/data/0` ..."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+        folder = pickled.removesuffix("data.pkl")
+        if f"{folder}byteorder" in archive.namelist():
+            _check_byte_order(_entry(archive, f"{folder}byteorder") == b"little")
+        storages = _Storages(limit=len(data))
+        content = _unpickled(io.BytesIO(_entry(archive, pickled)), storages.claim)
+        for key in storages.keys:
+            storages.fill(key, _entry(archive, f"{folder}data/{key}"))
+    return content
+
+
+def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:  # It could be of any size.
+        raise ValueError(f"{name} is compressed")
+    return archive.read(name)  # and compared with its checksum
+
+
+def _read_legacy(data: bytes) -> Any:
+    """Pickles one after the other, then each storage: its length as int64, and its bytes."""
+    file = io.BytesIO(data)
+    if _unpickled(file) != _LEGACY_MAGIC:
+        raise ValueError("it does not begin as one")
+    _unpickled(file)  # the version of the format, of which there was one
+    _check_byte_order(_unpickled(file)["little_endian"])
+    storages = _Storages(limit=len(data))
+    content = _unpickled(file, storages.claim)
+    keys = _unpickled(file)
+    if set(keys) != storages.keys:
+        raise ValueError("its tensors and its list of storages differ")
+    for key in keys:
+        count = int.from_bytes(file.read(8), "little")
+        storages.fill(key, file.read(count * storages.item_size(key)))
+    return content
+
+
+def _check_byte_order(is_little_endian: bool) -> None:
+    if not is_little_endian:
+        raise ValueError("it was written by a big-endian machine")
+
+
+class _Storages:
+    """The memory of tensors, which a pickle claims by number before its content is read.
+
+    Args:
+        limit: bytes that all of them may claim.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+        self._arrays: dict[str, np.ndarray] = {}
+        self._dtypes: dict[str, str] = {}
+
+    @property
+    def keys(self) -> set[str]:
+        return set(self._arrays)
+
+    def item_size(self, key: str) -> int:
+        return np.dtype(_DTYPES[self._dtypes[key]]).itemsize
+
+    def claim(self, persistent_id: Any) -> np.ndarray:
+        """The array of a storage, which `fill` will fill."""
+        kind, dtype, key, _, count, *view = persistent_id  # The fourth names a device.
+        if kind != "storage" or view not in ([], [None]):
+            raise ValueError(f"it asks for {kind!r} with {view}")
+        if key not in self._arrays:
+            self._dtypes[key] = dtype
+            self._free -= count * self.item_size(key)
+            if count < 0 or self._free < 0:
+                raise ValueError("its tensors are larger than the file")
+            self._arrays[key] = np.empty(count, "<f4" if dtype == "bfloat16" else _DTYPES[dtype])
+        return self._arrays[key]
+
+    def fill(self, key: str, content: bytes) -> None:
+        array, dtype = self._arrays[key], self._dtypes[key]
+        values = np.frombuffer(content, _DTYPES[dtype])
+        if values.shape != array.shape:
+            raise ValueError(f"storage {key} holds {values.size} numbers instead of {array.size}")
+        array[:] = (values.astype("<u4") << 16).view("<f4") if dtype == "bfloat16" else values
+
+
+def _tensor(
+    storage: np.ndarray, offset: int, size: tuple[int, ...], strides: tuple[int, ...], *_: Any
+) -> np.ndarray:
+    """A view of a storage; NumPy checks that it lies inside. What follows concerns gradients."""
+    item_size = storage.dtype.itemsize
+    return np.ndarray(
+        size, storage.dtype, storage, offset * item_size, [step * item_size for step in strides]
+    )
+
+
+def _tensor_of_untyped(
+    storage: np.ndarray,
+    offset: int,
+    size: tuple[int, ...],
+    strides: tuple[int, ...],
+    requires_grad: bool,
+    hooks: Any,
+    dtype: str,
+    *_: Any,
+) -> np.ndarray:
+    """As `_tensor`, of those dtypes that have no storage of their own."""
+    return _tensor(storage.view(_DTYPES[dtype]), offset, size, strides)
+
+
+_NAMES = {
+    **_STORAGES,
+    **{f"torch {dtype}": dtype for dtype in _DTYPES},
+    "collections OrderedDict": lambda: {},
+    "torch._utils _rebuild_tensor": _tensor,
+    "torch._utils _rebuild_tensor_v2": _tensor,
+    "torch._utils _rebuild_tensor_v3": _tensor_of_untyped,
+    "torch._utils _rebuild_parameter": lambda tensor, *_: tensor,
+}
+
+
+def _unpickled(file: BinaryIO, claim: Callable[[Any], np.ndarray] | None = None) -> Any:
+    """Reads one pickle, and leaves the file behind it.
+
+    Args:
+        file: at the pickle's first byte.
+        claim: gives the storage for a persistent identifier.
+    """
+    stack: list[Any] = []
+    marks: list[int] = []
+    memo: dict[int, Any] = {}
+
+    def since_mark() -> list[Any]:
+        start = marks.pop()
+        values = stack[start:]
+        del stack[start:]
+        return values
+
+    for opcode, argument, _ in pickletools.genops(file):
+        match opcode.name:
+            case "PROTO":
+                pass
+            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "LONG4" | "BINFLOAT":
+                stack.append(argument)
+            case "BINUNICODE" | "BINSTRING" | "SHORT_BINSTRING":
+                stack.append(argument)
+            case "NONE" | "NEWTRUE" | "NEWFALSE":
+                stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[opcode.name])
+            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
+                stack.append({"EMPTY_DICT": {}, "EMPTY_LIST": [], "EMPTY_TUPLE": ()}[opcode.name])
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                length = int(opcode.name[-1])
+                stack[-length:] = [tuple(stack[-length:])]
+            case "MARK":
+                marks.append(len(stack))
+            case "TUPLE":
+                stack.append(tuple(since_mark()))
+            case "APPEND":
+                _extend(stack[-2], [stack.pop()])
+            case "APPENDS":
+                values = since_mark()
+                _extend(stack[-1], values)
+            case "SETITEM":
+                _update(stack[-3], [stack.pop(-2), stack.pop()])
+            case "SETITEMS":
+                values = since_mark()
+                _update(stack[-1], values)
+            case "BINPUT" | "LONG_BINPUT":
+                memo[argument] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(memo[argument])
+            case "GLOBAL":
+                stack.append(_named(argument))
+            case "BINPERSID":
+                stack.append(claim(stack.pop()))
+            case "REDUCE":
+                arguments = stack.pop()
+                stack.append(stack.pop()(*arguments))
+            case "BUILD":
+                stack.pop()  # An ordered dictionary's attributes: versions of modules.
+            case "STOP":
+                return stack.pop()
+            case _:
+                raise ValueError(f"it holds the opcode {opcode.name}")
+    raise EOFError("it ends early")
+
+
+def _named(name: str) -> Any:
+    if name not in _NAMES:
+        raise ValueError(f"it asks for `{name.replace(' ', '.')}`, which is not run")
+    return _NAMES[name]
+
+
+def _extend(target: Any, values: list[Any]) -> None:
+    if not isinstance(target, list):
+        raise TypeError(f"it appends to {type(target).__name__}")
+    target.extend(values)
+
+
+def _update(target: Any, values: list[Any]) -> None:
+    keys = values[::2]
+    if not isinstance(target, dict) or not all(isinstance(key, str | int) for key in keys):
+        raise TypeError("it sets items of something else than a dictionary of names")
+    target.update(zip(keys, values[1::2], strict=True))
