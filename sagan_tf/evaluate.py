@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 METRICS = ("is", "fid", "fid_infinity", "sfid", "intra_fid", "kid", "overlap", "agreement")
 _DEFAULT_METRICS = ("is", "fid", "kid", "overlap", "agreement")
 _WORKDIR = "runs/digits"
+# Of the Inception network, the features that a metric is made of.
+_TAPS = {
+    **dict.fromkeys(METRICS, ("2048",)),
+    "is": ("logits_unbiased",),
+    "sfid": ("spatial",),
+    "agreement": ("logits",),
+}
+_IMAGENET_CLASSES = 1000
 # What `--images` may begin with.
 _IMAGES = {
     "folder": "folder:PATH",
@@ -101,13 +109,19 @@ def main(settings: EvaluateSettings) -> None:
     real, class_names, known = _real_images(settings, run, protocol)
     groups = {} if settings.groups is None else read_groups(settings.groups, class_names)
     generated, step = _generated_images(settings, workdir, protocol, run)
-    extractor = _extractor(settings, protocol, real, cache)
+    network = settings.extractor or (
+        "classifier" if real.identity.get("dataset") == "digits" else "inception"
+    )
+    metrics = set(settings.metrics)
+    if network == "inception" and len(class_names) != _IMAGENET_CLASSES:
+        metrics -= {"agreement"}  # It knows ImageNet's classes alone.
+    extractor = _extractor(network, protocol, real, metrics, cache)
     real_features = None
     if real.num_images:
         real_features = extract_features(real, extractor, cache, "real images")
     fake_features = extract_features(generated, extractor, cache, "generated images")
-    by_class = class_scores(real_features, fake_features, settings.metrics)
-    scores = all_scores(real_features, fake_features, protocol, settings.metrics, known)
+    by_class = class_scores(real_features, fake_features, metrics)
+    scores = all_scores(real_features, fake_features, protocol, metrics, known)
     scores |= summary(by_class)
     record = {
         "step": step,
@@ -250,11 +264,8 @@ def _generated_images(
 
 
 def _extractor(
-    settings: EvaluateSettings, protocol: "Protocol", real: "Images", cache: Path
+    name: str, protocol: "Protocol", real: "Images", metrics: Collection[str], cache: Path
 ) -> Any:
-    name = settings.extractor
-    if name is None:
-        name = "classifier" if real.identity.get("dataset") == "digits" else "inception"
     if name == "classifier":
         from sagan_tf.evaluation.classifier import ClassifierExtractor
         from sagan_tf.evaluation.images import RealImages
@@ -264,7 +275,14 @@ def _extractor(
         extractor = ClassifierExtractor(real, cache)
         print(f"classifier: recognises {extractor.accuracy:.3f} of held out real images")
         return extractor
-    raise ValueError(f"`--extractor` is classifier. Received: {name}")
+    if name == "inception":
+        from sagan_tf.evaluation.inception import InceptionExtractor
+
+        taps = sorted({tap for metric in metrics for tap in _TAPS[metric]})
+        return InceptionExtractor(resize=protocol.resize, taps=taps)
+    from sagan_tf.evaluation.keras_extractor import KerasExtractor
+
+    return KerasExtractor(name, protocol.resize)
 
 
 def _compare(*paths: str) -> None:

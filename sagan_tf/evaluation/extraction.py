@@ -56,8 +56,9 @@ def extract(
     """Calls a function on images, a limited number at a time, with TensorFloat-32 off.
 
     Args:
-        function: of uint8 `(N, H, W, channels)`, gives float32 arrays by name.
-        images: uint8 `(N, H, W, 1 or 3)`, N > 0; gray ones are repeated if 3 channels are wanted.
+        function: of float32 `(N, H, W, channels)`, gives float32 arrays by name.
+        images: uint8 `(N, H, W, 1 or 3)`, N > 0, or float32 of the same range that were never
+            rounded; gray ones are repeated if 3 channels are wanted.
         channels: that the function wants.
 
     Returns:
@@ -68,16 +69,16 @@ def extract(
     """
     images = np.asarray(images)
     known = images.ndim == 4 and images.shape[-1] in {1, channels} and images.size
-    if not known or images.dtype != np.uint8:
+    if not known or images.dtype not in (np.uint8, np.float32):
         shapes = " or ".join(f"(N, H, W, {number})" for number in sorted({1, channels}))
         raise ValueError(
-            f"`images` must be uint8 {shapes} with N > 0; `sagan_tf.sampling.to_uint8` makes them "
+            f"`images` must be uint8 or float32 {shapes} with N > 0; `sagan_tf.sampling.to_uint8` makes them "
             f"of what lies in [-1, 1]. Received: {images.dtype} {images.shape}"
         )
     parts = []
     with tensor_float_32_off():
         for first in range(0, len(images), BATCH_SIZE):
-            part = images[first : first + BATCH_SIZE]
+            part = images[first : first + BATCH_SIZE].astype(np.float32)
             part = np.broadcast_to(part, (*part.shape[:-1], channels))
             parts.append({name: value.numpy() for name, value in function(part).items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

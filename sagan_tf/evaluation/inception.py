@@ -28,7 +28,7 @@ class InceptionExtractor:
 
     Attributes:
         name: of network and weights.
-        fingerprint: SHA-256 of the file of weights.
+        identity: see `features.Extractor`.
 
     Raises:
         ValueError: for an unknown tap or method of resizing, and weights that cannot be had or are
@@ -53,15 +53,19 @@ class InceptionExtractor:
         unknown = [tap for tap in taps if tap not in TAPS]
         if unknown or not taps or isinstance(taps, str):
             raise ValueError(f"`taps` must be some of {TAPS}. Received: taps={taps!r}")
+        self._resize = resize
         path = find_weights(weights)
-        self.fingerprint = fingerprint(path)
-        self.resize = resize
-        self.taps = tuple(taps)
+        self.identity = {
+            "network": self.name,
+            "weights": fingerprint(path),
+            "resize": resize,
+            "taps": sorted(taps),
+        }
         network = build_network()
         load_weights(network, path)
         self._network = keras.Model(network.input, {tap: network.output[tap] for tap in taps})
         # One trace for all sizes of images and batches.
-        images = tf.TensorSpec((None, None, None, 3), tf.uint8)
+        images = tf.TensorSpec((None, None, None, 3), tf.float32)
         self._features = tf.function(self._compute, input_signature=[images], autograph=False)
 
     def __call__(self, images: Any) -> dict[str, np.ndarray]:
@@ -69,6 +73,7 @@ class InceptionExtractor:
 
         Args:
             images: uint8 `(N, H, W, 3)`, or `(N, H, W, 1)`, which is repeated; any N > 0.
+                Float32 in [0, 256] was never rounded.
 
         Raises:
             ValueError: for other images.
@@ -76,5 +81,5 @@ class InceptionExtractor:
         return extract(self._features, images)
 
     def _compute(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        resized = resize_images(images, (IMAGE_SIZE, IMAGE_SIZE), self.resize)
+        resized = resize_images(images, (IMAGE_SIZE, IMAGE_SIZE), self._resize)
         return self._network((resized - 128.0) / 128.0)

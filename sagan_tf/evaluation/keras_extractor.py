@@ -27,15 +27,12 @@ class KerasExtractor:
 
     Attributes:
         name: the file's, without its ending.
-        fingerprint: SHA-256 of the file.
-        taps: `("features",)`.
+        identity: see `features.Extractor`.
 
     Raises:
         ValueError: for a model of other inputs or outputs, one that Keras cannot load, and for
             `keras.applications.InceptionV3`.
     """
-
-    taps = ("features",)
 
     def __init__(self, path: str | os.PathLike, resize: str = "clean") -> None:
         check_resize(resize)
@@ -47,12 +44,12 @@ class KerasExtractor:
                 f"Received: inputs {model.input_shape}, outputs {model.output_shape}"
             )
         self.name = Path(path).stem
-        self.fingerprint = fingerprint(path)
-        self.resize = resize
+        self.identity = {"network": self.name, "weights": fingerprint(path), "resize": resize}
         self._model = model
+        self._resize = resize
         *size, self._channels = model.inputs[0].shape[1:]
         self._size = None if None in size else tuple(size)
-        images = tf.TensorSpec((None, None, None, self._channels), tf.uint8)
+        images = tf.TensorSpec((None, None, None, self._channels), tf.float32)
         self._features = tf.function(self._compute, input_signature=[images], autograph=False)
 
     def __call__(self, images: Any) -> dict[str, np.ndarray]:
@@ -67,10 +64,8 @@ class KerasExtractor:
         return extract(self._features, images, self._channels)
 
     def _compute(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        if self._size is None:
-            images = tf.cast(images, tf.float32)
-        else:
-            images = resize_images(images, self._size, self.resize)
+        if self._size is not None:
+            images = resize_images(images, self._size, self._resize)
         features = tf.cast(self._model(images, training=False), tf.float32)
         return {"features": tf.reshape(features, (tf.shape(features)[0], -1))}
 

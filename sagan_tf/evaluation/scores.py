@@ -154,7 +154,7 @@ def class_scores(
         name = f"intra_{fid}_{counts.min()}"
         scores[name] = class_distances(real[main], real.labels, fake[main], fake.labels)
     if "agreement" in metrics and "logits" in fake.names:
-        right = fake["logits"].argmax(axis=1) == fake.labels
+        right = _own_classes(fake["logits"]).argmax(axis=1) == fake.labels
         scores["label_agreement"] = {
             label: float(right[fake.labels == label].mean()) for label in classes.tolist()
         }
@@ -167,3 +167,8 @@ def _main(features: Features) -> tuple[str, str, str]:
     if "2048" in features.names:
         return "2048", "fid", "kid"
     return "features", "frechet_distance", "kernel_distance"
+
+
+def _own_classes(logits: np.ndarray) -> np.ndarray:
+    # Of the 1,008 of the 2015 network, 1 to 1000 are ImageNet's in the order of their folders.
+    return logits[:, 1:1001] if logits.shape[1] == 1008 else logits

@@ -87,11 +87,13 @@ def test_folding_a_batch_norm():
 
 def test_features_by_tap(extractor, features, inception_weights):
     sizes = [64, 192, 768, 2048, 1008, 1008, 17 * 17 * 7]
-    assert tuple(features) == extractor.taps == TAPS
+    assert tuple(features) == TAPS
     assert [value.shape for value in features.values()] == [(3, size) for size in sizes]
     assert {value.dtype for value in features.values()} == {np.dtype("float32")}
     assert extractor.name == "inception-2015-12-05"
-    assert extractor.fingerprint == hashlib.sha256(inception_weights.read_bytes()).hexdigest()
+    assert (
+        extractor.identity["weights"] == hashlib.sha256(inception_weights.read_bytes()).hexdigest()
+    )
     bias = features["logits"] - features["logits_unbiased"]
     np.testing.assert_allclose(bias, np.broadcast_to(bias[0], bias.shape), atol=1e-5)
 

@@ -26,17 +26,17 @@ def test_features_are_the_flattened_output(tmp_path):
     saved(path, keras.Input((None, None, 3)), keras.layers.Rescaling(1 / 3))
     extractor = KerasExtractor(path)
     features = extractor(images(3))
-    assert list(features) == list(extractor.taps) == ["features"]
+    assert list(features) == ["features"]
     np.testing.assert_allclose(features["features"], images(3).reshape(3, -1) / 3, rtol=1e-6)
     assert extractor.name == "thirds"
-    assert extractor.fingerprint == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert extractor.identity["weights"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("resize", ["clean", "legacy"])
 def test_images_get_the_models_size(resize, tmp_path):
     path = saved(tmp_path / "x.keras", keras.Input((5, 6, 3)), keras.layers.Flatten())
     extractor = KerasExtractor(path, resize)
-    assert extractor.resize == resize
+    assert extractor.identity["resize"] == resize
     wanted = np.reshape(resize_images(images(3), (5, 6), resize), (3, -1))
     np.testing.assert_array_equal(extractor(images(3))["features"], wanted)
 

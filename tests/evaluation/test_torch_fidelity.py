@@ -1,11 +1,16 @@
-"""The same images and weights give torch-fidelity's features."""
+"""The same images and weights give torch-fidelity's features, and features its scores."""
 
 import fidelity
 import numpy as np
 import pytest
 
 from sagan_tf.evaluation.extraction import resize_images
+from sagan_tf.evaluation.frechet import frechet_distance, frechet_distance_to_rows
 from sagan_tf.evaluation.inception import InceptionExtractor
+from sagan_tf.evaluation.inception_score import inception_score
+from sagan_tf.evaluation.kernel_distance import subset_kernel_distance
+from sagan_tf.evaluation.manifold import manifold_scores
+from sagan_tf.evaluation.moments import moments_of
 
 SIZES = [(32, 32), (64, 64), (128, 128), (299, 299), (512, 384)]
 
@@ -39,3 +44,46 @@ def test_features_are_equal_but_for_rounding(inception_weights):
         for tap, wanted in theirs(images).items():
             assert_near(features[tap], wanted)
         assert_near(features["spatial"], inside.pop().permute(0, 2, 3, 1).flatten(1).numpy())
+
+
+def spread(count, seed, shift=0.0):
+    """Features like those of the network: correlated, not negative, on a spectrum that falls."""
+    mixing = np.random.default_rng(0).normal(size=(256, 256)) / np.arange(1, 257)[:, None] ** 0.5
+    rows = np.random.default_rng(seed).normal(size=(count, 256)) @ mixing + shift
+    return np.maximum(rows, 0).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def sides():
+    return spread(1500, seed=1), spread(1200, seed=2, shift=0.1)
+
+
+def test_frechet_distance_is_equal(sides):
+    real, fake = sides
+    ours = frechet_distance(moments_of(real), moments_of(fake))
+    assert ours == pytest.approx(fidelity.fid(fake, real), rel=1e-6)
+    few = fake[:100]  # fewer than columns, where theirs is left with rounding
+    ours = frechet_distance_to_rows(real, few)
+    assert ours == pytest.approx(fidelity.fid(few, real), rel=1e-5)
+
+
+def test_inception_score_is_equal():
+    logits = 3 * np.random.default_rng(0).normal(size=(1003, 50)).astype(np.float32)
+    for splits, shuffled in ((10, True), (10, False), (1, True)):
+        ours = inception_score(logits, splits, 2020 if shuffled else None)
+        theirs = fidelity.isc(logits, splits, shuffled)
+        assert ours == pytest.approx(theirs, rel=1e-8, abs=1e-8)
+
+
+def test_kernel_distance_is_equal(sides):
+    real, fake = sides
+    ours = subset_kernel_distance(real, fake, subsets=20, subset_size=300)
+    theirs = fidelity.kid(fake, real, subsets=20, subset_size=300)
+    assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-6)
+
+
+def test_precision_and_recall_are_equal(sides):
+    real, fake = sides
+    ours = manifold_scores(real, fake)
+    assert 0.1 < ours.recall < 0.9
+    assert (ours.precision, ours.recall) == fidelity.prc(fake, real)
