@@ -238,9 +238,9 @@ def _unpickled(file: BinaryIO, claim: Callable[[Any], np.ndarray] | None = None)
         match opcode.name:
             case "PROTO":
                 pass
-            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "LONG4" | "BINFLOAT":
+            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
                 stack.append(argument)
-            case "BINUNICODE" | "BINSTRING" | "SHORT_BINSTRING":
+            case "BINUNICODE" | "BINSTRING" | "SHORT_BINSTRING":  # The last two are Python 2's.
                 stack.append(argument)
             case "NONE" | "NEWTRUE" | "NEWFALSE":
                 stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[opcode.name])

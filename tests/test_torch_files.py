@@ -226,6 +226,11 @@ def test_tensors_stay_inside_the_file(tmp_path):
             read_state_dict(path)
 
 
+def test_strings_of_python_2(tmp_path):
+    path = write_zip(tmp_path / "x.pth", b"\x80\x02}U\x04nameT\x05\x00\x00\x00values.")
+    assert read_state_dict(path) == {"name": "value"}
+
+
 def test_tensors_need_a_storage(tmp_path):
     call = Call(torch._utils._rebuild_tensor, "no storage", 0, (2,), (1,))
     path = write_zip(tmp_path / "x.pth", pickle.dumps({"x": call}, protocol=2))
