@@ -86,3 +86,20 @@ def exported(digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exports")
     commands.run("export", f"--workdir={digits}", f"--export_dir={folder}")
     return folder / "sagan"
+
+
+@pytest.fixture(scope="session")
+def inception_state():
+    """Random weights of the Inception network, by PyTorch's names; no test needs the real ones."""
+    import inception_files  # imports PyTorch, which takes seconds
+
+    return inception_files.random_state()
+
+
+@pytest.fixture(scope="session")
+def inception_weights(inception_state, tmp_path_factory):
+    """A file of them as pytorch-fid publishes it."""
+    import inception_files
+
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    return inception_files.write_torch(path, inception_state)

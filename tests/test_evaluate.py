@@ -4,9 +4,11 @@ import shutil
 
 import commands
 import local_server
+import numpy as np
 import pytest
 
 from sagan_tf.evaluate import EvaluateSettings, main
+
 
 FEW = ("--num_images=60", "--num_real=200")
 
@@ -84,6 +86,44 @@ def test_compares_like_with_like(workdir, cache):
     fourth = written("d", num_images=70)
     errors = commands.fail("evaluate", f"--compare={first},{fourth}")
     assert "they differ in `protocol.num_images`. Received: 60 in" in errors
+
+
+@pytest.mark.parametrize("protocol", ["fidelity", "sagan"])
+def test_inception_of_one_s_own_weights(workdir, cache, inception_weights, monkeypatch, protocol):
+    monkeypatch.setenv("SAGAN_TF_INCEPTION", str(inception_weights))
+    metrics = ("is", "fid", "sfid", "kid", "overlap", "agreement")
+    record = evaluate(
+        workdir,
+        cache,
+        extractor="inception",
+        metrics=metrics,
+        protocol=protocol,
+        num_images=20,
+        num_real=30,
+    )
+    names = {"is", "is_1split", "fid", "sfid", "kid", "precision", "coverage"}
+    assert names <= set(record["scores"])
+    assert "label_agreement" not in record["scores"]  # the network knows no digits
+    assert record["extractor"]["taps"] == ["2048", "logits_unbiased", "spatial"]
+    assert record["images"]["quantized"] is (protocol == "fidelity")
+
+
+def test_published_statistics_as_the_real_side(workdir, cache, inception_weights, monkeypatch):
+    monkeypatch.setenv("SAGAN_TF_INCEPTION", str(inception_weights))
+    path = workdir / "real.npz"
+    np.savez(path, mu=np.zeros(2048), sigma=np.eye(2048))
+    settings = {"extractor": "inception", "num_images": 20, "dataset": f"npz:{path}"}
+    with pytest.raises(ValueError, match="has statistics alone, and `--metrics` kid need"):
+        evaluate(workdir, cache, metrics=("fid", "kid"), **settings)
+    record = evaluate(workdir, cache, metrics=("fid",), **settings)
+    assert record["real"].keys() == {"statistics"}
+    assert record["scores"]["fid"] > 0
+
+
+def test_without_weights_or_network_it_says_how(workdir, cache, monkeypatch, tmp_path):
+    monkeypatch.setenv("SAGAN_TF_INCEPTION", str(tmp_path / "none.pth"))
+    with pytest.raises(ValueError, match="`SAGAN_TF_INCEPTION` must be the path of a file"):
+        evaluate(workdir, cache, extractor="inception")
 
 
 @pytest.mark.parametrize(

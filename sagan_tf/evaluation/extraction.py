@@ -72,8 +72,8 @@ def extract(
     if not known or images.dtype not in (np.uint8, np.float32):
         shapes = " or ".join(f"(N, H, W, {number})" for number in sorted({1, channels}))
         raise ValueError(
-            f"`images` must be uint8 or float32 {shapes} with N > 0; `sagan_tf.sampling.to_uint8` makes them "
-            f"of what lies in [-1, 1]. Received: {images.dtype} {images.shape}"
+            f"`images` must be uint8 or float32 {shapes} with N > 0; `sagan_tf.sampling.to_uint8` "
+            f"makes them of what lies in [-1, 1]. Received: {images.dtype} {images.shape}"
         )
     parts = []
     with tensor_float_32_off():

@@ -149,7 +149,9 @@ def test_refused_arguments(extractor, inception_weights, images):
         with pytest.raises(ValueError, match=r"`taps` must be some of .*'spatial'"):
             InceptionExtractor(inception_weights, taps=taps)
     for wrong in [images / 255, images[0], images[..., :2], images[:0]]:
-        with pytest.raises(ValueError, match=r"must be uint8 \(N, H, W, 1\) or \(N, H, W, 3\)"):
+        with pytest.raises(
+            ValueError, match=r"must be uint8 or float32 \(N, H, W, 1\) or \(N, H, W, 3\)"
+        ):
             extractor(wrong)
 
 

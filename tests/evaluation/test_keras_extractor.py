@@ -47,7 +47,9 @@ def test_channels(tmp_path):
     features = KerasExtractor(path)(gray)["features"]
     np.testing.assert_array_equal(features, np.repeat(gray, 3, axis=-1).reshape(3, -1))
     path = saved(tmp_path / "gray.keras", keras.Input((8, 8, 1)), keras.layers.Flatten())
-    with pytest.raises(ValueError, match=r"`images` must be uint8 \(N, H, W, 1\) with N > 0"):
+    with pytest.raises(
+        ValueError, match=r"`images` must be uint8 or float32 \(N, H, W, 1\) with N > 0"
+    ):
         KerasExtractor(path)(images(3))
 
 
