@@ -9,7 +9,6 @@ import pytest
 
 from sagan_tf.evaluate import EvaluateSettings, main
 
-
 FEW = ("--num_images=60", "--num_real=200")
 
 
