@@ -144,10 +144,15 @@ def main(settings: EvaluateSettings) -> None:
     if settings.out is not None:
         add_line(Path(settings.out), record)
     fake_features.remove()
+    _print(record, extractor.name)
+
+
+def _print(record: Mapping[str, Any], extractor: str) -> None:
+    protocol, step = record["protocol"], record["step"]
     print(
-        f"{generated.num_images} generated against {real.num_images} real images"
+        f"{protocol['num_images']} generated against {protocol['num_real']} real images"
         + (f", step {step}" if step is not None else "")
-        + f", protocol {protocol.name}, extractor {extractor.name}"
+        + f", protocol {protocol['name']}, extractor {extractor}"
     )
     for name, score in record["scores"].items():
         print(f"{name:28} {score:.5g}")
