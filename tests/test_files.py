@@ -1,9 +1,9 @@
 import errno
-import multiprocessing
 import os
 import re
-import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,22 +71,22 @@ def test_a_directory_has_one_owner(tmp_path):
     assert (directory / files.LOCK).read_text() == ""
 
 
-def claim_and_wait(directory, claimed):
-    with files.claimed(directory, "workdir"):
-        claimed.set()
-        signal.pause()
+CLAIM_AND_WAIT = """
+import pathlib, signal, sys
+from sagan_tf import files
+with files.claimed(pathlib.Path(sys.argv[1]), "workdir"):
+    print("claimed", flush=True)
+    signal.pause()
+"""
 
 
 def test_the_claim_of_a_killed_process_ends(tmp_path):
-    context = multiprocessing.get_context("forkserver")
-    claimed = context.Event()
-    process = context.Process(target=claim_and_wait, args=(tmp_path, claimed))
-    process.start()
-    assert claimed.wait(60)
-    with pytest.raises(ValueError, match=f"by process {process.pid} on {HOST}"):
-        claim(tmp_path)
-    process.kill()
-    process.join()
+    command = [sys.executable, "-c", CLAIM_AND_WAIT, tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "claimed\n"
+        with pytest.raises(ValueError, match=f"by process {process.pid} on {HOST}"):
+            claim(tmp_path)
+        process.kill()
     claim(tmp_path)
 
 
