@@ -41,6 +41,10 @@ class Checkpoints:
         owners: networks and optimizers; a variable's name is its Keras path.
         settings: the run's settings as JSON, kept in each checkpoint.
         max_to_keep: older ones are removed.
+
+    Attributes:
+        directory: where they lie.
+        variables: what is saved, by name.
     """
 
     def __init__(
@@ -56,9 +60,9 @@ class Checkpoints:
             raise ValueError("Two variables have the same path; give networks different names.")
         self.variables = values
         self._checkpoint = tf.train.Checkpoint(v={**values, "settings": tf.Variable(settings)})
-        self._directory = Path(directory)
+        self.directory = Path(directory)
         self._max_to_keep = max_to_keep
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         self._remove_half_written()
 
     def bytes_needed(self) -> int:
@@ -75,16 +79,16 @@ class Checkpoints:
             OSError: if writing fails; the checkpoints before are whole then.
         """
         check_variables(step, self.variables)
-        must_exist(self._directory)
-        path = self._directory / f"step-{step}"
+        must_exist(self.directory)
+        path = self.directory / f"step-{step}"
         try:
-            self._checkpoint.write(str(self._directory / _UNFINISHED))
+            self._checkpoint.write(str(self.directory / _UNFINISHED))
         except tf.errors.OpError as error:
             self._remove_half_written()
             raise as_os_error(error, path) from error
         Path(f"{path}.index").unlink(missing_ok=True)  # of a damaged one
         # In the order of their names: the index is last.
-        for part in sorted(self._directory.glob(f"{_UNFINISHED}.*")):
+        for part in sorted(self.directory.glob(f"{_UNFINISHED}.*")):
             part.replace(path.with_suffix(part.suffix))
         self._remove_old(step)
         return str(path)
@@ -98,22 +102,31 @@ class Checkpoints:
         Raises:
             ValueError: if there are checkpoints but none is readable.
         """
-        return _restore_newest(self._checkpoint, _paths(self._directory))
+        return _restore_newest(self._checkpoint, _paths(self.directory))
+
+    def remove_all_but(self, step: int) -> None:
+        """Keeps the checkpoint of one step, older or newer than others."""
+        for path in _paths(self.directory):
+            if _step(path) != step:
+                self._remove(path)
 
     def _remove_half_written(self) -> None:
-        for path in self._directory.glob(f"{_UNFINISHED}*"):
+        for path in self.directory.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for path in self._directory.glob("step-*.data-*"):
+        for path in self.directory.glob("step-*.data-*"):
             if not path.with_suffix(".index").exists():
                 path.unlink()
 
     def _remove_old(self, step: int) -> None:
         """Keeps the newest up to `step`: damaged ones may lie beyond and must not displace them."""
-        good = [path for path in _paths(self._directory) if _step(path) <= step]
+        good = [path for path in _paths(self.directory) if _step(path) <= step]
         for path in good[self._max_to_keep :]:
-            Path(f"{path}.index").unlink()  # first, so that what is left is no damaged checkpoint
-            for part in self._directory.glob(f"{Path(path).name}.data-*"):
-                part.unlink()
+            self._remove(path)
+
+    def _remove(self, path: str) -> None:
+        Path(f"{path}.index").unlink()  # first, so that what is left is no damaged checkpoint
+        for part in self.directory.glob(f"{Path(path).name}.data-*"):
+            part.unlink()
 
 
 def as_os_error(error: tf.errors.OpError, path: str | os.PathLike) -> OSError:

@@ -81,6 +81,15 @@ class TrainSettings:
     sample_every: int = setting(1000, "Steps between sample grids.")
     checkpoint_every: int = setting(1000, "Steps between checkpoints.")
     max_to_keep: int = setting(3, "Checkpoints to keep.")
+    eval_every: int = setting(
+        0, "Steps between scores, of which the best's checkpoint is kept; 0 for none."
+    )
+    eval_images: int = setting(5000, "Images generated for each score.")
+    extractor: str | None = setting(
+        None,
+        "Of features to score: inception, classifier or PATH.keras, as `sagan_tf.evaluate` says.",
+    )
+    cache_dir: str = setting("~/.cache/sagan_tf", "Where features of real images are kept.")
     max_rollbacks: int = setting(
         0,
         "How often in all to go back to the newest checkpoint, and on from there with other noise "
@@ -91,7 +100,8 @@ class TrainSettings:
 # May differ between the parts of one run: they do not change what is computed.
 FREE_SETTINGS = frozenset(
     "data_dir workdir preset init_from steps device deterministic steps_per_call resume dry_run "
-    "log_every sample_every checkpoint_every max_to_keep max_rollbacks".split()
+    "log_every sample_every checkpoint_every max_to_keep max_rollbacks eval_every eval_images "
+    "extractor cache_dir".split()
 )
 
 # What no publication sets.
@@ -240,8 +250,11 @@ def _check(settings: TrainSettings) -> None:
             raise ValueError(f"`--{name}` must be positive. Received: {getattr(settings, name)}")
     if not 0 <= settings.seed < 2**63:
         raise ValueError(f"`--seed` must be in [0, 2^63). Received: {settings.seed}")
-    if settings.max_rollbacks < 0:
-        raise ValueError(f"`--max_rollbacks` must be >= 0. Received: {settings.max_rollbacks}")
+    for name in ("max_rollbacks", "eval_every"):
+        if getattr(settings, name) < 0:
+            raise ValueError(f"`--{name}` must be >= 0. Received: {getattr(settings, name)}")
+    if settings.eval_images < 2:
+        raise ValueError(f"`--eval_images` must be at least 2. Received: {settings.eval_images}")
     if not 0 <= settings.ema_decay < 1:
         raise ValueError(f"`--ema_decay` must be in [0, 1). Received: {settings.ema_decay}")
     for name in ("num_replicas", "query_chunk_size"):

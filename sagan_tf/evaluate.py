@@ -6,10 +6,9 @@ python -m sagan_tf.evaluate --compare=first.jsonl,second.jsonl
 """
 
 import dataclasses
-import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +24,9 @@ if TYPE_CHECKING:
 
 METRICS = ("is", "fid", "fid_infinity", "sfid", "intra_fid", "kid", "overlap", "agreement")
 _DEFAULT_METRICS = ("is", "fid", "kid", "overlap", "agreement")
+# Of the protocol, what the command can change.
+_NUMBERS = ("num_images", "num_real")
 _WORKDIR = "runs/digits"
-# Of the Inception network, the features that a metric is made of.
-_TAPS = {
-    **dict.fromkeys(METRICS, ("2048",)),
-    "is": ("logits_unbiased",),
-    "sfid": ("spatial",),
-    "agreement": ("logits",),
-}
-_IMAGENET_CLASSES = 1000
 # What `--images` may begin with.
 _IMAGES = {
     "folder": "folder:PATH",
@@ -56,6 +49,7 @@ class EvaluateSettings:
     )
     model_name: str = setting("sagan", "The model's name at a server.")
     averaged: bool = setting(True, "Score the run's averaged generator, if it keeps one.")
+    best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
 
     dataset: str | None = setting(
         None,
@@ -69,6 +63,7 @@ class EvaluateSettings:
     protocol: str = setting("fidelity", "How to score: fidelity, sagan, clean or adm.")
     num_images: int | None = setting(None, "Generated images; without it the protocol's.")
     num_real: int | None = setting(None, "Real images at most; without it the protocol's.")
+    class_images: int = setting(5000, "Generated images of each class, for intra_fid.")
     metrics: tuple[str, ...] = setting(_DEFAULT_METRICS, f"Of: {', '.join(METRICS)}.")
     groups: str | None = setting(
         None,
@@ -84,6 +79,9 @@ class EvaluateSettings:
         "~/.cache/sagan_tf", "Where features are kept, from which an interrupted run goes on."
     )
     out: str | None = setting(None, "A file to which the line of JSON is added.")
+    report: str | None = setting(
+        None, "A directory for a page of scores, classes, neighbours and curves (index.html)."
+    )
     compare: tuple[str, ...] = setting(
         (), "Instead: two files of such lines, whose last scores are compared if they are alike."
     )
@@ -95,56 +93,51 @@ def main(settings: EvaluateSettings) -> None:
     if settings.compare:
         _compare(*settings.compare)
         return
-    from sagan_tf.workdir import add_line, add_score, load_description
+    from sagan_tf.evaluation.evaluation import evaluate
+    from sagan_tf.evaluation.extractors import make_extractor
+    from sagan_tf.evaluation.groups import read_groups
+    from sagan_tf.workdir import add_line, add_score, load_description, load_scores
 
+    report = _report_writer(settings)
     protocol = _protocol(settings)
     cache = Path(settings.cache_dir).expanduser()
     workdir = settings.workdir or (None if settings.images else _WORKDIR)
-    description = load_description(workdir) if workdir is not None else None
-    from sagan_tf.evaluation.features import extract_features
-    from sagan_tf.evaluation.groups import group_means, read_groups
-    from sagan_tf.evaluation.scores import all_scores, class_scores, summary
-
-    run = {} if description is None else description["settings"]
+    run = {} if workdir is None else load_description(workdir)["settings"]
     real, class_names, known = _real_images(settings, run, protocol)
     groups = {} if settings.groups is None else read_groups(settings.groups, class_names)
-    generated, step = _generated_images(settings, workdir, protocol, run)
-    network = settings.extractor or (
-        "classifier" if real.identity.get("dataset") == "digits" else "inception"
+    generated, step = _generated_images(settings, workdir, protocol, run, len(class_names))
+    extractor = make_extractor(
+        settings.extractor, real, len(class_names), settings.metrics, protocol, cache
     )
-    metrics = set(settings.metrics)
-    if network == "inception" and len(class_names) != _IMAGENET_CLASSES:
-        metrics -= {"agreement"}  # It knows ImageNet's classes alone.
-    extractor = _extractor(network, protocol, real, metrics, cache)
-    real_features = None
-    if real.num_images:
-        real_features = extract_features(real, extractor, cache, "real images")
-    fake_features = extract_features(generated, extractor, cache, "generated images")
-    by_class = class_scores(real_features, fake_features, metrics)
-    scores = all_scores(real_features, fake_features, protocol, metrics, known)
-    scores |= summary(by_class)
-    record = {
-        "step": step,
-        "images": generated.identity,
-        "real": real.identity,
-        "extractor": extractor.identity,
-        "protocol": {
-            **dataclasses.asdict(protocol),
-            "num_images": generated.num_images,
-            "num_real": real.num_images,
-        },
-        "scores": _rounded(scores),
-        "by_class": {name: _rounded(values) for name, values in by_class.items()},
-        "groups": {
-            name: _rounded(group_means(values, groups)) for name, values in by_class.items()
-        },
-    }
+    evaluation = evaluate(
+        real, generated, extractor, protocol, settings.metrics, cache, known, groups
+    )
+    record = {"step": step, **evaluation.record}
     if workdir is not None and settings.images is None:
         add_score(workdir, record)
     if settings.out is not None:
         add_line(Path(settings.out), record)
-    fake_features.remove()
+    if report is not None:
+        earlier = [] if workdir is None else load_scores(workdir)
+        report(Path(settings.report), evaluation, step, class_names, earlier)
+        print(f"report: {Path(settings.report) / 'index.html'}")
+    evaluation.features.remove()
     _print(record, extractor.name)
+
+
+def _report_writer(settings: EvaluateSettings) -> Callable[..., None] | None:
+    """What writes `--report`, so that it is missed before hours of work and not after."""
+    if settings.report is None:
+        return None
+    try:
+        from sagan_tf.evaluation.report import write_report
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"`{error.name}` is not installed; `pip install 'sagan_tf[report]'` brings it."
+        ) from None
+    if Path(settings.report).is_file():
+        raise ValueError(f"`--report` must be a directory. Received: {settings.report}, a file")
+    return write_report
 
 
 def _print(record: Mapping[str, Any], extractor: str) -> None:
@@ -154,16 +147,18 @@ def _print(record: Mapping[str, Any], extractor: str) -> None:
         + (f", step {step}" if step is not None else "")
         + f", protocol {protocol['name']}, extractor {extractor}"
     )
-    for name, score in record["scores"].items():
+    for name, score in _lines(record).items():
         print(f"{name:28} {score:.5g}")
-    for name, means in record["groups"].items():
-        for group, score in means.items():
-            print(f"{name + ', ' + group:28} {score:.5g}")
 
 
-def _rounded(scores: Mapping[Any, float]) -> dict[Any, float]:
-    # Beyond seven digits, rounding differs between machines.
-    return {name: float(f"{score:.7g}") for name, score in scores.items()}
+def _lines(record: Mapping[str, Any]) -> dict[str, float]:
+    """Scores, and their means over groups of classes, by the names under which they are shown."""
+    means = {
+        f"{name}, {group}": score
+        for name, groups in record["groups"].items()
+        for group, score in groups.items()
+    }
+    return record["scores"] | means
 
 
 def _check(settings: EvaluateSettings) -> None:
@@ -178,7 +173,7 @@ def _check(settings: EvaluateSettings) -> None:
         raise ValueError(
             f"`--metrics` are of {', '.join(METRICS)}. Received: {','.join(settings.metrics)}"
         )
-    for name in ("num_images", "num_real", "image_size"):
+    for name in (*_NUMBERS, "class_images", "image_size"):
         value = getattr(settings, name)
         if value is not None and value < 2:
             raise ValueError(f"`--{name}` must be at least 2. Received: {value}")
@@ -198,7 +193,7 @@ def _check(settings: EvaluateSettings) -> None:
 def _protocol(settings: EvaluateSettings) -> "Protocol":
     from sagan_tf.evaluation.protocols import PROTOCOLS
 
-    given = {name: getattr(settings, name) for name in ("num_images", "num_real")}
+    given = {name: getattr(settings, name) for name in _NUMBERS}
     given = {name: value for name, value in given.items() if value is not None}
     return dataclasses.replace(PROTOCOLS[settings.protocol], **given)
 
@@ -237,79 +232,60 @@ def _real_images(
 
 
 def _generated_images(
-    settings: EvaluateSettings, workdir: str | None, protocol: "Protocol", run: dict[str, Any]
+    settings: EvaluateSettings,
+    workdir: str | None,
+    protocol: "Protocol",
+    run: dict[str, Any],
+    num_classes: int,
 ) -> tuple["Images", int | None]:
     """What is scored, and the step of its training if that is known."""
     from sagan_tf import sampling
     from sagan_tf.evaluation import images
 
+    num_images = protocol.num_images
+    if "intra_fid" in settings.metrics:
+        num_images = max(num_images, settings.class_images * num_classes)
     if settings.images is None:
-        generator, step = sampling.restore_generator(workdir, settings.averaged)
-        weights = b"".join(variable.numpy().tobytes() for variable in generator.variables)
-        identity = {"generator": hashlib.sha256(weights).hexdigest()}
+        generator, step = sampling.restore_generator(workdir, settings.averaged, settings.best)
         return images.GeneratedImages(
-            generator,
-            identity,
-            protocol.num_images,
-            protocol.labels,
-            quantized=protocol.quantized,
+            generator, num_images, protocol.labels, quantized=protocol.quantized
         ), step
     kind, _, path = settings.images.partition(":")
     if kind == "folder":
         size = settings.image_size or run.get("image_size")
-        return images.FileImages(path, protocol.num_images, size), None
+        return images.FileImages(path, num_images, size), None
     if kind == "npz":
-        return images.ArrayImages(path, protocol.num_images), None
+        return images.ArrayImages(path, num_images), None
     if kind == "savedmodel":
-        return images.SavedModelImages(path, protocol.num_images), None
+        return images.SavedModelImages(path, num_images), None
     from sagan_tf.serving.client import Client
 
     client = Client(settings.images, settings.model_name)
-    return images.ServedImages(client, settings.images, protocol.num_images), None
-
-
-def _extractor(
-    name: str, protocol: "Protocol", real: "Images", metrics: Collection[str], cache: Path
-) -> Any:
-    if name == "classifier":
-        from sagan_tf.evaluation.classifier import ClassifierExtractor
-        from sagan_tf.evaluation.images import RealImages
-
-        if not isinstance(real, RealImages):
-            raise ValueError("`--extractor=classifier` needs a data set with classes to learn.")
-        extractor = ClassifierExtractor(real, cache)
-        print(f"classifier: recognises {extractor.accuracy:.3f} of held out real images")
-        return extractor
-    if name == "inception":
-        from sagan_tf.evaluation.inception import InceptionExtractor
-
-        taps = sorted({tap for metric in metrics for tap in _TAPS[metric]})
-        return InceptionExtractor(resize=protocol.resize, taps=taps)
-    from sagan_tf.evaluation.keras_extractor import KerasExtractor
-
-    return KerasExtractor(name, protocol.resize)
+    return images.ServedImages(client, settings.images, num_images), None
 
 
 def _compare(*paths: str) -> None:
-    from sagan_tf.evaluation.protocols import difference
+    from sagan_tf.evaluation.evaluation import unlike
 
     first, second = (_last_record(path) for path in paths)
-    for field in ("protocol", "extractor", "real"):
-        name = difference(first[field], second[field], f"{field}.")
-        if name is not None:
-            raise ValueError(
-                f"These scores cannot be compared: they differ in `{name}`. Received: "
-                f"{_field(first, name)!r} in {paths[0]}, {_field(second, name)!r} in {paths[1]}"
-            )
-    print(f"{'':20} {paths[0]:>16} {paths[1]:>16}")
-    for score in sorted(first["scores"].keys() & second["scores"].keys()):
-        print(f"{score:20} {first['scores'][score]:16.5g} {second['scores'][score]:16.5g}")
+    name = unlike(first, second)
+    if name is not None:
+        raise ValueError(
+            f"These scores cannot be compared: they differ in `{name}`. Received: "
+            f"{_field(first, name)!r} in {paths[0]}, {_field(second, name)!r} in {paths[1]}"
+        )
+    print(f"{'':28} {paths[0]:>16} {paths[1]:>16}")
+    for name, score in _lines(first).items():
+        if name in _lines(second):
+            print(f"{name:28} {score:16.5g} {_lines(second)[name]:16.5g}")
 
 
 def _last_record(path: str) -> dict[str, Any]:
     try:
         record = json.loads(Path(path).read_text().strip().splitlines()[-1])
-        return {name: record[name] for name in ("protocol", "extractor", "real", "scores")}
+        return {
+            name: record[name] for name in ("protocol", "extractor", "real", "scores", "groups")
+        }
     except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no scores of this command: {error!r}") from None
 

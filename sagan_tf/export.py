@@ -19,6 +19,7 @@ class ExportSettings:
     """What `python -m sagan_tf.export` can be told."""
 
     workdir: str = setting("runs/digits", "The directory of a training run.")
+    best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
     name: str = setting("sagan", "The model's name: letters, digits, `.`, `_` and `-`.")
     version: str = setting("auto", "A number, or auto: one more than the highest there.")
     export_dir: str = setting("exports", "Holds <name>/<version>/.")
@@ -53,7 +54,7 @@ def main(settings: ExportSettings) -> None:
     from sagan_tf.serving.model_card import write_model_card
     from sagan_tf.serving.saved_model import versions_in, write_version
 
-    generator, step = sampling.restore_generator(settings.workdir)
+    generator, step = sampling.restore_generator(settings.workdir, best=settings.best)
     run = {
         name: value
         for name, value in description["settings"].items()

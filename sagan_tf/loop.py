@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 from absl import logging
@@ -14,6 +14,9 @@ from sagan_tf import health
 from sagan_tf.checkpoint import Checkpoints
 from sagan_tf.monitor import Monitor
 from sagan_tf.trainer import SAGAN, SCALARS
+
+if TYPE_CHECKING:
+    from sagan_tf.tracking import ScoreTracker
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Schedule:
         sample_every: between sample grids.
         checkpoint_every: between checkpoints.
         max_rollbacks: how often to go back to the newest checkpoint when training breaks.
+        eval_every: between scores, each of which has a checkpoint; 0 for none.
     """
 
     steps: int
@@ -35,16 +39,21 @@ class Schedule:
     sample_every: int
     checkpoint_every: int
     max_rollbacks: int = 0
+    eval_every: int = 0
 
     def due(self, step: int, every: int) -> bool:
         """Whether something done `every` so many steps is done at `step`; at the end all is."""
-        return step == self.steps or step % every == 0
+        return every > 0 and (step == self.steps or step % every == 0)
 
     def steps_until_due(self, step: int) -> int:
         """How many steps to run before something may be due."""
-        left = [every - step % every for every in (self.log_every, self.sample_every)]
-        left += [self.checkpoint_every - step % self.checkpoint_every, self.steps - step]
-        return min(self.steps_per_call, *left)
+        due = (self.log_every, self.sample_every, self.checkpoint_every, self.eval_every)
+        left = [every - step % every for every in due if every]
+        return min(self.steps_per_call, self.steps - step, *left)
+
+
+class Stopped(Exception):  # noqa: N818 - nothing went wrong
+    """A signal has asked the loop to end."""
 
 
 class StopSignal:
@@ -78,6 +87,11 @@ class StopSignal:
         signal.set_wakeup_fd(-1)
         os.close(self._write)
 
+    def check(self) -> None:
+        """Raises `Stopped` if a signal came."""
+        if self.received:
+            raise Stopped
+
     def _receive(self, number: int, frame: Any) -> None:
         self.received = number
 
@@ -98,6 +112,7 @@ def train(
     monitor: Monitor,
     schedule: Schedule,
     first_step: int,
+    tracker: "ScoreTracker | None" = None,
 ) -> tuple[int, int]:
     """Trains from `first_step` to `schedule.steps`, or until SIGTERM or Ctrl-C.
 
@@ -110,6 +125,7 @@ def train(
         monitor: shown to when due.
         schedule: when that is.
         first_step: steps already done.
+        tracker: scores when due.
 
     Returns:
         The step reached, and the signal that stopped it or 0.
@@ -125,6 +141,9 @@ def train(
         _save(checkpoints, sagan, 0)  # to go back to
     step, stopped = first_step, 0
     with StopSignal() as stop:
+        unscored = tracker is not None and not tracker.scored(first_step)
+        if first_step and unscored and schedule.due(first_step, schedule.eval_every):
+            stopped = _score(tracker, monitor, first_step, stop)  # which a signal had ended
         while step < schedule.steps and not stopped:
             count = schedule.steps_until_due(step)
             losses = run_steps(batches, tf.constant(count))
@@ -136,6 +155,9 @@ def train(
             except health.NotFiniteError as error:
                 step = _go_back(sagan, checkpoints, monitor, schedule, error)
                 batches = batches_from(step, _rollbacks(sagan))
+                continue
+            if not stopped and schedule.due(step, schedule.eval_every):
+                stopped = _score(tracker, monitor, step, stop)
     return step, stopped
 
 
@@ -176,6 +198,7 @@ def _show_and_save(
         schedule.due(step, every)
         for every in (schedule.log_every, schedule.sample_every, schedule.checkpoint_every)
     )
+    save = save or schedule.due(step, schedule.eval_every)
     if log or show or save or stopped:
         losses = health.check_losses(step, losses)
         health.check_variables(step, checkpoints.variables)
@@ -185,6 +208,15 @@ def _show_and_save(
         monitor.log(step, losses)
     if save or stopped:
         _save(checkpoints, sagan, step)
+
+
+def _score(tracker: "ScoreTracker", monitor: Monitor, step: int, stop: StopSignal) -> int:
+    """Scores the generator; returns the signal that ended this, or 0."""
+    try:
+        monitor.log_scores(step, tracker.score(step, stop.check))
+    except Stopped:
+        return stop.received
+    return 0
 
 
 def _save(checkpoints: Checkpoints, sagan: SAGAN, step: int) -> None:

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,16 +91,16 @@ class Monitor:
             **self._sample_scalars,
             "images_per_second": self._rate(step),
         }
-        with self._metrics.open("a") as file:
-            file.write(json.dumps({"step": step, **scalars}) + "\n")
-        with self._tensorboard_at(step):
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value)
+        self._log_scalars(step, scalars)
         self._collapse.see_loss(step, losses["discriminator_loss"])
         self._bar.set_postfix_str(
             f"{scalars['images_per_second']:.0f} images/s, "
             f"D {losses['discriminator_loss']:.2f}, G {losses['generator_loss']:.2f}"
         )
+
+    def log_scores(self, step: int, scores: Mapping[str, float]) -> None:
+        """Writes what an evaluation found to the logs, as a line of its own."""
+        self._log_scalars(step, {f"score/{name}": score for name, score in scores.items()})
 
     def show_samples(self, step: int) -> Path:
         """Writes the grid of fixed seeds, one column per class, and returns the PNG's path."""
@@ -121,6 +121,13 @@ class Monitor:
             tf.summary.image("samples", grid[None])
             tf.summary.scalar("sample_spread", spread)
         return path
+
+    def _log_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        with self._metrics.open("a") as file:
+            file.write(json.dumps({"step": step, **scalars}) + "\n")
+        with self._tensorboard_at(step):
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value)
 
     @contextlib.contextmanager
     def _tensorboard_at(self, step: int) -> Iterator[None]:

@@ -24,6 +24,7 @@ class SampleSettings:
     """What `python -m sagan_tf.sample` can be told."""
 
     workdir: str = setting("runs/digits", "The directory of a training run.")
+    best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
     labels: str | None = setting(
         None, "Classes by number, range or name, as in 0-4,7,cat; without it the first ten."
     )
@@ -50,7 +51,7 @@ def main(settings: SampleSettings) -> None:
     from sagan_tf.workdir import load_description
 
     class_names = load_description(settings.workdir)["class_names"]
-    generator = sampling.load_generator(settings.workdir)
+    generator = sampling.load_generator(settings.workdir, settings.best)
     labels = _labels(settings.labels, class_names, generator.num_classes)
     if settings.interpolate is not None:
         rows = _interpolations(generator, seeds, labels, settings)

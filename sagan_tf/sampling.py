@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from sagan_tf.checkpoint import restore_network
 from sagan_tf.models import Generator
-from sagan_tf.workdir import load_description
+from sagan_tf.workdir import BEST, CHECKPOINTS, load_description
 
 # Images per call of the generator: bounds memory, changes no image.
 BATCH_SIZE = 64
@@ -142,11 +142,12 @@ def to_uint8(images: Any) -> np.ndarray:
     return np.uint8(np.clip(np.floor(np.asarray(images) * 127.5 + 128), 0, 255))
 
 
-def load_generator(workdir: str | os.PathLike) -> keras.Model:
+def load_generator(workdir: str | os.PathLike, best: bool = False) -> keras.Model:
     """The generator of a training run's newest readable checkpoint, the averaged one if kept.
 
     Args:
         workdir: the run's directory, as `python -m sagan_tf.train` wrote it.
+        best: instead of the newest, the checkpoint that scored best while training.
 
     Returns:
         A built `Generator`.
@@ -154,16 +155,18 @@ def load_generator(workdir: str | os.PathLike) -> keras.Model:
     Raises:
         ValueError: if there is no run or no readable checkpoint.
     """
-    return restore_generator(workdir)[0]
+    return restore_generator(workdir, best=best)[0]
 
 
-def restore_generator(workdir: str | os.PathLike, averaged: bool = True) -> tuple[keras.Model, int]:
+def restore_generator(
+    workdir: str | os.PathLike, averaged: bool = True, best: bool = False
+) -> tuple[keras.Model, int]:
     """As `load_generator`, with the step of the checkpoint; on demand not the averaged one."""
     description = load_description(workdir)
     name = "ema_generator" if description["ema"] and averaged else "generator"
     generator = Generator.from_config({**description["generator"], "name": name})
     generator.build()
-    return generator, restore_network(Path(workdir) / "checkpoints", generator)
+    return generator, restore_network(Path(workdir) / (BEST if best else CHECKPOINTS), generator)
 
 
 def _check_request(

@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from sagan_tf.data import Source
+    from sagan_tf.tracking import ScoreTracker
     from sagan_tf.trainer import SAGAN
 
 # Between the data's seeds after one rollback more: far from any seed that is likely to be given.
 SEED_STRIDE = 0x9E3779B97F4A7C15
 # Suggested where attention takes much of the memory.
 CHUNK_SIZE = 256
+# Scores while training: those that take less time than the images do.
+TRACKED = ("is", "fid", "agreement")
 
 
 def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
@@ -78,8 +81,9 @@ def _as_json(settings: config.TrainSettings) -> dict[str, Any]:
 def _check_workdir(settings: config.TrainSettings, workdir: Path) -> None:
     """Refuses to mix runs of different settings."""
     from sagan_tf.checkpoint import saved_settings
+    from sagan_tf.workdir import CHECKPOINTS
 
-    before = saved_settings(workdir / "checkpoints")
+    before = saved_settings(workdir / CHECKPOINTS)
     if before is None:
         return
     if not settings.resume:
@@ -204,15 +208,15 @@ def _train(
     from sagan_tf.checkpoint import Checkpoints
     from sagan_tf.data import batches, readable_errors
     from sagan_tf.monitor import Monitor
+    from sagan_tf.workdir import CHECKPOINTS
 
     checkpoints = Checkpoints(
-        workdir / "checkpoints",
-        (sagan, sagan.generator_optimizer, sagan.discriminator_optimizer),
-        json.dumps(_as_json(settings)),
-        settings.max_to_keep,
+        workdir / CHECKPOINTS, *_saved(settings, sagan), max_to_keep=settings.max_to_keep
     )
-    # The next one is written before the oldest is removed; logs and grids need some, too.
-    files.check_space(workdir, 2 * checkpoints.bytes_needed(), "Two checkpoints")
+    # The next one is written before the oldest is removed; logs and grids need some, too. So it
+    # is with the best one.
+    count = 4 if settings.eval_every else 2
+    files.check_space(workdir, count * checkpoints.bytes_needed(), f"{count} checkpoints")
     first_step = checkpoints.restore_newest()
     if first_step is not None:
         print(f"resumed at step {first_step}")
@@ -222,6 +226,7 @@ def _train(
         _start_from(settings.init_from, sagan, source)
     first_step = first_step or 0
     _write_description(settings, source, sagan, workdir)
+    tracker = _tracker(settings, source, sagan, workdir) if settings.eval_every else None
 
     def batches_from(step: int, rollbacks: int) -> Iterator[Any]:
         dataset = strategy.distribute_datasets_from_function(
@@ -247,26 +252,52 @@ def _train(
     )
     with monitor, readable_errors(source):
         step, stopped = loop.train(
-            sagan, strategy, batches_from, checkpoints, monitor, schedule, first_step
+            sagan, strategy, batches_from, checkpoints, monitor, schedule, first_step, tracker
         )
     # All is saved: a scheduler's late SIGTERM shall not make the run look failed.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    for name in ("samples", "checkpoints", "tensorboard"):
+    for name in ("samples", CHECKPOINTS, "tensorboard"):
         print(f"{name}: {workdir / name}")
     if stopped:
         print(f"stopped at step {step}; the same command goes on from there", file=sys.stderr)
         sys.exit(128 + stopped)
 
 
+def _saved(settings: config.TrainSettings, sagan: "SAGAN") -> tuple[tuple[Any, ...], str]:
+    """What a checkpoint holds: variables of these, and the settings."""
+    owners = (sagan, sagan.generator_optimizer, sagan.discriminator_optimizer)
+    return owners, json.dumps(_as_json(settings))
+
+
+def _tracker(
+    settings: config.TrainSettings, source: "Source", sagan: "SAGAN", workdir: Path
+) -> "ScoreTracker":
+    from sagan_tf.checkpoint import Checkpoints
+    from sagan_tf.evaluation.extractors import make_extractor
+    from sagan_tf.evaluation.images import RealImages
+    from sagan_tf.evaluation.protocols import PROTOCOLS
+    from sagan_tf.tracking import ScoreTracker
+    from sagan_tf.workdir import BEST
+
+    cache = Path(settings.cache_dir).expanduser()
+    protocol = dataclasses.replace(PROTOCOLS["fidelity"], num_images=settings.eval_images)
+    real = RealImages(source, settings.split, settings.image_size, protocol.num_real)
+    extractor = make_extractor(
+        settings.extractor, real, len(source.class_names), TRACKED, protocol, cache
+    )
+    best = Checkpoints(workdir / BEST, *_saved(settings, sagan))
+    return ScoreTracker(workdir, sagan, best, real, extractor, protocol, TRACKED, cache)
+
+
 def _start_from(other: str, sagan: "SAGAN", source: "Source") -> None:
     from sagan_tf.checkpoint import init_from
-    from sagan_tf.workdir import load_description
+    from sagan_tf.workdir import CHECKPOINTS, load_description
 
     networks = [sagan.generator, sagan.discriminator]
     if sagan.ema_generator is not None:
         networks.append(sagan.ema_generator)
     same_classes = load_description(other)["class_names"] == list(source.class_names)
-    init_from(Path(other) / "checkpoints", networks, same_classes)
+    init_from(Path(other) / CHECKPOINTS, networks, same_classes)
     print(f"started from the weights in {other}")
 
 

@@ -168,11 +168,15 @@ class SAGAN(keras.Model):
         """The generator to sample from: the averaged one, with statistics of its own, if any.
 
         Singular vectors and moving statistics of an average of weights are not the averages of
-        theirs, so they are computed anew from generated batches with fixed noise: a function of
-        the weights, the seed and the rollbacks alone.
+        theirs, so they are computed anew, beginning with the generator's, from generated batches
+        with fixed noise: a function of the weights, the seed and the rollbacks alone.
         """
         if self.ema_generator is None:
             return self.generator
+        # Always from there, so that asking twice gives the same.
+        vectors = self.ema_generator.non_trainable_variables
+        for vector, variable in zip(vectors, self.generator.non_trainable_variables, strict=True):
+            vector.assign(variable.value)
         for index in range(STATISTICS_BATCHES):
             self._collect_statistics(tf.constant(index))
         return self.ema_generator
@@ -290,10 +294,6 @@ class SAGAN(keras.Model):
         averages = self.ema_generator.trainable_variables
         for average, variable in zip(averages, self.generator.trainable_variables, strict=True):
             average.assign(average * decay + variable * (1 - decay))
-        # Where the computation of its own singular vectors starts from.
-        vectors = self.ema_generator.non_trainable_variables
-        for vector, variable in zip(vectors, self.generator.non_trainable_variables, strict=True):
-            vector.assign(variable)
 
 
 def _copy(generator: keras.Model) -> keras.Model:

@@ -8,6 +8,9 @@ from typing import Any
 from sagan_tf.files import write_text
 
 NAME = "config.json"
+CHECKPOINTS = "checkpoints"
+# Of the checkpoints that were scored while training, the one that scored best.
+BEST = "best"
 SCORES = "scores.jsonl"
 KEYS = {"settings", "generator", "discriminator", "ema", "dataset", "class_names"}
 
@@ -30,7 +33,7 @@ def load_description(workdir: str | os.PathLike) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
-        if any((Path(workdir) / "checkpoints").glob("*.index")):
+        if any((Path(workdir) / CHECKPOINTS).glob("*.index")):
             raise ValueError(
                 f"`workdir` {workdir} holds checkpoints, but {NAME} is missing. {anew}"
             ) from None

@@ -1,6 +1,9 @@
 """Runs the package's commands as a user would, in a process of their own, and compares runs."""
 
+import concurrent.futures
+import multiprocessing
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -17,16 +20,80 @@ TINY = (
     "--steps_per_call=5"
 ).split()
 ROOT = Path(__file__).parent.parent
+ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "NO_GCE_CHECK": "true"}
+
+
+# Importing TensorFlow takes longer than most commands do: they are forked from a process that has.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tensorflow", "keras"])
+
+
+class Command:
+    """A running command, with what `subprocess.Popen` would have for it."""
+
+    def __init__(self, name, arguments):
+        self.stdout, outputs = pipe()
+        self.stderr, errors = pipe()
+        self._process = FORKS.Process(target=run_module, args=(name, arguments, outputs, errors))
+        with outputs, errors:  # the child has its own
+            self._process.start()
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self):
+        return self._process.exitcode
+
+    def poll(self):
+        return self._process.exitcode
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)
+
+    def terminate(self):
+        self._process.terminate()
+
+    def communicate(self, timeout=None):
+        with concurrent.futures.ThreadPoolExecutor() as readers:
+            texts = [readers.submit(file.read) for file in (self.stdout, self.stderr)]
+            self._process.join(timeout)
+            if self._process.exitcode is None:
+                self._process.kill()
+                raise TimeoutError(f"The command went on for more than {timeout} seconds.")
+        self.stdout.close()
+        self.stderr.close()
+        return tuple(text.result() for text in texts)
+
+
+def pipe():
+    """Its end to read, as a file of text, and its end to write, which can be sent to a process."""
+    read, write = FORKS.Pipe(duplex=False)
+    return open(os.dup(read.fileno())), write
+
+
+def run_module(name, arguments, outputs, errors):
+    """What a forked process does to be `python -m sagan_tf.<name>`."""
+    for connection, number in ((outputs, 1), (errors, 2)):
+        os.dup2(connection.fileno(), number)
+        connection.close()
+    os.environ |= ENVIRONMENT
+    os.chdir(ROOT)
+    sys.argv = [name, *map(str, arguments)]
+    runpy.run_module(f"sagan_tf.{name}", run_name="__main__", alter_sys=True)
 
 
 def start(name, *arguments):
     """A running `python -m sagan_tf.<name>`, output piped as text."""
+    return Command(name, arguments)
+
+
+def start_anew(name, *arguments):
+    """The same from the very beginning, for tests of how commands begin and what they take."""
     return subprocess.Popen(
         [sys.executable, "-m", f"sagan_tf.{name}", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "NO_GCE_CHECK": "true"},
+        env=os.environ | ENVIRONMENT,
         cwd=ROOT,
     )
 

@@ -52,7 +52,7 @@ def hold(base_path, seconds, callers):
 
 def _start(running, *arguments):
     """A `serve` command that ends with `running`; its log is thrown away."""
-    process = running.enter_context(commands.start("serve", *arguments, "--rest_api_port=0"))
+    process = running.enter_context(commands.start_anew("serve", *arguments, "--rest_api_port=0"))
     log = threading.Thread(target=collections.deque, args=(process.stderr, 0))
     log.start()
     running.callback(log.join)

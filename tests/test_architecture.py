@@ -27,6 +27,7 @@ LIBRARIES = [
     "serving",
     "evaluation",
     "monitor",
+    "tracking",
     "loop",
     "liveness",
     "cost",

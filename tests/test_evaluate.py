@@ -107,6 +107,29 @@ def test_inception_of_one_s_own_weights(workdir, cache, inception_weights, monke
     assert record["images"]["quantized"] is (protocol == "fidelity")
 
 
+def test_classes_have_images_of_their_own_number(workdir, cache):
+    expected = evaluate(workdir, cache, metrics=("fid",))["scores"]["frechet_distance"]
+    groups = workdir / "groups.json"
+    groups.write_text(json.dumps({"round": ["0", "6"], "straight": ["1"]}))
+    page = workdir / "page"
+    record = evaluate(
+        workdir,
+        cache,
+        metrics=("fid", "intra_fid"),
+        class_images=20,
+        groups=str(groups),
+        report=str(page),
+    )
+    by_class = record["by_class"]["intra_frechet_distance_20"]
+    assert len(by_class) == 10
+    mean = (by_class["0"] + by_class["6"]) / 2
+    assert record["groups"]["intra_frechet_distance_20"]["round"] == pytest.approx(mean)
+    # The others are of the first 60 images, as without.
+    assert record["protocol"]["num_images"] == 60
+    assert record["scores"]["frechet_distance"] == pytest.approx(expected, rel=1e-6)
+    assert "intra_frechet_distance_20, round" in (page / "index.html").read_text()
+
+
 def test_published_statistics_as_the_real_side(workdir, cache, inception_weights, monkeypatch):
     monkeypatch.setenv("SAGAN_TF_INCEPTION", str(inception_weights))
     path = workdir / "real.npz"
@@ -134,6 +157,7 @@ def test_without_weights_or_network_it_says_how(workdir, cache, monkeypatch, tmp
         (["--compare=one"], "`--compare` expects two files"),
         (["--compare=/none,/none"], "holds no scores of this command"),
         (["--images=folder:/tmp"], "`--images` needs real images"),
+        (["--report=README.md"], "`--report` must be a directory. Received: README.md, a file"),
         (["--workdir=/none"], "holds no training run"),
         (
             ["--images=ftp:x", "--dataset=digits", "--image_size=16"],

@@ -134,7 +134,7 @@ def test_a_lost_description_is_written_anew(digits, tmp_path):
 
 
 def test_ctrl_c_during_start_up_is_one_line(tmp_path):
-    process = commands.start("train", f"--workdir={tmp_path / 'run'}", *commands.TINY)
+    process = commands.start_anew("train", f"--workdir={tmp_path / 'run'}", *commands.TINY)
     maps = Path(f"/proc/{process.pid}/maps")
     code, _, errors = commands.stop_when(
         process, lambda: "libtensorflow" in maps.read_text(), signal.SIGINT

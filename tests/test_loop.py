@@ -24,6 +24,11 @@ def test_no_call_runs_past_what_is_due():
     assert steps == [0, 7, 10, 14, 20, 21, 25]
 
 
+def test_what_is_done_every_0_steps_is_never_due():
+    assert not SCHEDULE.due(0, 0)
+    assert not SCHEDULE.due(25, 0)
+
+
 def test_at_the_end_all_is_due():
     assert [step for step in range(1, 26) if SCHEDULE.due(step, 10)] == [10, 20, 25]
 
@@ -72,11 +77,11 @@ class Run:
         self.checkpoints = checkpoint.Checkpoints(directory, owners, max_to_keep=10)
         self.monitor, self.begun = Listener(), []
 
-    def train(self, max_rollbacks):
-        schedule = loop.Schedule(10, 5, 100, 100, 3, max_rollbacks)
+    def train(self, max_rollbacks, tracker=None):
+        schedule = loop.Schedule(10, 5, 100, 100, 3, max_rollbacks, 4 if tracker else 0)
         first_step = self.checkpoints.restore_newest()
         strategy = tf.distribute.get_strategy()
-        arguments = (self.checkpoints, self.monitor, schedule, first_step)
+        arguments = (self.checkpoints, self.monitor, schedule, first_step, tracker)
         return loop.train(self.sagan, strategy, self.batches_from, *arguments)
 
     def batches_from(self, step, rollbacks):
@@ -162,3 +167,33 @@ def test_a_rollback_goes_on_with_other_noise_and_data_and_resumes_exactly(origin
         assert part.train(max_rollbacks=1) == (10, 0)
         assert part.begun == ([(6, 0), (6, 1)] if last == 6 else [(9, 1)])
         assert_equal(part.saved()[10], saved[10])
+
+
+class Tracker:
+    """Takes the place of one that scores; asked for step 8, it first gets a signal."""
+
+    def __init__(self):
+        self.steps = []
+
+    def scored(self, step):
+        return step in self.steps
+
+    def score(self, step, check):
+        if step == 8 and not self.steps[1:]:
+            self.steps.append("signal")
+            os.kill(os.getpid(), signal.SIGTERM)
+        check()
+        self.steps.append(step)
+        return {"fid": float(step)}
+
+
+def test_scores_when_due_and_goes_on_after_a_signal_within(origin, tmp_path):
+    sagan, directory = origin
+    run, tracker = Run(sagan, shutil.copytree(directory, tmp_path / "run")), Tracker()
+    assert run.train(0, tracker) == (8, signal.SIGTERM)
+    assert tracker.steps == [4, "signal"]
+    assert list(run.saved()) == [0, 3, 4, 6, 8]
+    assert run.train(0, tracker) == (10, 0)
+    assert tracker.steps == [4, "signal", 8, 10]
+    told = [call[1:] for call in run.monitor.told if call[0] == "log_scores"]
+    assert told == [(step, {"fid": float(step)}) for step in (4, 8, 10)]

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Images that are resized and computed at a time: bounds memory, changes no feature.
+# Images that are resized and computed at a time, always: bounds memory, and no feature depends on
+# how many there are, as it would by rounding in kernels that are chosen by size.
 BATCH_SIZE = 32
 RESIZES = ("legacy", "clean")
 
@@ -80,7 +81,9 @@ def extract(
         for first in range(0, len(images), BATCH_SIZE):
             part = images[first : first + BATCH_SIZE].astype(np.float32)
             part = np.broadcast_to(part, (*part.shape[:-1], channels))
-            parts.append({name: value.numpy() for name, value in function(part).items()})
+            filled = np.pad(part, [(0, BATCH_SIZE - len(part)), (0, 0), (0, 0), (0, 0)])
+            outputs = function(filled)
+            parts.append({name: value[: len(part)].numpy() for name, value in outputs.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -11,9 +11,12 @@ import numpy as np
 from tqdm import tqdm
 
 from sagan_tf.evaluation.images import Images
-from sagan_tf.files import check_space, write_text
+from sagan_tf.evaluation.moments import Moments, MomentsStream
+from sagan_tf.files import check_space, replacing, write_text
 
 BATCH_SIZE = 64
+# Rows that moments read from disk at a time.
+_ROWS = 4096
 _LABELS = "labels"
 _DONE = "done.json"
 
@@ -36,16 +39,20 @@ class Extractor(Protocol):
 class Features:
     """Features of a set of images, on disk; memory holds what is looked at.
 
+    Args:
+        directory: where `extract_features` put them.
+        at_most: only the first so many; `None` for all.
+
     Attributes:
         names: of the features.
         labels: classes of the images, int32 `(N,)`, or `None`.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, at_most: int | None = None) -> None:
         self._directory = directory
         done = json.loads((directory / _DONE).read_text())
         self._sizes: dict[str, int] = done["sizes"]
-        self._count: int = done["count"]
+        self._count: int = min(done["count"], at_most or done["count"])
         self.names = tuple(name for name in self._sizes if name != _LABELS)
         self.labels = None
         if _LABELS in self._sizes:
@@ -54,6 +61,27 @@ class Features:
     def __getitem__(self, name: str) -> np.ndarray:
         shape = self._count, self._sizes[name]
         return np.memmap(self._directory / name, np.float32, mode="r", shape=shape)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def first(self, count: int) -> "Features":
+        """Those of the first so many images."""
+        return Features(self._directory, count)
+
+    def moments(self, name: str) -> Moments:
+        """Their moments, a part of them in memory at a time; kept beside them once computed."""
+        path = self._directory / f"moments-{name}-{self._count}.npz"
+        if not path.exists():
+            features = self[name]
+            stream = MomentsStream(features.shape[1])
+            for start in range(0, len(features), _ROWS):
+                stream.update(features[start : start + _ROWS])
+            moments = stream.result()
+            with replacing(path) as temporary, open(temporary, "wb") as file:
+                np.savez(file, mean=moments.mean, covariance=moments.covariance)
+        with np.load(path) as file:
+            return Moments(self._count, file["mean"], file["covariance"])
 
     def remove(self) -> None:
         """Deletes the files."""
@@ -83,7 +111,13 @@ def extract_features(
     write_text(folder / "identity.json", json.dumps(identity, indent=1) + "\n")
     path = folder / _DONE
     done = json.loads(path.read_text()) if path.exists() else {"count": 0, "sizes": {}}
-    bar = tqdm(total=images.num_images, initial=done["count"], desc=title, unit=" images")
+    bar = tqdm(
+        total=images.num_images,
+        initial=done["count"],
+        desc=title,
+        unit=" images",
+        leave=None,  # below the bar of a training it vanishes
+    )
     with bar:
         for start in range(done["count"], images.num_images, batch_size):
             stop = min(start + batch_size, images.num_images)

@@ -6,6 +6,8 @@ Image `i` is the same however many are read at a time, so reading can stop and g
 import hashlib
 import math
 import os
+import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -84,8 +86,7 @@ class GeneratedImages:
     """Images of the seeds 0, 1, 2, ... by a generator in this process.
 
     Args:
-        generator: a `Generator`.
-        identity: which one it is.
+        generator: a `Generator`; later changes of its weights do not reach here.
         num_images: how many.
         labels: "balanced" gives the classes in turn, "uniform" draws each.
         truncation: see `sampling.latents_from_seeds`.
@@ -96,15 +97,16 @@ class GeneratedImages:
     def __init__(
         self,
         generator: Generator,
-        identity: Mapping[str, Any],
         num_images: int,
         labels: str = "balanced",
         truncation: float = math.inf,
         quantized: bool = True,
     ) -> None:
         self.num_images = num_images
+        folded = FoldedGenerator(generator)
+        weights = b"".join(variable.numpy().tobytes() for variable in folded.variables)
         self.identity = {
-            **identity,
+            "generator": hashlib.sha256(weights).hexdigest(),
             "num_images": num_images,
             "labels": labels,
             "truncation": truncation if math.isfinite(truncation) else None,
@@ -114,7 +116,6 @@ class GeneratedImages:
         self._truncation = truncation
         self._quantized = quantized
         self._latent_dim = generator.latent_dim
-        folded = FoldedGenerator(generator)
 
         @tf.function(reduce_retracing=True)
         def images(seeds: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -238,8 +239,10 @@ class FileImages:
                 path,
             )
         classes = sorted({file.parent for file in found})
-        self._files = found[:num_images]
-        self.num_images = len(self._files)
+        self.num_images = min(num_images, len(found))
+        # Of too many, some of every class.
+        chosen = shuffled_indices(np.arange(self.num_images), len(found), seed=0)
+        self._files = [found[index] for index in sorted(chosen)]
         self._labels = None
         if len(classes) > 1:
             numbers = {folder: number for number, folder in enumerate(classes)}
@@ -280,19 +283,19 @@ class NoImages:
 class ArrayImages:
     """Images of an `.npz` file: `arr_0`, uint8 `(N, H, W, C)`, and perhaps `arr_1`, classes.
 
+    A file that is not compressed stays on disk but for what is looked at.
+
     Raises:
         ValueError: if it holds none.
     """
 
     def __init__(self, path: str | os.PathLike, num_images: int) -> None:
         try:
-            with np.load(path) as file:
-                images = file["arr_0"]
-                labels = file.get("arr_1")
-        except (OSError, ValueError, KeyError) as error:
-            raise ValueError(
-                f"{path} is no file of images: {error}. `arr_0` must be there."
-            ) from None
+            images, labels = (_array_on_disk(path, name) for name in ("arr_0", "arr_1"))
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is no file of images: {error}") from None
+        if images is None:
+            raise ValueError(f"{path} is no file of images: `arr_0` must be there.")
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
             raise ValueError(
                 f"`arr_0` of {path} must be uint8 (N, H, W, 1 or 3). Received: {images.dtype} "
@@ -302,15 +305,40 @@ class ArrayImages:
         if labels is not None:
             self._labels = labels[:num_images].astype(np.int32)
         self.num_images = len(self._images)
-        parts = [self._images] + ([] if self._labels is None else [self._labels])
-        contents = b"".join(part.tobytes() for part in parts)
-        self.identity = {
-            "arrays": hashlib.sha256(contents).hexdigest(),
-            "num_images": self.num_images,
-        }
+        contents = hashlib.sha256(b"" if self._labels is None else self._labels)
+        for image in self._images:
+            contents.update(np.ascontiguousarray(image))
+        self.identity = {"arrays": contents.hexdigest(), "num_images": self.num_images}
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
-        return self._images[start:stop], None if self._labels is None else self._labels[start:stop]
+        images = np.array(self._images[start:stop])
+        return images, None if self._labels is None else self._labels[start:stop]
+
+
+def _array_on_disk(path: str | os.PathLike, name: str) -> np.ndarray | None:
+    """An array of an `.npz` file, mapped from it unless it is compressed; `None` if not there."""
+    with zipfile.ZipFile(path) as archive:
+        if f"{name}.npy" not in archive.namelist():
+            return None
+        member = archive.getinfo(f"{name}.npy")
+        if member.compress_type != zipfile.ZIP_STORED:
+            with np.load(path) as arrays:
+                return arrays[name]
+        with archive.open(member) as file:
+            version = np.lib.format.read_magic(file)
+            read_header = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[version]
+            shape, fortran_order, dtype = read_header(file)
+            header_size = file.tell()
+    with open(path, "rb") as file:
+        # Before the member's data come 30 bytes, of which the last two numbers are the lengths of
+        # a name and of what else is said of it (PKWARE's APPNOTE, section 4.3.7).
+        file.seek(member.header_offset + 26)
+        name_size, extra_size = struct.unpack("<HH", file.read(4))
+    offset = member.header_offset + 30 + name_size + extra_size + header_size
+    return np.memmap(path, dtype, "r", offset, shape, "F" if fortran_order else "C")
 
 
 def asked_classes(

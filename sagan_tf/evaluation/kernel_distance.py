@@ -3,7 +3,11 @@
 Bińkowski et al., arXiv 1801.01401; `k(x, y) = (x.y / D + 1)^3`, estimated without bias.
 """
 
+import itertools
+from collections.abc import Iterable
+
 import numpy as np
+from tqdm import tqdm
 
 # Rows of a block of the kernel matrix: 32 MiB of float64.
 _BLOCK = 2048
@@ -21,10 +25,9 @@ def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:
     """
     _must_be_several(real, fake)
     within_real, within_fake = (
-        (_kernel_sum(rows, rows) - _kernel_diagonal(rows).sum()) / (len(rows) * (len(rows) - 1))
-        for rows in (real, fake)
+        _sum_within(rows) / (len(rows) * (len(rows) - 1)) for rows in (real, fake)
     )
-    between = _kernel_sum(real, fake) / (len(real) * len(fake))
+    between = _sum_between(real, fake) / (len(real) * len(fake))
     return float(within_real + within_fake - 2 * between)
 
 
@@ -57,7 +60,7 @@ def subset_kernel_distance(
         )
     random = np.random.RandomState(seed)
     distances = []
-    for _ in range(subsets):
+    for _ in tqdm(range(subsets), "subsets", leave=None, delay=2):
         # Generated rows are drawn first, as torch-fidelity does.
         chosen_fake = fake[random.choice(len(fake), subset_size, replace=False)]
         chosen_real = real[random.choice(len(real), subset_size, replace=False)]
@@ -65,19 +68,38 @@ def subset_kernel_distance(
     return float(np.mean(distances)), float(np.std(distances))
 
 
-def _kernel_sum(first: np.ndarray, second: np.ndarray) -> float:
-    second = np.asarray(second, np.float64)
+def _sum_between(first: np.ndarray, second: np.ndarray) -> float:
+    """The sum of the kernel over all pairs of a row of one side and one of the other."""
+    blocks = itertools.product(_starts(first), _starts(second))
+    total = len(_starts(first)) * len(_starts(second))
+    return sum(
+        _cube(_block(first, row) @ _block(second, column).T, first.shape[1]).sum()
+        for row, column in _shown(blocks, total)
+    )
+
+
+def _sum_within(rows: np.ndarray) -> float:
+    """The sum over all pairs of two different rows."""
+    starts = _starts(rows)
+    blocks = itertools.combinations_with_replacement(starts, 2)
     total = 0.0
-    for start in range(0, len(first), _BLOCK):
-        rows = np.asarray(first[start : start + _BLOCK], np.float64)
-        for column in range(0, len(second), _BLOCK):
-            total += _cube(rows @ second[column : column + _BLOCK].T, rows.shape[1]).sum()
+    for row, column in _shown(blocks, len(starts) * (len(starts) + 1) // 2):
+        kernel = _cube(_block(rows, row) @ _block(rows, column).T, rows.shape[1])
+        # What is beside the diagonal comes twice.
+        total += 2 * kernel.sum() if row != column else kernel.sum() - np.trace(kernel)
     return total
 
 
-def _kernel_diagonal(rows: np.ndarray) -> np.ndarray:
-    rows = np.asarray(rows, np.float64)
-    return _cube(np.einsum("nd,nd->n", rows, rows), rows.shape[1])
+def _starts(rows: np.ndarray) -> range:
+    return range(0, len(rows), _BLOCK)
+
+
+def _block(rows: np.ndarray, start: int) -> np.ndarray:
+    return np.asarray(rows[start : start + _BLOCK], np.float64)
+
+
+def _shown(blocks: Iterable[tuple[int, int]], total: int) -> Iterable[tuple[int, int]]:
+    return tqdm(blocks, "kernels", total, leave=None, unit="block", delay=2)
 
 
 def _cube(products: np.ndarray, size: int) -> np.ndarray:

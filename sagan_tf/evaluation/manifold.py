@@ -6,12 +6,10 @@ et al., arXiv 2002.09797.
 """
 
 import dataclasses
-from collections.abc import Iterator
 
 import numpy as np
 
-# Rows of a block of distances: bounds memory, changes nothing.
-_BLOCK = 1024
+from sagan_tf.evaluation.neighbours import squared_distances
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,16 +50,14 @@ def manifold_scores(
                 f"Neighbourhoods of {largest} need at least {largest + 1} images. "
                 f"Received: {len(rows)}"
             )
-    # Around their middle, squares are small, and so is their rounding.
     middle = real.mean(axis=0)
-    real, fake = real - middle, fake - middle
-    real_radii = _squared_radii(real, (precision_k, density_k))
-    (fake_radii,) = _squared_radii(fake, (precision_k,))
+    real_radii = _squared_radii(real, middle, (precision_k, density_k))
+    (fake_radii,) = _squared_radii(fake, middle, (precision_k,))
     in_real = np.zeros(len(fake), bool)
     in_fake = np.zeros(len(real), bool)
     balls_around = 0
     nearest = np.full(len(real), np.inf)
-    for start, distances in _squared_distances(fake, real):
+    for start, distances in squared_distances(fake, real, middle):
         rows = slice(start, start + len(distances))
         in_real[rows] = (distances <= real_radii[0]).any(axis=1)
         in_fake |= (distances <= fake_radii[rows, None]).any(axis=0)
@@ -75,22 +71,13 @@ def manifold_scores(
     )
 
 
-def _squared_radii(rows: np.ndarray, ks: tuple[int, ...]) -> np.ndarray:
+def _squared_radii(rows: np.ndarray, middle: np.ndarray, ks: tuple[int, ...]) -> np.ndarray:
     """Squared distance of each row to its k-th nearest other, `(len(ks), N)`."""
     radii = np.empty((len(ks), len(rows)), rows.dtype)
-    for start, distances in _squared_distances(rows, rows):
+    for start, distances in squared_distances(rows, rows, middle):
         # A row is its own nearest, whatever rounding or an equal row make of it.
         own = np.arange(len(distances))
         distances[own, start + own] = -1
-        nearest = np.partition(distances, ks, axis=1)
-        radii[:, start : start + len(distances)] = nearest[:, list(ks)].T
+        distances.partition(ks, axis=1)
+        radii[:, start : start + len(distances)] = distances[:, list(ks)].T
     return radii
-
-
-def _squared_distances(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields where a block of rows starts, and its squared distances to all of `second`."""
-    squares = np.einsum("nd,nd->n", second, second)
-    for start in range(0, len(first), _BLOCK):
-        rows = first[start : start + _BLOCK]
-        distances = np.einsum("nd,nd->n", rows, rows)[:, None] + squares - 2 * (rows @ second.T)
-        yield start, np.maximum(distances, 0, out=distances)

@@ -13,31 +13,21 @@ from sagan_tf.evaluation.frechet import (
 from sagan_tf.evaluation.inception_score import inception_score
 from sagan_tf.evaluation.kernel_distance import kernel_distance, subset_kernel_distance
 from sagan_tf.evaluation.manifold import manifold_scores
-from sagan_tf.evaluation.moments import Moments, MomentsStream
+from sagan_tf.evaluation.moments import Moments
 from sagan_tf.evaluation.protocols import Protocol
-
-# Rows that are read from disk at a time.
-_ROWS = 4096
-
-
-def stream_moments(features: np.ndarray) -> Moments:
-    """The moments of features on disk, a part in memory at a time."""
-    stream = MomentsStream(features.shape[1])
-    for start in range(0, len(features), _ROWS):
-        stream.update(features[start : start + _ROWS])
-    return stream.result()
 
 
 def distances(
-    real: Moments, fake: np.ndarray, name: str, extrapolate: bool = False
+    real: Moments, fake: Features, features: str, name: str, extrapolate: bool = False
 ) -> dict[str, float]:
     """The Fréchet distance, under `name`, and what infinitely many images would have."""
-    if len(fake) <= fake.shape[1]:
-        found = {name: frechet_distance_to_rows(real, fake)}
+    rows = fake[features]
+    if len(rows) <= rows.shape[1]:
+        found = {name: frechet_distance_to_rows(real, rows)}
     else:
-        found = {name: frechet_distance(real, stream_moments(fake))}
+        found = {name: frechet_distance(real, fake.moments(features))}
     if extrapolate:
-        found[f"{name}_infinity"] = extrapolated_frechet_distance(real, fake)
+        found[f"{name}_infinity"] = extrapolated_frechet_distance(real, rows)
     return found
 
 
@@ -103,18 +93,18 @@ def all_scores(
         metrics: of `is`, `fid`, `fid_infinity`, `sfid`, `kid` and `overlap`.
         known: moments of real features, by their name, that are taken instead of the images'.
     """
-    main, fid, kid = _main(fake)
+    main, fid, kid = main_names(fake)
     scores: dict[str, float] = {}
 
     def moments(name: str) -> Moments:
-        return known[name] if name in known else stream_moments(real[name])
+        return known[name] if name in known else real.moments(name)
 
     if "is" in metrics and "logits_unbiased" in fake.names:
         scores |= inception_scores(fake["logits_unbiased"], protocol)
     if {"fid", "fid_infinity"} & set(metrics):
-        scores |= distances(moments(main), fake[main], fid, "fid_infinity" in metrics)
+        scores |= distances(moments(main), fake, main, fid, "fid_infinity" in metrics)
     if "sfid" in metrics and "spatial" in fake.names:
-        scores |= distances(moments("spatial"), fake["spatial"], "sfid")
+        scores |= distances(moments("spatial"), fake, "spatial", "sfid")
     if real is not None and "kid" in metrics:
         scores |= kernel_distances(real[main], fake[main], protocol, kid)
     if real is not None and "overlap" in metrics:
@@ -149,7 +139,7 @@ def class_scores(
     if fake.labels is None:
         return scores
     classes, counts = np.unique(fake.labels, return_counts=True)
-    main, fid, _ = _main(fake)
+    main, fid, _ = main_names(fake)
     if "intra_fid" in metrics and real is not None and real.labels is not None:
         name = f"intra_{fid}_{counts.min()}"
         scores[name] = class_distances(real[main], real.labels, fake[main], fake.labels)
@@ -161,7 +151,7 @@ def class_scores(
     return scores
 
 
-def _main(features: Features) -> tuple[str, str, str]:
+def main_names(features: Features) -> tuple[str, str, str]:
     """The features that distances are of, and the names of the distances."""
     # FID and KID are distances of the 2015 network's features; others have no such name.
     if "2048" in features.names:

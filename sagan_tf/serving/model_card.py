@@ -21,7 +21,8 @@ def write_model_card(
         generator: what is exported.
         step: of the training, at which its weights were saved.
         description: the run's, as `workdir.load_description` gives it.
-        scores: what evaluations of the run found, each with the `step` it saw.
+        scores: what evaluations of the run found, each with the `step` it saw; those of this
+            step are shown.
     """
     classes = description["class_names"]
     averaged = "the moving average of its weights" if description["ema"] else "its weights"
@@ -43,7 +44,10 @@ def write_model_card(
         "",
         "## Scores",
         "",
-        *([f"- {json.dumps(score)}" for score in scores] or ["None recorded."]),
+        *(
+            [f"- {_summary(score)}" for score in scores if score["step"] == step]
+            or ["None recorded."]
+        ),
         "",
         "## Settings of the training",
         "",
@@ -52,3 +56,9 @@ def write_model_card(
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _summary(score: Mapping[str, Any]) -> str:
+    """The part of an evaluation's record that concerns all classes together."""
+    shown = ("scores", "protocol", "extractor", "real", "images")
+    return json.dumps({name: score[name] for name in shown if name in score})

@@ -66,6 +66,20 @@ def test_goes_on_after_an_interrupt(tmp_path):
     assert images.reads == [(6, 9), (9, 10)]
 
 
+def test_moments_are_of_the_rows_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_ROWS", 3)
+    found = extract_features(Numbers(), Sums(), tmp_path, "numbers")
+    for part, count in ((found, 10), (found.first(4), 4)):
+        expected = np.cov(8 * np.arange(count)[:, None].repeat(2, axis=1).T)
+        for _ in range(2):
+            moments = part.moments("twice")
+            np.testing.assert_allclose(moments.covariance, expected, rtol=1e-12)
+            assert moments.mean.tolist() == [4 * (count - 1)] * 2
+            assert moments.count == count == len(part) == len(part.labels)
+            monkeypatch.setattr(module, "MomentsStream", None)  # not needed again
+        monkeypatch.undo()
+
+
 def test_what_was_half_written_is_written_over(tmp_path, monkeypatch):
     """Killed between the rows and the note of them: the rows are there twice as long."""
 

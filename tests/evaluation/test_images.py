@@ -48,7 +48,7 @@ def test_classes_in_turn_or_drawn():
 
 
 def test_generated_images_are_those_of_sample_in_any_batch(generator):
-    images = GeneratedImages(generator, {"generator": "x"}, 20)
+    images = GeneratedImages(generator, 20)
     expected = np.stack(list(sampling.sample(generator, range(20), np.arange(20) % 10)))
     for batch_size in (20, 7):
         found, labels = read_all(images, batch_size)
@@ -58,8 +58,8 @@ def test_generated_images_are_those_of_sample_in_any_batch(generator):
 
 
 def test_unrounded_images_are_on_the_scale_of_rounded_ones(generator):
-    rounded, _ = GeneratedImages(generator, {}, 8).read(0, 8)
-    floats, _ = GeneratedImages(generator, {}, 8, quantized=False).read(0, 8)
+    rounded, _ = GeneratedImages(generator, 8).read(0, 8)
+    floats, _ = GeneratedImages(generator, 8, quantized=False).read(0, 8)
     assert floats.dtype == np.float32
     # (p - 128) / 128 of the extractor makes of them what the generator gave.
     np.testing.assert_allclose((floats - 128) / 128, rounded / 127.5 - 1, atol=1.1 / 127.5)
@@ -67,7 +67,7 @@ def test_unrounded_images_are_on_the_scale_of_rounded_ones(generator):
 
 
 def test_the_same_from_an_export_and_a_server(generator, exported):
-    expected, labels = GeneratedImages(generator, {}, 12).read(0, 12)
+    expected, labels = GeneratedImages(generator, 12).read(0, 12)
     saved = SavedModelImages(exported / "1", 12)
     with local_server.serving(("sagan", exported)) as (port, _):
         url = f"http://127.0.0.1:{port}"
@@ -81,7 +81,7 @@ def test_the_same_from_an_export_and_a_server(generator, exported):
 def test_without_classes():
     generator = Generator(16, None, base_filters=4, latent_dim=8)
     generator.build()
-    images, labels = GeneratedImages(generator, {}, 3).read(0, 3)
+    images, labels = GeneratedImages(generator, 3).read(0, 3)
     assert images.shape == (3, 16, 16, 3)
     assert labels is None
 
@@ -112,6 +112,9 @@ def test_files(tmp_path, caplog):
     np.testing.assert_array_equal(found, pixels)
     assert labels.tolist() == [0, 0, 1, 1]
     assert FileImages(tmp_path / "a", 100).read(0, 2)[1] is None
+    few = [read_all(FileImages(tmp_path, 2), 2) for _ in range(2)]
+    np.testing.assert_array_equal(few[0][0], few[1][0])
+    assert len(few[0][0]) == 2
     assert not caplog.records
     before = images.identity
     Image.fromarray(pixels[0]).save(tmp_path / "b" / "9.jpg")
@@ -129,6 +132,12 @@ def test_arrays(tmp_path):
     found, labels = read_all(images, 3)
     np.testing.assert_array_equal(found, pixels[:4])
     assert labels.tolist() == [0, 1, 2, 3]
+    np.savez(tmp_path / "columns.npz", np.asfortranarray(pixels), np.arange(5))
+    np.savez_compressed(tmp_path / "small.npz", pixels, np.arange(5))
+    for name in ("columns.npz", "small.npz"):
+        other = ArrayImages(tmp_path / name, 4)
+        np.testing.assert_array_equal(other.read(1, 3)[0], pixels[1:3])
+        assert other.identity == images.identity
     np.savez(tmp_path / "b.npz", pixels.astype(np.float32))
     with pytest.raises(ValueError, match=r"must be uint8 .* Received: float32 \(5, 8, 8, 3\)"):
         ArrayImages(tmp_path / "b.npz", 4)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import pairwise_distances
 
-from sagan_tf.evaluation import manifold
+from sagan_tf.evaluation import neighbours
 from sagan_tf.evaluation.manifold import manifold_scores
 
 
@@ -24,7 +24,7 @@ def plain(real, fake, precision_k=3, density_k=5):
 
 @pytest.mark.parametrize("block", [1024, 7])
 def test_equals_the_definitions(block, monkeypatch):
-    monkeypatch.setattr(manifold, "_BLOCK", block)
+    monkeypatch.setattr(neighbours, "_BLOCK", block)
     random = np.random.default_rng(0)
     real = random.normal(size=(60, 4)) + 100
     fake = 0.7 * random.normal(size=(45, 4)) + 100.5
@@ -72,3 +72,14 @@ def test_what_is_refused():
     rows = np.zeros((5, 2))
     with pytest.raises(ValueError, match=r"of 5 need at least 6 images. Received: 5"):
         manifold_scores(rows, rows)
+
+
+@pytest.mark.parametrize("block", [1024, 7])
+def test_nearest(block, monkeypatch):
+    monkeypatch.setattr(neighbours, "_BLOCK", block)
+    random = np.random.default_rng(0)
+    rows, others = random.normal(size=(20, 4)), random.normal(size=(50, 4))
+    distances, indices = neighbours.nearest(rows, others, 3)
+    plain = pairwise_distances(rows, others)
+    np.testing.assert_array_equal(indices, np.argsort(plain, axis=1)[:, :3])
+    np.testing.assert_allclose(distances, np.sort(plain, axis=1)[:, :3], rtol=1e-5)

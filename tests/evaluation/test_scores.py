@@ -8,13 +8,7 @@ from sagan_tf.evaluation.features import extract_features
 from sagan_tf.evaluation.frechet import frechet_distance_to_rows
 from sagan_tf.evaluation.images import ArrayImages, RealImages
 from sagan_tf.evaluation.protocols import PROTOCOLS, difference
-from sagan_tf.evaluation.scores import (
-    all_scores,
-    class_distances,
-    class_scores,
-    stream_moments,
-    summary,
-)
+from sagan_tf.evaluation.scores import all_scores, class_distances, class_scores, summary
 
 METRICS = ("is", "fid", "fid_infinity", "sfid", "intra_fid", "kid", "overlap", "agreement")
 
@@ -141,12 +135,6 @@ def test_distances_of_classes():
     assert found.keys() == {0, 1}  # one image has no covariance, and class 7 no real ones
     expected = frechet_distance_to_rows(real[real_labels == 1], fake[14:28])
     assert found[1] == pytest.approx(expected)
-
-
-def test_moments_of_many_parts():
-    rows = np.random.default_rng(0).normal(size=(10_000, 3)).astype(np.float32)
-    moments = stream_moments(rows)
-    np.testing.assert_allclose(moments.covariance, np.cov(rows.T.astype(float)), rtol=1e-12)
 
 
 def test_protocols_differ_in_a_named_field():

@@ -1,6 +1,7 @@
 """The same images and weights give torch-fidelity's features, and features its scores."""
 
 import fidelity
+import golden_scores
 import numpy as np
 import pytest
 
@@ -88,3 +89,18 @@ def test_precision_and_recall_are_equal(sides):
     assert 0.1 < ours.recall < 0.9
     # Theirs are means in float32.
     assert np.float32([ours.precision, ours.recall]).tolist() == list(fidelity.prc(fake, real))
+
+
+def test_recorded_scores_are_theirs():
+    real, fake, logits = golden_scores.real(), golden_scores.fake(), golden_scores.logits()
+    precision, recall = fidelity.prc(fake, real)
+    theirs = {
+        "fid": fidelity.fid(fake, real),
+        "kid": fidelity.kid(fake, real, subsets=50, subset_size=200),
+        "precision": precision,
+        "recall": recall,
+        "is": fidelity.isc(logits),
+        "is_1split": fidelity.isc(logits, splits=1, shuffle=False),
+    }
+    for name, score in golden_scores.SCORES.items():
+        assert theirs[name] == pytest.approx(score, rel=1e-6), name

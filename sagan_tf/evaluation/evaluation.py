@@ -1,0 +1,115 @@
+"""Images -> a record of scores, with all that they depend on."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sagan_tf.evaluation.features import Extractor, Features, extract_features
+from sagan_tf.evaluation.groups import group_means
+from sagan_tf.evaluation.images import Images
+from sagan_tf.evaluation.moments import Moments
+from sagan_tf.evaluation.protocols import Protocol, difference
+from sagan_tf.evaluation.scores import all_scores, class_scores, summary
+
+# What must be alike for two records to be compared.
+_CONDITIONS = ("protocol", "extractor", "real")
+# By which a generator is called better than another, the first that is there.
+_RANKING = ("fid", "frechet_distance")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What was scored, its features, and the scores.
+
+    Attributes:
+        record: JSON: `images`, `real`, `extractor` and `protocol` say what was compared and how;
+            `scores`, `by_class` and `groups` what came out.
+        real: the real images.
+        generated: the others.
+        real_features: on disk; `None` if there are no real images.
+        features: of the generated images.
+    """
+
+    record: Mapping[str, Any]
+    real: Images
+    generated: Images
+    real_features: Features | None
+    features: Features
+
+
+def evaluate(
+    real: Images,
+    generated: Images,
+    extractor: Extractor,
+    protocol: Protocol,
+    metrics: Collection[str],
+    directory: Path,
+    known: Mapping[str, Moments] | None = None,
+    groups: Mapping[str, Sequence[int]] | None = None,
+) -> Evaluation:
+    """Scores generated images against real ones.
+
+    Args:
+        real: images, or none of which only moments are known.
+        generated: images; those beyond the protocol's number count for scores of classes alone.
+        extractor: of their features.
+        protocol: how.
+        metrics: see `scores.all_scores` and `scores.class_scores`.
+        directory: keeps features.
+        known: moments of real features that are taken instead of the images'.
+        groups: classes by the name of their group.
+
+    Raises:
+        ValueError: for images or features that cannot be scored.
+        OSError: if features cannot be kept.
+    """
+    real_features = None
+    if real.num_images:
+        real_features = extract_features(real, extractor, directory, "real images")
+    features = extract_features(generated, extractor, directory, "generated images")
+    counted = features.first(protocol.num_images)
+    by_class = class_scores(real_features, features, metrics)
+    scores = all_scores(real_features, counted, protocol, metrics, known or {})
+    record = {
+        "images": generated.identity,
+        "real": real.identity,
+        "extractor": extractor.identity,
+        "protocol": {
+            **dataclasses.asdict(protocol),
+            "num_images": len(counted),
+            "num_real": real.num_images,
+        },
+        "scores": _rounded(scores | summary(by_class)),
+        "by_class": {name: _rounded(values) for name, values in by_class.items()},
+        "groups": {
+            name: _rounded(group_means(values, groups or {})) for name, values in by_class.items()
+        },
+    }
+    return Evaluation(record, real, generated, real_features, features)
+
+
+def unlike(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
+    """The field because of which two records cannot be compared; `None` if they can."""
+    for condition in _CONDITIONS:
+        name = difference(first[condition], second[condition], f"{condition}.")
+        if name is not None:
+            return name
+    return None
+
+
+def ranking_score(record: Mapping[str, Any]) -> float:
+    """The score by which records are ranked; lower is better.
+
+    Raises:
+        ValueError: if there is none among the record's scores.
+    """
+    for name in _RANKING:
+        if name in record["scores"]:
+            return record["scores"][name]
+    raise ValueError(f"A record without {' or '.join(_RANKING)} has no rank.")
+
+
+def _rounded(scores: Mapping[Any, float]) -> dict[Any, float]:
+    # Beyond seven digits, rounding differs between machines.
+    return {name: float(f"{score:.7g}") for name, score in scores.items()}

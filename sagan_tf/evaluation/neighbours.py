@@ -1,0 +1,55 @@
+"""Distances between all rows of features, a block of them in memory at a time."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from tqdm import tqdm
+
+# Rows of a block of distances: bounds memory, changes nothing.
+_BLOCK = 512
+
+
+def squared_distances(
+    first: np.ndarray, second: np.ndarray, middle: np.ndarray
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields where a block of rows starts, and its squared distances to all of `second`.
+
+    Args:
+        first: `(M, D)`.
+        second: `(N, D)`.
+        middle: `(D,)`, a point amid the rows: around it squares are small, and so is their
+            rounding.
+    """
+    second = second - middle
+    squares = np.einsum("nd,nd->n", second, second)
+    starts = range(0, len(first), _BLOCK)
+    for start in tqdm(starts, desc="distances", unit="block", leave=None, delay=2):
+        rows = first[start : start + _BLOCK] - middle
+        distances = rows @ second.T
+        distances *= -2
+        distances += squares
+        distances += np.einsum("nd,nd->n", rows, rows)[:, None]
+        yield start, np.maximum(distances, 0, out=distances)
+
+
+def nearest(rows: np.ndarray, others: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest of other rows, the nearest first.
+
+    Args:
+        rows: `(M, D)`.
+        others: `(N, D)`.
+        count: how many of them, at most N.
+
+    Returns:
+        Distances and indices, `(M, count)` each.
+    """
+    distances = np.empty((len(rows), count), np.float32)
+    indices = np.empty((len(rows), count), np.int64)
+    for start, block in squared_distances(rows, others, others.mean(axis=0)):
+        part = slice(start, start + len(block))
+        found = np.argpartition(block, count - 1, axis=1)[:, :count]
+        squared = np.take_along_axis(block, found, axis=1)
+        order = np.argsort(squared, axis=1, kind="stable")
+        indices[part] = np.take_along_axis(found, order, axis=1)
+        distances[part] = np.sqrt(np.take_along_axis(squared, order, axis=1))
+    return distances, indices

@@ -1,0 +1,117 @@
+"""Scores of the generator while it trains, and the checkpoint that scored best."""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sagan_tf.checkpoint import Checkpoints
+from sagan_tf.evaluation.evaluation import evaluate, ranking_score, unlike
+from sagan_tf.evaluation.features import Extractor, extract_features
+from sagan_tf.evaluation.images import GeneratedImages, Images, RealImages
+from sagan_tf.evaluation.protocols import Protocol
+from sagan_tf.files import write_text
+from sagan_tf.trainer import SAGAN
+from sagan_tf.workdir import add_score, load_scores
+
+_RECORD = "score.json"
+
+
+class ScoreTracker:
+    """Scores the generator of a run, and keeps the checkpoint whose images are nearest to the real.
+
+    Args:
+        workdir: the run's directory.
+        sagan: the compiled model.
+        best: of a directory of their own.
+        real: the real images; their features are extracted here.
+        extractor: of features.
+        protocol: how to score.
+        metrics: what to score; among them `fid`, which ranks.
+        cache: directory of features.
+
+    Raises:
+        ValueError: if the run's scores are damaged.
+        OSError: if features cannot be kept.
+    """
+
+    def __init__(
+        self,
+        workdir: Path,
+        sagan: SAGAN,
+        best: Checkpoints,
+        real: RealImages,
+        extractor: Extractor,
+        protocol: Protocol,
+        metrics: Collection[str],
+        cache: Path,
+    ) -> None:
+        self._workdir = workdir
+        self._sagan = sagan
+        self._best = best
+        self._real = real
+        self._extractor = extractor
+        self._protocol = protocol
+        self._metrics = metrics
+        self._cache = cache
+        self._scored = {record["step"] for record in load_scores(workdir)}
+        extract_features(real, extractor, cache, "real images")
+
+    def scored(self, step: int) -> bool:
+        """Whether the run has a score of this step."""
+        return step in self._scored
+
+    def score(self, step: int, check: Callable[[], None]) -> Mapping[str, float]:
+        """Scores the generator as it is, and saves a checkpoint if it is the best so far.
+
+        Args:
+            step: of the training.
+            check: called between batches of images; may raise to end the work, of which what is
+                done is found again next time.
+
+        Returns:
+            The scores by name, which are also added to the run's `scores.jsonl`.
+        """
+        generated = GeneratedImages(
+            self._sagan.sampling_generator(), self._protocol.num_images, self._protocol.labels
+        )
+        evaluation = evaluate(
+            self._real,
+            _Checked(generated, check),
+            self._extractor,
+            self._protocol,
+            self._metrics,
+            self._cache,
+        )
+        evaluation.features.remove()
+        record = {"step": step, **evaluation.record}
+        add_score(self._workdir, record)
+        self._scored.add(step)
+        if self._is_best(record):
+            self._best.save(step)
+            self._best.remove_all_but(step)
+            # Last: a record without its checkpoint would be taken for the best.
+            write_text(self._best.directory / _RECORD, json.dumps(record, indent=1) + "\n")
+        return record["scores"]
+
+    def _is_best(self, record: Mapping[str, Any]) -> bool:
+        path = self._best.directory / _RECORD
+        if not path.exists():
+            return True
+        before = json.loads(path.read_text())
+        return unlike(before, record) is not None or ranking_score(record) < ranking_score(before)
+
+
+class _Checked:
+    """Images that are read only while a check passes."""
+
+    def __init__(self, images: Images, check: Callable[[], None]) -> None:
+        self._images = images
+        self._check = check
+        self.identity, self.num_images = images.identity, images.num_images
+
+    def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
+        self._check()
+        return self._images.read(start, stop)
