@@ -80,11 +80,9 @@ def _curves(history: Sequence[Mapping[str, Any]]) -> list[Markup]:
     by_step = {record["step"]: record["scores"] for record in history}
     drawings = []
     for name in history[-1]["scores"] if history else ():
-        points = [
-            (step, scores[name]) for step, scores in sorted(by_step.items()) if name in scores
-        ]
-        if len(points) > 1 and not name.endswith("_deviation"):
-            drawings.append(_curve(name, points))
+        found = sorted((step, scores[name]) for step, scores in by_step.items() if name in scores)
+        if len(found) > 1 and not name.endswith("_deviation"):
+            drawings.append(_curve(name, found))
     return drawings
 
 

@@ -30,6 +30,7 @@ def write_model_card(
         f"conditioned on {len(classes)} classes" if generator.num_classes else "unconditional"
     )
     attention = ", ".join(f"{size}x{size}" for size in generator.attention_resolutions) or "none"
+    shown = [f"- {_summary(score)}" for score in scores if score["step"] == step]
     lines = [
         f"# {name}",
         "",
@@ -44,10 +45,7 @@ def write_model_card(
         "",
         "## Scores",
         "",
-        *(
-            [f"- {_summary(score)}" for score in scores if score["step"] == step]
-            or ["None recorded."]
-        ),
+        *(shown or ["None recorded."]),
         "",
         "## Settings of the training",
         "",
@@ -60,5 +58,5 @@ def write_model_card(
 
 def _summary(score: Mapping[str, Any]) -> str:
     """The part of an evaluation's record that concerns all classes together."""
-    shown = ("scores", "protocol", "extractor", "real", "images")
-    return json.dumps({name: score[name] for name in shown if name in score})
+    names = ("scores", "protocol", "extractor", "real", "images")
+    return json.dumps({name: score[name] for name in names if name in score})

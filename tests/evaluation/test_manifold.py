@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import pairwise_distances
 
 from sagan_tf.evaluation import neighbours
-from sagan_tf.evaluation.manifold import manifold_scores
+from sagan_tf.evaluation.manifold import ManifoldScores, manifold_scores
 
 
 def plain(real, fake, precision_k=3, density_k=5):
@@ -57,7 +57,7 @@ def test_equal_sets_and_sets_apart():
     # Each point is in its own ball and in about k - 1 others': on its rim is not in it.
     assert same.density == pytest.approx(1, abs=0.2)
     apart = manifold_scores(rows, rows + 1000)
-    assert apart == manifold.ManifoldScores(0, 0, 0, 0)
+    assert apart == ManifoldScores(0, 0, 0, 0)
 
 
 def test_one_image_again_and_again_has_no_recall():
