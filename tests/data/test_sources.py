@@ -90,5 +90,5 @@ def test_folder_without_permission(image_folder, monkeypatch):
 
 
 def test_only_tfds_has_splits():
-    with pytest.raises(ValueError, match=r"Only TFDS data sets have splits.*'test'"):
+    with pytest.raises(ValueError, match=r"Only TFDS data sets and `geotex` have splits.*'test'"):
         load_source("digits", split="test")
