@@ -19,7 +19,7 @@ def class_scores(name: str, images: np.ndarray) -> dict[str, float]:
         `readable`, `satisfied`, `satisfied_if_readable`; for geometry also `chance`, what
         `satisfied_if_readable` would be were the two sides unrelated, and of the readable images:
         `kappa` and `mutual_information` (of 3 bits) of twin, `agreement` of mirror's cells,
-        `count_error` (mean, without sign) of limbs, `residual` (median, pixels) of line. NaN where
+        `count_error` (mean, without sign) of limbs, `miss` (median, pixels) of line. NaN where
         nothing is readable.
 
     Raises:
@@ -44,5 +44,5 @@ _MEASURES = {
     },
     "mirror": {"agreement": np.mean},
     "limbs": {"count_error": lambda excess: np.abs(excess).mean()},
-    "line": {"residual": np.median},
+    "line": {"miss": np.median},
 }

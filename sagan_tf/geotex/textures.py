@@ -9,6 +9,7 @@ import dataclasses
 import functools
 
 import numpy as np
+import scipy.fft
 
 from sagan_tf.geotex.canvas import STEP
 from sagan_tf.geotex.outcome import Outcome
@@ -77,18 +78,16 @@ def check(name: str, images: np.ndarray) -> Outcome:
     `value` is float `(N,)`: the share of the power that lies within the band.
     """
     texture, size = TEXTURES[name], images.shape[1]
-    window = np.hanning(size + 2)[1:-1]
-    levels = images - images.mean(axis=(1, 2), keepdims=True)
-    readable = levels.std(axis=(1, 2)).max(axis=-1) >= _LEAST_CONTRAST
-    waves = np.fft.fft2(levels * np.outer(window, window)[..., np.newaxis], axes=(1, 2))
-    power = (np.abs(waves) ** 2).sum(axis=-1)
-    power /= np.maximum(power.sum(axis=(1, 2), keepdims=True), 1e-6)
+    levels = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)  # (N, 3, S, S)
+    levels -= levels.mean(axis=(2, 3), keepdims=True)
+    readable = levels.std(axis=(2, 3)).max(axis=1) >= _LEAST_CONTRAST
+    power = _power(levels)
     # The window blurs the spectrum by about 1 / size.
     reach = _REACH + 1 / size / texture.width
-    share = power[:, texture.distance(size) <= reach].sum(axis=1)
+    share = power @ (texture.distance(size).ravel() <= reach)
     satisfied = readable & (share >= _LEAST_SHARE) & _is_everywhere(levels)
     if texture.degrees is None:
-        satisfied &= _orientation(power) <= _MOST_ORIENTED
+        satisfied &= _orientation(power, size) <= _MOST_ORIENTED
     return Outcome(readable, satisfied, share)
 
 
@@ -105,18 +104,27 @@ def _filter(name: str, size: int) -> np.ndarray:
     return (gain / np.sqrt(np.mean(gain**2)))[:, : size // 2 + 1]
 
 
+def _power(levels: np.ndarray) -> np.ndarray:
+    """Each frequency's share of the power of all channels, `(N, S * S)`."""
+    window = np.hanning(levels.shape[2] + 2)[1:-1].astype(np.float32)
+    waves = scipy.fft.fft2(levels * np.outer(window, window))  # NumPy's would be float64
+    power = (waves.real**2 + waves.imag**2).sum(axis=1).reshape(len(levels), -1)
+    return power / np.maximum(power.sum(axis=1, keepdims=True), 1e-6)
+
+
 def _is_everywhere(levels: np.ndarray) -> np.ndarray:
     """Whether the middle of the top and of the bottom, which geometry leaves dead, has contrast."""
-    third = levels.shape[1] // 3
+    third = levels.shape[2] // 3
+    middle = levels[..., third:-third]
     variances = [
-        part.var(axis=(1, 2)).sum(axis=-1)
-        for part in (levels, levels[:, :third, third:-third], levels[:, -third:, third:-third])
+        part.var(axis=(2, 3)).sum(axis=1)
+        for part in (levels, middle[:, :, :third], middle[:, :, -third:])
     ]
     return np.minimum(*variances[1:]) >= _LEAST_IN_MIDDLE**2 * variances[0]
 
 
-def _orientation(power: np.ndarray) -> np.ndarray:
+def _orientation(power: np.ndarray, size: int) -> np.ndarray:
     """From 0 for waves of all directions alike to 1 for those of one, `(N,)`."""
-    frequencies = np.fft.fftfreq(power.shape[1])
-    angles = np.arctan2(frequencies[:, np.newaxis], frequencies)
-    return np.abs((power * np.exp(2j * angles)).sum(axis=(1, 2)))
+    frequencies = np.fft.fftfreq(size)
+    angles = np.arctan2(frequencies[:, np.newaxis], frequencies).ravel()
+    return np.hypot(power @ np.cos(2 * angles), power @ np.sin(2 * angles))
