@@ -13,7 +13,7 @@ from sagan_tf.evaluation.moments import moments_of
 from sagan_tf.geotex import CLASS_NAMES, GEOMETRIES, check, draw_class, exchange_halves
 
 PATCH_SIZE = 8
-PATCHES_PER_IMAGE = 4
+PATCHES_PER_IMAGE = 16
 
 
 def noisy(images, deviation=10, seed=0):
