@@ -40,6 +40,12 @@ def test_batches_of_geotex_are_the_drawn_levels():
         assert outcome.satisfied.all()
 
 
+def test_geotex_is_not_resized():
+    source = load_source("geotex", image_size=40)
+    with pytest.raises(ValueError, match=r"geotex is .* drawn at size 40. Received: image_size=64"):
+        batches(source, image_size=64, seed=0, start_step=0, global_batch_size=16)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
