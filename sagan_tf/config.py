@@ -14,7 +14,8 @@ class TrainSettings:
     dataset: str = setting(
         "digits",
         "imagenet2012, cifar10 or any other TFDS image-classification set; folder:PATH with a "
-        "sub-folder per class; prepared:PATH as `python -m sagan_tf.prepare` writes it; digits.",
+        "sub-folder per class; prepared:PATH as `python -m sagan_tf.prepare` writes it; digits; "
+        "geotex, drawn.",
     )
     data_dir: str | None = setting(None, "Where TFDS keeps its data sets.")
     split: str = setting("train", "The TFDS split to learn from.")

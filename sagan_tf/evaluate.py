@@ -223,8 +223,9 @@ def _real_images(
         return NoImages(path), (), known
     given = settings.dataset is not None
     data_dir = settings.data_dir or (None if given else run["data_dir"])
-    source = load_source(name, data_dir, settings.split)
-    image_size = settings.image_size or run.get("image_size") or source.image_size
+    image_size = settings.image_size or run.get("image_size")
+    source = load_source(name, data_dir, settings.split, image_size)
+    image_size = image_size or source.image_size
     if image_size is None:
         raise ValueError("`--image_size` must say to what size real images are brought.")
     images = RealImages(source, settings.split, image_size, protocol.num_real)

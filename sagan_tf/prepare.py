@@ -64,7 +64,7 @@ def prepare(settings: Settings, examples_per_shard: int = EXAMPLES_PER_SHARD) ->
     for name in ("dataset", "out"):
         if not getattr(settings, name):
             raise ValueError(f"`--{name}` is needed; `--help` lists the flags.")
-    source = load_source(settings.dataset, settings.data_dir, settings.split)
+    source = _load(settings)
     loader = Loader(source, settings.image_size)
     out = Path(settings.out).expanduser()
     manifest = Manifest(
@@ -97,7 +97,7 @@ def main(settings: Settings) -> None:
     except KeyboardInterrupt:
         print("\nInterrupted. Finished shards are kept: the same command goes on from there.")
         raise
-    source = load_source(settings.dataset, settings.data_dir, settings.split)
+    source = _load(settings)
     skipped = source.num_examples - prepared.num_examples
     print(f"{prepared.num_examples} images in {settings.out}; {skipped} unreadable ones left out.")
     before = images_per_second(source, settings.image_size)
@@ -116,6 +116,10 @@ def images_per_second(source: Source, image_size: int) -> float:
         seconds = time.perf_counter() - start
         if seconds > _SECONDS_TO_MEASURE:
             return batch * 64 / seconds
+
+
+def _load(settings: Settings) -> Source:
+    return load_source(settings.dataset, settings.data_dir, settings.split, settings.image_size)
 
 
 def _begin(out: Path, manifest: Manifest) -> None:

@@ -51,7 +51,9 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
         _check_workdir(settings, workdir)
         if settings.init_from:
             load_description(settings.init_from)  # a wrong path is said before anything is built
-        source = load_source(settings.dataset, settings.data_dir, settings.split)
+        source = load_source(
+            settings.dataset, settings.data_dir, settings.split, settings.image_size
+        )
         print(check_source(source, settings.image_size, settings.seed))
         with _enough_memory(settings, source, replicas), files.explained(workdir, "workdir"):
             with strategy.scope():

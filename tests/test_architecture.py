@@ -15,6 +15,7 @@ LIBRARIES = [
     "files",
     "torch_files",
     "pictures",
+    "geotex",
     "data",
     "layers",
     "models",

@@ -50,7 +50,7 @@ def test_training_sees_the_same_batches(settings):
 
 def test_another_image_size_is_refused(settings):
     prepared = prepare(settings)
-    with pytest.raises(ValueError, match=r"holds images of size 12. Received: image_size=16"):
+    with pytest.raises(ValueError, match=r"at size 12. Received: image_size=16"):
         first_batch(prepared, image_size=16)
 
 

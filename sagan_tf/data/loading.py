@@ -32,7 +32,7 @@ class Loader:
         image_size: side of the square images that come out.
 
     Raises:
-        ValueError: `image_size` differs from the size a prepared source is stored at.
+        ValueError: `image_size` differs from the size a source is prepared or drawn at.
     """
 
     def __init__(self, source: Source, image_size: int) -> None:
@@ -40,10 +40,10 @@ class Loader:
             raise ValueError(f"`image_size` must be positive. Received: image_size={image_size}.")
         if source.image_size not in (None, image_size):
             raise ValueError(
-                f"The prepared data of {source.name} holds images of size {source.image_size}. "
+                f"The data of {source.name} is prepared or drawn at size {source.image_size}. "
                 f"Received: image_size={image_size}. Train at {source.image_size}, or run "
                 f"`python -m sagan_tf.prepare --dataset={source.name} --image_size={image_size}` "
-                f"into another folder."
+                f"into another folder; `geotex` is drawn at `load_source`'s `image_size`."
             )
         self._source = source
         self._image_size = image_size

@@ -5,9 +5,9 @@ import abc
 import numpy as np
 
 FORMS = (
-    "`digits`, `folder:PATH` (one sub-folder of images per class), `prepared:PATH` (written by "
-    "`python -m sagan_tf.prepare`) or the name of a TensorFlow data set such as `imagenet2012`, "
-    "`cifar10` or `name/config`"
+    "`digits`, `geotex`, `folder:PATH` (one sub-folder of images per class), `prepared:PATH` "
+    "(written by `python -m sagan_tf.prepare`) or the name of a TensorFlow data set such as "
+    "`imagenet2012`, `cifar10` or `name/config`"
 )
 
 
@@ -36,7 +36,7 @@ class Source(Description, abc.ABC):
 
     Attributes:
         num_examples: how many images there are.
-        image_size: the one size all images are stored at, else None.
+        image_size: the one size all images are stored or drawn at, else None.
         labels: int32 `(num_examples,)` where known without reading images, else None.
         failure: why reading stopped, for `readable_errors`; None while all is well.
     """

@@ -9,8 +9,10 @@ import numpy as np
 from sagan_tf.data.imagenet import readable_names
 from sagan_tf.data.prepared import Prepared
 from sagan_tf.data.source import FORMS, Description, Source
+from sagan_tf.geotex.drawing import CLASS_NAMES, LEAST_SIZE, SPLITS, check_size, draw
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
+_LOCAL = ("digits", "folder", "geotex", "prepared")
 
 
 class Digits(Source):
@@ -79,23 +81,59 @@ class Folder(Source):
         return self._files[index]
 
 
-def load_source(name: str, data_dir: str | None = None, split: str = "train") -> Source:
+class GeoTex(Source):
+    """Geometry-or-texture images, drawn when they are read: 50,000 and another 10,000 to test.
+
+    Args:
+        split: `train` or `test`.
+        image_size: side they are drawn at; to resize them would blur what they are exact in.
+
+    Raises:
+        ValueError: another split, or a size below 32.
+    """
+
+    def __init__(self, split: str = "train", image_size: int = LEAST_SIZE) -> None:
+        if split not in SPLITS:
+            raise ValueError(
+                f"`split` expects one of {list(SPLITS)} of geotex. Received: split={split!r}."
+            )
+        check_size(image_size)
+        indices = np.arange(SPLITS[split].start, SPLITS[split].stop, dtype=np.int32)
+        super().__init__(
+            name="geotex",
+            class_names=CLASS_NAMES,
+            channels=3,
+            num_examples=len(indices),
+            image_size=image_size,
+            labels=indices % len(CLASS_NAMES),
+        )
+        self._indices = SPLITS[split]
+
+    def read(self, index: int) -> tuple[np.ndarray, int]:
+        """One image, uint8 `(S, S, 3)`, and its label."""
+        example = draw(self._indices[index], self.image_size)
+        return example.image, example.label
+
+
+def load_source(
+    name: str, data_dir: str | None = None, split: str = "train", image_size: int | None = None
+) -> Source:
     """Opens a data set by name, downloading and preparing it first where TFDS can.
 
     Args:
-        name: `digits`, `folder:PATH`, `prepared:PATH` or any TFDS name.
+        name: `digits`, `geotex`, `folder:PATH`, `prepared:PATH` or any TFDS name.
         data_dir: where TFDS keeps its data; by default `~/tensorflow_datasets`.
-        split: a TFDS split, such as `train` or `train[:10%]`; other sources have `train` only.
+        split: a TFDS split, such as `train` or `train[:10%]`; `geotex` has `train` and `test`,
+            other sources `train` only.
+        image_size: side at which `geotex` is drawn, by default 32; others are resized later.
 
     Raises:
         ValueError: unknown name, no such split, no image classification, or missing files; the
             message says what to do.
     """
     kind, _, path = name.partition(":")
-    if kind in ("digits", "folder", "prepared"):
-        if split != "train":
-            raise ValueError(f"Only TFDS data sets have splits. Received: `split`={split!r}.")
-        return _load_local(name, kind, path)
+    if kind in _LOCAL:
+        return _load_local(name, kind, path, split, image_size)
     from sagan_tf.data.tfds import TFDS  # takes a second to import
 
     return TFDS(name, data_dir, split)
@@ -112,16 +150,22 @@ def describe_source(name: str, data_dir: str | None = None) -> Description:
         ValueError: as `load_source`.
     """
     kind, _, path = name.partition(":")
-    if kind in ("digits", "folder", "prepared"):
-        return _load_local(name, kind, path)
+    if kind in _LOCAL:
+        return _load_local(name, kind, path, "train", None)
     from sagan_tf.data.tfds import describe_tfds
 
     return describe_tfds(name, data_dir)
 
 
-def _load_local(name: str, kind: str, path: str) -> Source:
-    if (kind == "digits") != (not path):
+def _load_local(name: str, kind: str, path: str, split: str, image_size: int | None) -> Source:
+    if (kind in ("digits", "geotex")) != (not path):
         raise ValueError(f"A data set is one of {FORMS}. Received: {name!r}.")
+    if kind == "geotex":
+        return GeoTex(split, image_size or LEAST_SIZE)
+    if split != "train":
+        raise ValueError(
+            f"Only TFDS data sets and `geotex` have splits. Received: `split`={split!r}."
+        )
     if kind == "digits":
         return Digits()
     if kind == "folder":

@@ -4,6 +4,7 @@ from PIL import Image
 
 from sagan_tf.data import batches, describe_source, load_source
 from sagan_tf.data.decode import decode_square
+from sagan_tf.geotex import CLASS_NAMES, check, draw
 
 
 def test_digits():
@@ -12,6 +13,49 @@ def test_digits():
     assert source.class_names == tuple("0123456789")
     image, label = source.read(0)
     assert (image.shape, image.dtype, image.max(), label) == ((8, 8, 1), np.uint8, 239, 0)
+
+
+def test_geotex_is_drawn_at_its_size():
+    source = load_source("geotex", image_size=48)
+    assert (source.name, source.num_examples, source.channels) == ("geotex", 50_000, 3)
+    assert (source.image_size, load_source("geotex").image_size) == (48, 32)
+    for index in (0, 49_999):
+        image, label = source.read(index)
+        np.testing.assert_array_equal(image, draw(index, 48).image)
+        assert label == source.labels[index] == index % 8
+    test = load_source("geotex", split="test")
+    assert test.num_examples == 10_000
+    np.testing.assert_array_equal(test.read(3)[0], draw(50_003, 32).image)
+    with pytest.raises(IndexError):
+        test.read(10_000)
+
+
+def test_batches_of_geotex_are_the_drawn_levels():
+    source = load_source("geotex", image_size=40)
+    dataset = batches(source, image_size=40, seed=0, start_step=0, global_batch_size=16)
+    images, labels = next(iter(dataset))
+    levels = np.rint((images.numpy() + 1) * 127.5).astype(np.uint8)
+    for label in set(labels.numpy()):
+        outcome = check(CLASS_NAMES[label], levels[labels == label])
+        assert outcome.satisfied.all()
+
+
+def test_geotex_is_not_resized():
+    source = load_source("geotex", image_size=40)
+    with pytest.raises(ValueError, match=r"geotex is .* drawn at size 40. Received: image_size=64"):
+        batches(source, image_size=64, seed=0, start_step=0, global_batch_size=16)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "validation"}, r"one of \['train', 'test'\] of geotex.*split='validation'"),
+        ({"image_size": 16}, "GeoTex needs an `image_size` of at least 32"),
+    ],
+)
+def test_geotex_that_is_not_drawn(options, message):
+    with pytest.raises(ValueError, match=message):
+        load_source("geotex", **options)
 
 
 def test_folder_reads_classes_in_sorted_order(image_folder):
@@ -51,6 +95,7 @@ def test_descriptions_of_local_data(image_folder):
     description = describe_source(f"folder:{image_folder}")
     assert (description.num_classes, description.class_names) == (2, ("cats", "dogs"))
     assert describe_source("digits").num_classes == 10
+    assert describe_source("geotex").class_names == CLASS_NAMES
 
 
 @pytest.mark.parametrize(
@@ -58,8 +103,9 @@ def test_descriptions_of_local_data(image_folder):
     [
         ("folder:/nonexistent", "expects an existing folder. Received: folder:/nonexistent"),
         (f"folder:{__file__}", "which is a file"),
-        ("folder:", "A data set is one of `digits`, `folder:PATH`"),
-        ("digits:x", "A data set is one of `digits`, `folder:PATH`"),
+        ("folder:", "A data set is one of `digits`, `geotex`, `folder:PATH`"),
+        ("digits:x", "A data set is one of `digits`, `geotex`, `folder:PATH`"),
+        ("geotex:x", "A data set is one of `digits`, `geotex`, `folder:PATH`"),
         ("prepared:/nonexistent", "`prepared:PATH` expects a folder .* which is missing"),
     ],
 )
@@ -90,5 +136,5 @@ def test_folder_without_permission(image_folder, monkeypatch):
 
 
 def test_only_tfds_has_splits():
-    with pytest.raises(ValueError, match=r"Only TFDS data sets have splits.*'test'"):
+    with pytest.raises(ValueError, match=r"Only TFDS data sets and `geotex` have splits.*'test'"):
         load_source("digits", split="test")

@@ -1,0 +1,95 @@
+"""Limbs: a body with four places for a limb on each side, of which exactly four are taken.
+
+The body never changes: two upright bars and a spine between them.
+"""
+
+import numpy as np
+
+from sagan_tf.geotex.canvas import MARGIN, blank, paint, rectangle, to_tones
+from sagan_tf.geotex.outcome import Outcome
+
+NUM_LIMBS = 4
+_PLACES = 0.14, 0.38, 0.62, 0.86
+_DARK = -1.0
+_BAR = MARGIN, MARGIN + 0.07
+_THICKNESS = 0.09
+_LENGTHS = 0.14, 0.19
+_SHIFT = 0.03
+# Limbs are read here, between the bar and the shortest limb's end.
+_READ_FROM, _READ_TO = 0.1, 0.19
+
+
+def draw(random: np.random.Generator, size: int, valid: bool) -> tuple[np.ndarray, np.ndarray]:
+    """As `twin.draw`; the parts are the strips that hold a side's places, taken or not."""
+    num_places = 2 * len(_PLACES)
+    if valid:
+        taken = random.permutation(num_places) < NUM_LIMBS
+    else:
+        taken = random.integers(2, size=num_places).astype(bool)
+    lengths = random.uniform(*_LENGTHS, size=num_places)
+    shifts = random.uniform(-_SHIFT, _SHIFT, size=num_places)
+    image = blank(size)
+    paint(image, _body(size), _DARK)
+    limbs = zip(taken, lengths, shifts, _PLACES * 2, strict=True)
+    for index, (is_taken, length, shift, place) in enumerate(limbs):
+        if is_taken:
+            top = place + shift - _THICKNESS / 2
+            limb = rectangle(MARGIN - length, MARGIN, top, top + _THICKNESS, size)
+            paint(image, limb if index < len(_PLACES) else limb[:, ::-1], _DARK)
+    return image, _strips(size)
+
+
+def check(images: np.ndarray) -> Outcome:
+    """Counts the limbs of images uint8 `(N, S, S, 3)`.
+
+    `value` is int `(N,)`: limbs too many, or below zero, too few.
+    """
+    darkness = -to_tones(images).mean(axis=-1)
+    fills, gaps = zip(*(_read_side(side) for side in (darkness, darkness[:, :, ::-1])), strict=True)
+    fills = np.concatenate(fills, axis=1)
+    readable = _has_body(darkness) & np.concatenate(gaps, axis=1).all(axis=1)
+    readable &= ((fills > 0.65) | (fills < 0.35)).all(axis=1)
+    excess = (fills > 0.5).sum(axis=1) - NUM_LIMBS
+    return Outcome(readable, readable & (excess == 0), excess)
+
+
+def parts_in(images: np.ndarray) -> np.ndarray:
+    """Pixels of both strips, bool `(N, 2, S, S)`: the same in all images, as the body is."""
+    return np.repeat(_strips(images.shape[1])[np.newaxis] > 0.5, len(images), axis=0)
+
+
+def _body(size: int) -> np.ndarray:
+    bar = rectangle(*_BAR, 0.08, 0.92, size)
+    spine = rectangle(_BAR[1], 1 - _BAR[1], 0.46, 0.54, size)
+    return np.clip(bar + bar[:, ::-1] + spine, 0, 1)
+
+
+def _strips(size: int) -> np.ndarray:
+    left = rectangle(0, MARGIN, 0.05, 0.95, size)
+    return np.stack([left, left[:, ::-1]])
+
+
+def _has_body(darkness: np.ndarray) -> np.ndarray:
+    """Whether the body is there and nothing else in the middle, bool `(N,)`."""
+    size = darkness.shape[1]
+    body = _body(size)
+    inside = darkness[:, body > 0.9]
+    middle = rectangle(_BAR[1], 1 - _BAR[1], 0, 1, size) > 0.9
+    outside = np.abs(darkness[:, middle & (body < 0.1)])
+    return ((inside > 0.5).mean(axis=1) >= 0.95) & ((outside > 0.5).mean(axis=1) <= 0.02)
+
+
+def _read_side(darkness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How full the left places are, `(N, 4)`, and whether the gaps between are empty."""
+    size = darkness.shape[1]
+    rows = darkness[:, :, round(_READ_FROM * size) : round(_READ_TO * size)].mean(axis=2)
+    reach = _THICKNESS / 2 + _SHIFT
+    # A limb fills at least one whole row near its place, wherever it is shifted to.
+    fills = [rows[:, _rows(place, reach, size)].max(axis=1) for place in _PLACES]
+    between = (np.array(_PLACES[:-1]) + np.array(_PLACES[1:])) / 2
+    gaps = [rows[:, _rows(gap, 0.02, size)].mean(axis=1) < 0.35 for gap in between]
+    return np.stack(fills, axis=1), np.stack(gaps, axis=1)
+
+
+def _rows(middle: float, reach: float, size: int) -> slice:
+    return slice(round((middle - reach) * size), round((middle + reach) * size))

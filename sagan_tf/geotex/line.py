@@ -1,0 +1,127 @@
+"""Line: one straight line whose middle an occluder hides.
+
+The occluder takes 38 % of the side, so what is seen of the line lies 0.69 sides apart from centre
+to centre.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sagan_tf.geotex.canvas import blank, centres, paint, rectangle, stroke, to_tones
+from sagan_tf.geotex.outcome import Outcome
+
+_OCCLUDER = 0.31, 0.69
+_DARK, _LIGHT = -1.0, 0.7
+_WIDTH = 0.09
+_HEIGHTS = 0.15, 0.85
+# Of the side: by how much the pieces may miss one another, and one piece be bent.
+TOLERANCE = 0.05
+_STRAIGHT = 0.015
+# What is lighter than this is background, whatever the noise.
+_THRESHOLD = 0.4
+
+
+class _Fit(NamedTuple):
+    """One line per image, `(N,)` each, in pixels.
+
+    Attributes:
+        middle: mean column of its piece.
+        height: of the line there.
+        slope: of the line.
+        error: root mean square distance of the piece from it, along y.
+    """
+
+    middle: np.ndarray
+    height: np.ndarray
+    slope: np.ndarray
+    error: np.ndarray
+
+    def height_at(self, column: np.ndarray) -> np.ndarray:
+        """Of the line in a column, `(N,)`."""
+        return self.height + self.slope * (column - self.middle)
+
+
+def draw(random: np.random.Generator, size: int, valid: bool) -> tuple[np.ndarray, np.ndarray]:
+    """As `twin.draw`; the parts are the two visible pieces."""
+    lines = random.uniform(*_HEIGHTS, size=(2, 2))
+    if valid:
+        lines[1] = lines[0]
+    left_window = rectangle(0, _OCCLUDER[0], 0, 1, size)
+    parts = np.stack(
+        [
+            stroke(*line, _WIDTH, size) * window
+            for line, window in zip(lines, (left_window, left_window[:, ::-1]), strict=True)
+        ]
+    )
+    image = blank(size)
+    paint(image, rectangle(*_OCCLUDER, 0, 1, size), _LIGHT)
+    paint(image, parts.sum(axis=0), _DARK)
+    return image, parts
+
+
+def check(images: np.ndarray) -> Outcome:
+    """Fits a line to both pieces in images uint8 `(N, S, S, 3)`.
+
+    `value` is float `(N,)`: by how many pixels, along y, each piece's extension misses the middle
+    of the other one; the root mean square of both.
+    """
+    size = images.shape[1]
+    tones = to_tones(images).mean(axis=-1)
+    heights, seen = _heights(-tones)
+    readable = _has_occluder(tones)
+    fits = []
+    for columns in _sides(size):
+        readable &= (seen & columns).sum(axis=1) >= 0.8 * columns.sum()
+        fits.append(_fit(heights, seen & columns))
+        readable &= fits[-1].error <= _STRAIGHT * size
+    left, right = fits
+    misses = left.height_at(right.middle) - right.height, right.height_at(left.middle) - left.height
+    miss = np.sqrt(np.square(misses).mean(axis=0))
+    return Outcome(readable, readable & (miss <= TOLERANCE * size), miss)
+
+
+def parts_in(images: np.ndarray) -> np.ndarray:
+    """Pixels of the left and of the right piece, bool `(N, 2, S, S)`."""
+    dark = to_tones(images).mean(axis=-1) < -0.5
+    left = centres(images.shape[1]) < _OCCLUDER[0]
+    return np.stack([dark & left, dark & left[::-1]], axis=1)
+
+
+def _sides(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The columns of pixels that show the left and the right piece whole, bool `(S,)`."""
+    left = (np.arange(size) + 1) / size < _OCCLUDER[0]
+    return left, left[::-1]
+
+
+def _has_occluder(tones: np.ndarray) -> np.ndarray:
+    size = tones.shape[1]
+    first, last = _OCCLUDER
+    middle = tones[:, :, round(first * size) + 1 : round(last * size) - 1]
+    return (np.abs(middle - _LIGHT) < 0.4).mean(axis=(1, 2)) >= 0.98
+
+
+def _heights(darkness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The line's centre in each column, in pixels, and whether there is one, both `(N, S)`."""
+    size = darkness.shape[1]
+    weights = np.clip(darkness - _THRESHOLD, 0, 1)
+    mass = weights.sum(axis=1)
+    shares = weights / np.maximum(mass, 1e-6)[:, np.newaxis]
+    rows = centres(size)[:, np.newaxis] * size
+    heights = (shares * rows).sum(axis=1)
+    spread = np.sqrt((shares * (rows - heights[:, np.newaxis]) ** 2).sum(axis=1))
+    width = _WIDTH * size
+    full = (1 - _THRESHOLD) * width
+    # The steepest line is 1.23 times as high as it is wide.
+    return heights, (mass > 0.5 * full) & (mass < 1.8 * full) & (spread < 0.6 * width)
+
+
+def _fit(heights: np.ndarray, seen: np.ndarray) -> _Fit:
+    """The line of least squares through the columns that are seen, bool `(N, S)`."""
+    columns = np.arange(heights.shape[1])
+    count = np.maximum(seen.sum(axis=1), 1)
+    middle, height = (seen @ columns) / count, (seen * heights).sum(axis=1) / count
+    places, rises = columns - middle[:, np.newaxis], heights - height[:, np.newaxis]
+    slope = (seen * places * rises).sum(axis=1) / np.maximum((seen * places**2).sum(axis=1), 1e-6)
+    errors = seen * (rises - slope[:, np.newaxis] * places)
+    return _Fit(middle, height, slope, np.sqrt((errors**2).sum(axis=1) / count))

@@ -1,0 +1,89 @@
+"""Twin: a disc on the left and one on the right, of the same colour of eight.
+
+Places and sizes are independent. The colours are the corners of a cube in RGB around the grey of
+the background: three bits, and the sign of each channel tells which.
+"""
+
+import numpy as np
+
+from sagan_tf.geotex.canvas import (
+    MARGIN,
+    blank,
+    disc,
+    middle_is_dead,
+    paint,
+    side_columns,
+    to_tones,
+)
+from sagan_tf.geotex.outcome import Outcome
+
+NUM_COLOURS = 8
+_RADII = 0.09, 0.105
+_CHANNELS = np.arange(3)
+
+
+def draw(random: np.random.Generator, size: int, valid: bool) -> tuple[np.ndarray, np.ndarray]:
+    """An image in tones `(S, S, 3)`, and the coverage of its two parts `(2, S, S)`.
+
+    Args:
+        random: where all choices come from.
+        size: side in pixels.
+        valid: whether the constraint holds; else the parts are independent.
+    """
+    colours = random.integers(NUM_COLOURS, size=2)
+    if valid:
+        colours[1] = colours[0]
+    image, parts = blank(size), []
+    for is_right, colour in enumerate(colours):
+        radius = random.uniform(*_RADII)
+        x = random.uniform(radius, MARGIN - radius)
+        y = random.uniform(0.15, 0.85)
+        part = disc(1 - x if is_right else x, y, radius, size)
+        paint(image, part, (colour >> _CHANNELS & 1) * 2.0 - 1)
+        parts.append(part)
+    return image, np.stack(parts)
+
+
+def check(images: np.ndarray) -> Outcome:
+    """Reads both discs of images uint8 `(N, S, S, 3)`.
+
+    `value` is int `(N, 2)`: the colour on the left and on the right, -1 where unreadable.
+    """
+    tones = to_tones(images)
+    discs = [_read_disc(tones[:, :, columns]) for columns in side_columns(images.shape[2])]
+    readable = discs[0][1] & discs[1][1] & middle_is_dead(tones)
+    colours = np.stack([discs[0][0], discs[1][0]], axis=1)
+    colours[~readable] = -1
+    return Outcome(readable, readable & (colours[:, 0] == colours[:, 1]), colours)
+
+
+def parts_in(images: np.ndarray) -> np.ndarray:
+    """Pixels of the left and of the right disc, bool `(N, 2, S, S)`."""
+    coloured = np.abs(to_tones(images)).mean(axis=-1) > 0.5
+    parts = np.zeros((len(images), 2, *coloured.shape[1:]), bool)
+    for side, columns in enumerate(side_columns(images.shape[2])):
+        parts[:, side, :, columns] = coloured[:, :, columns]
+    return parts
+
+
+def _read_disc(tones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The colour of the one disc in each `(N, S, W, 3)`, and whether there is one."""
+    size = tones.shape[1]
+    coloured = (np.abs(tones).mean(axis=-1) > 0.5).astype(np.float32)
+    area = coloured.sum(axis=(1, 2))
+    shares = coloured / np.maximum(area, 1)[:, np.newaxis, np.newaxis]
+    spread = sum(_variance(shares.sum(axis=axis)) for axis in (1, 2))
+    # No shape of a given area has less spread than a disc, which has area / 2 pi.
+    compact = spread * 2 * np.pi <= 1.35 * area
+    least, most = (np.pi * (radius * size) ** 2 for radius in _RADII)
+    colour = (tones * shares[..., np.newaxis]).sum(axis=(1, 2))
+    pure = (np.abs(colour) > 0.5).all(axis=-1)
+    readable = compact & pure & (area > 0.5 * least) & (area < 1.5 * most)
+    return ((colour > 0) << _CHANNELS).sum(axis=-1), readable
+
+
+def _variance(shares: np.ndarray) -> np.ndarray:
+    """Of the place that shares `(N, L)` of each row give."""
+    places = np.arange(shares.shape[1])
+    mean = shares @ places
+    return (shares * (places - mean[:, np.newaxis]) ** 2).sum(axis=1)
