@@ -93,7 +93,7 @@ def _trace_step(generator: keras.Model, discriminator: keras.Model) -> Any:
 
     images, labels = _inputs(discriminator, TRACED_BATCH)
     latents, _ = _inputs(generator, TRACED_BATCH)
-    return tf.function(step).get_concrete_function(images, labels, latents).graph
+    return tf.function(step, autograph=False).get_concrete_function(images, labels, latents).graph
 
 
 def _discriminator_gradients(
@@ -110,7 +110,9 @@ def _discriminator_gradients(
 
 
 def _trace(network: keras.Model, batch_size: int, training: bool = False) -> Any:
-    traced = tf.function(lambda inputs, labels: network(inputs, labels, training=training))
+    traced = tf.function(
+        lambda inputs, labels: network(inputs, labels, training=training), autograph=False
+    )
     return traced.get_concrete_function(*_inputs(network, batch_size)).graph
 
 

@@ -134,10 +134,14 @@ class SAGAN(keras.Model):
         discriminator_optimizer.build(self.discriminator.trainable_variables)
         for layer in _batch_norms(self.generator):
             layer.replica_mean = _replica_mean if sync_batch_norm and replicas > 1 else None
-        compiled = tf.function(jit_compile=True) if xla else (lambda function: function)
+        compiled = (
+            tf.function(jit_compile=True, autograph=False) if xla else (lambda function: function)
+        )
         self._discriminator_gradients = compiled(self._discriminator_gradients_of_part)
         self._generator_gradients = compiled(self._generator_gradients_of_part)
 
+    # Its loops are Python's; to convert them to TensorFlow's takes seconds.
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
         """Runs one step on a replica's share of the data.
 
@@ -181,7 +185,7 @@ class SAGAN(keras.Model):
             self._collect_statistics(tf.constant(index))
         return self.ema_generator
 
-    @tf.function
+    @tf.function(autograph=False)
     def _collect_statistics(self, index: tf.Tensor) -> None:
         """Takes the generated batch `index` into the running mean of the batches before it."""
         norms = _batch_norms(self.ema_generator)

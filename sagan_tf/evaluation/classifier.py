@@ -51,7 +51,7 @@ class ClassifierExtractor:
             directory.mkdir(parents=True, exist_ok=True)
             with replacing(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, *model.get_weights())
-        self._outputs = tf.function(model, reduce_retracing=True)
+        self._outputs = tf.function(model, reduce_retracing=True, autograph=False)
         answers = self(images[held_out])["logits"].argmax(axis=1)
         self.accuracy = float(np.mean(answers == labels[held_out]))
         weights = b"".join(np.asarray(weight).tobytes() for weight in model.get_weights())

@@ -3,12 +3,13 @@
 Image `i` is the same however many are read at a time, so reading can stop and go on anywhere.
 """
 
+import functools
 import hashlib
 import math
 import os
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +31,8 @@ from sagan_tf.serving.folding import FoldedGenerator
 _LOSSY_SUFFIXES = (".jpeg", ".jpg", ".webp")
 # Examples whose pixels stand for a data set's in its identity.
 _IDENTIFYING_EXAMPLES = 64
+# Images of a file that are hashed at a time.
+_HASHED_IMAGES = 256
 
 
 class Images(Protocol):
@@ -117,7 +120,7 @@ class GeneratedImages:
         self._quantized = quantized
         self._latent_dim = generator.latent_dim
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def images(seeds: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
             latents = latents_from_seeds(seeds, self._latent_dim, self._truncation)
             return folded.images(latents, tf.gather(folded.table, rows))
@@ -291,39 +294,45 @@ class ArrayImages:
 
     def __init__(self, path: str | os.PathLike, num_images: int) -> None:
         try:
-            images, labels = (_array_on_disk(path, name) for name in ("arr_0", "arr_1"))
+            open_images, open_labels = (_array_opener(path, name) for name in ("arr_0", "arr_1"))
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is no file of images: {error}") from None
-        if images is None:
+        if open_images is None:
             raise ValueError(f"{path} is no file of images: `arr_0` must be there.")
+        images = open_images()
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
             raise ValueError(
                 f"`arr_0` of {path} must be uint8 (N, H, W, 1 or 3). Received: {images.dtype} "
                 f"{images.shape}"
             )
-        self._images, self._labels = images[:num_images], None
-        if labels is not None:
-            self._labels = labels[:num_images].astype(np.int32)
-        self.num_images = len(self._images)
+        self._open, self._labels = open_images, None
+        self.num_images = min(num_images, len(images))
+        if open_labels is not None:
+            self._labels = open_labels()[: self.num_images].astype(np.int32)
         contents = hashlib.sha256(b"" if self._labels is None else self._labels)
-        for image in self._images:
-            contents.update(np.ascontiguousarray(image))
+        for start in range(0, self.num_images, _HASHED_IMAGES):
+            contents.update(self.read(start, start + _HASHED_IMAGES)[0])
         self.identity = {"arrays": contents.hexdigest(), "num_images": self.num_images}
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
-        images = np.array(self._images[start:stop])
+        # Opened anew each time: what was read of a mapped file would stay in memory.
+        images = np.array(self._open()[start : min(stop, self.num_images)], order="C")
         return images, None if self._labels is None else self._labels[start:stop]
 
 
-def _array_on_disk(path: str | os.PathLike, name: str) -> np.ndarray | None:
-    """An array of an `.npz` file, mapped from it unless it is compressed; `None` if not there."""
+def _array_opener(path: str | os.PathLike, name: str) -> Callable[[], np.ndarray] | None:
+    """What opens an array of an `.npz` file, in place unless it is compressed.
+
+    `None` if the array is not there.
+    """
     with zipfile.ZipFile(path) as archive:
         if f"{name}.npy" not in archive.namelist():
             return None
         member = archive.getinfo(f"{name}.npy")
         if member.compress_type != zipfile.ZIP_STORED:
             with np.load(path) as arrays:
-                return arrays[name]
+                array = arrays[name]
+            return lambda: array
         with archive.open(member) as file:
             version = np.lib.format.read_magic(file)
             read_header = {
@@ -338,7 +347,8 @@ def _array_on_disk(path: str | os.PathLike, name: str) -> np.ndarray | None:
         file.seek(member.header_offset + 26)
         name_size, extra_size = struct.unpack("<HH", file.read(4))
     offset = member.header_offset + 30 + name_size + extra_size + header_size
-    return np.memmap(path, dtype, "r", offset, shape, "F" if fortran_order else "C")
+    order = "F" if fortran_order else "C"
+    return functools.partial(np.memmap, path, dtype, "r", offset, shape, order)
 
 
 def asked_classes(
