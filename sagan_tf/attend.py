@@ -132,7 +132,7 @@ def _given(settings: AttendSettings, description: Mapping[str, Any]) -> _Shown:
     path = Path(settings.images)
     suffixes = ", ".join(IMAGE_SUFFIXES)
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
+    files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     if not 0 < len(files) <= _MOST_IMAGES:
         raise ValueError(
             f"`--images` expects an image file, or a folder of 1 to {_MOST_IMAGES} of them "
