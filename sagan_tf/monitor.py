@@ -10,16 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from sagan_tf.attention import attention_layers, attention_measures
 from sagan_tf.checkpoint import as_os_error
 from sagan_tf.files import must_exist, write_text
 from sagan_tf.health import CollapseReports, sample_spread
 from sagan_tf.layers import SelfAttention2D
 from sagan_tf.layers.spectral_norm import SpectralNormalization
+from sagan_tf.models import Discriminator, Generator
 from sagan_tf.pictures import grid_scale, image_grid, save_png
-from sagan_tf.sampling import sample
+from sagan_tf.sampling import latents_from_seeds, sample
 from sagan_tf.trainer import SAGAN
 
 GRID_COLUMNS = 10
@@ -115,11 +118,15 @@ class Monitor:
         must_exist(self._workdir)
         save_png(grid, path, grid_scale(generator.image_size))
         spread = sample_spread(images, labels)
-        self._sample_scalars = {"sample_spread": spread}
+        self._sample_scalars = {
+            "sample_spread": spread,
+            **_attention_scalars(generator, self._sagan.discriminator, images, labels),
+        }
         self._collapse.see_spread(step, spread)
         with self._tensorboard_at(step):
             tf.summary.image("samples", grid[None])
-            tf.summary.scalar("sample_spread", spread)
+            for name, value in self._sample_scalars.items():
+                tf.summary.scalar(name, value)
         return path
 
     def _log_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -165,6 +172,28 @@ class Monitor:
                 elif isinstance(layer, SpectralNormalization):
                     scalars[f"singular_value/{layer.path}"] = layer.singular_value()
         return {name: float(tf.convert_to_tensor(v)) for name, v in scalars.items()}
+
+
+def _attention_scalars(
+    generator: Generator,
+    discriminator: Discriminator,
+    images: Sequence[np.ndarray],
+    labels: Sequence[int] | None,
+) -> dict[str, float]:
+    """What attention does in both networks on the grid's first images; all would take long."""
+    seeds = range(GRID_COLUMNS)
+    labels = None if labels is None else np.array(labels[:GRID_COLUMNS], np.int32)
+    seen = {
+        generator: (latents_from_seeds(seeds, generator.latent_dim), labels),
+        discriminator: (np.float32(images[:GRID_COLUMNS]) / 127.5 - 1, labels),
+    }
+    return {
+        f"attention/{path}/{name}": value
+        for network, inputs in seen.items()
+        if attention_layers(network)
+        for path, measures in attention_measures(network, inputs).items()
+        for name, value in measures.items()
+    }
 
 
 def _forget_after(path: Path, step: int) -> None:

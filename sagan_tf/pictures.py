@@ -37,9 +37,9 @@ def image_grid(
     return grid[:-1, :-1]
 
 
-def grid_scale(image_size: int) -> int:
-    """How many times to enlarge a grid so that its images are at least 48 pixels wide."""
-    return -(-48 // image_size)
+def grid_scale(image_size: int, least_width: int = 48) -> int:
+    """How many times to enlarge a grid so that its images are at least so many pixels wide."""
+    return -(-least_width // image_size)
 
 
 def to_picture(image: np.ndarray, scale: int = 1) -> Image.Image:

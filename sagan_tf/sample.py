@@ -9,7 +9,6 @@ import dataclasses
 import itertools
 import math
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ class SampleSettings:
 
 def main(settings: SampleSettings) -> None:
     """Writes the grid, or the interpolation, and single PNGs if asked for."""
-    seeds = _numbers(settings.seeds, "seeds")
+    seeds = command.numbers(settings.seeds, "seeds")
     if settings.scale is not None and settings.scale < 1:
         raise ValueError(f"`--scale` must be positive. Received: {settings.scale}")
     from sagan_tf import pictures, sampling
@@ -52,7 +51,7 @@ def main(settings: SampleSettings) -> None:
 
     class_names = load_description(settings.workdir)["class_names"]
     generator = sampling.load_generator(settings.workdir, settings.best)
-    labels = _labels(settings.labels, class_names, generator.num_classes)
+    labels = command.class_labels(settings.labels, "labels", class_names, generator.num_classes)
     if settings.interpolate is not None:
         rows = _interpolations(generator, seeds, labels, settings)
         images, columns, titles = np.concatenate(rows), settings.interpolate, []
@@ -95,46 +94,6 @@ def _interpolations(
         )
         for first, last in itertools.pairwise(ends)
     ]
-
-
-def _labels(
-    text: str | None, class_names: Sequence[str], num_classes: int | None
-) -> list[int | None]:
-    """Labels by number, range or class name; `[None]` for an unconditional generator."""
-    if num_classes is None:
-        if text is not None:
-            raise ValueError("`--labels` was given but the run's generator has no classes.")
-        return [None]
-    if text is None:
-        return list(range(min(10, num_classes)))
-    numbers = {name: index for index, name in enumerate(class_names)}
-    labels = []
-    for item in text.split(","):
-        # A class may be named "7": names go first.
-        labels += [numbers[item]] if item in numbers else _numbers(item, "labels")
-    outside = [label for label in labels if label >= num_classes]
-    if outside:
-        raise ValueError(f"`--labels` must be in 0-{num_classes - 1}. Received: {outside[0]}")
-    return labels
-
-
-def _numbers(text: str, name: str) -> list[int]:
-    """Expands "0-2,7" to [0, 1, 2, 7]."""
-    numbers = []
-    for item in text.split(","):
-        first, _, last = item.partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()):
-            raise ValueError(
-                f"`--{name}` expects numbers and ranges, as in 0-4,7"
-                + (", or class names" if name == "labels" else "")
-                + f". Received: {item!r}"
-            )
-        if int(last or first) < int(first) or int(last or first) >= 2**63:
-            raise ValueError(
-                f"`--{name}` expects ranges that ascend, of numbers under 2^63. Received: {item!r}"
-            )
-        numbers += range(int(first), int(last or first) + 1)
-    return numbers
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ LIBRARIES = [
     "health",
     "checkpoint",
     "sampling",
+    "attention",
     "serving",
     "evaluation",
     "monitor",
@@ -36,7 +37,17 @@ LIBRARIES = [
     "devices",
 ]
 # They wire the libraries, and nothing imports them.
-COMMANDS = {"train", "prepare", "sample", "evaluate", "export", "serve", "playground", "benchmark"}
+COMMANDS = {
+    "train",
+    "prepare",
+    "sample",
+    "evaluate",
+    "attend",
+    "export",
+    "serve",
+    "playground",
+    "benchmark",
+}
 # What commands share: settings and flags. Libraries take plain arguments instead.
 SHARED_BY_COMMANDS = {"command", "config"}
 

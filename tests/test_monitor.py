@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import monitor
+from sagan_tf.attention import attention_layers
 from sagan_tf.health import ZERO_LOSS
 from sagan_tf.models import Discriminator, Generator
 
@@ -24,26 +25,34 @@ def test_lines_after_the_checkpoint_are_forgotten(tmp_path):
 LOSSES = {"discriminator_loss": 0.0, "generator_loss": 1.0}
 
 
-@pytest.fixture
-def shown(tmp_path):
-    """A monitor of an untrained model, and its workdir."""
-    network = {"image_size": 16, "num_classes": 2, "base_filters": 4, "channels": 1}
-    network["attention_resolutions"] = ()
+def untrained(**attention):
+    """What a monitor needs of an untrained model."""
+    network = {"image_size": 16, "num_classes": 2, "base_filters": 4, "channels": 1, **attention}
     generator = Generator(latent_dim=8, **network)
     generator.build()
     discriminator = Discriminator(**network)
     discriminator.build()
     optimizer = keras.optimizers.Adam(1e-3)
-    sagan = SimpleNamespace(
+    return SimpleNamespace(
         generator=generator,
         discriminator=discriminator,
         generator_optimizer=optimizer,
         discriminator_optimizer=optimizer,
         sampling_generator=lambda: generator,
     )
+
+
+@pytest.fixture
+def workdir(tmp_path):
     workdir = tmp_path / "run"
     workdir.mkdir()
-    with monitor.Monitor(workdir, sagan, ["cat", "dog"], 0, 1000, 8) as shown:
+    return workdir
+
+
+@pytest.fixture
+def shown(workdir):
+    """A monitor of an untrained model, and its workdir."""
+    with monitor.Monitor(workdir, untrained(), ["cat", "dog"], 0, 1000, 8) as shown:
         yield shown, workdir
 
 
@@ -68,6 +77,33 @@ def test_spread_of_the_grid_is_logged_and_collapse_reported_once(shown, caplog):
     assert lines(workdir)[-1]["sample_spread"] == 0
     assert caplog.text.count("the generator learns nothing from it") == 1
     assert caplog.text.count("the generator has collapsed") == 1
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_what_attention_does_is_logged_and_changes_nothing(workdir, replicas, two_replicas):
+    strategy = two_replicas if replicas == 2 else tf.distribute.get_strategy()
+    with strategy.scope():
+        sagan = untrained(attention_resolutions=(8,), query_key_ratio=4)
+    for network in (sagan.generator, sagan.discriminator):
+        (layer,) = attention_layers(network).values()
+        layer.gamma.assign(0.5)
+    variables = [*sagan.generator.variables, *sagan.discriminator.variables]
+    before = [tf.convert_to_tensor(variable.value).numpy() for variable in variables]
+    with monitor.Monitor(workdir, sagan, ["cat", "dog"], 0, 1000, 8) as shown:
+        shown.log(1, LOSSES)
+        shown.show_samples(2)
+        shown.log(2, LOSSES)
+    for variable, value in zip(variables, before, strict=True):
+        np.testing.assert_array_equal(tf.convert_to_tensor(variable.value), value)
+    first, second = lines(workdir)
+    assert not [name for name in first if name.startswith("attention/")]
+    for network in ("generator", "discriminator"):
+        prefix = f"attention/{network}/attention_8x8"
+        assert 0 < second[f"{prefix}/entropy"] <= 1 + 1e-6
+        assert 1 < second[f"{prefix}/effective_keys"] <= 16 + 1e-3
+        assert second[f"{prefix}/distance"] > 0
+        assert 0 <= second[f"{prefix}/far_mass"] <= 1
+        assert second[f"{prefix}/usage"] > 0
 
 
 def test_after_going_back_later_lines_are_forgotten(shown):

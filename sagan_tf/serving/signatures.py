@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from sagan_tf.attention.overlay import overlay
 from sagan_tf.sampling import interpolated_latents, latents_from_seeds
 from sagan_tf.serving.folding import FoldedGenerator
 
@@ -39,7 +40,6 @@ _DTYPES = {
 }
 # The most offending values that a message names.
 _VALUES_IN_MESSAGE = 8
-_OVERLAY_STRENGTH = 0.7
 
 
 def make_signatures(
@@ -194,7 +194,9 @@ class _Endpoints:
             place = tf.stack([row * resolution // size, col * resolution // size], axis=-1)
             of_point = tf.gather_nd(scores[resolution], place, batch_dims=1)
             outputs[f"scores_{resolution}"] = of_point
-            outputs[f"overlay_{resolution}_bytes"] = _png(_overlay(images, of_point, row, col))
+            outputs[f"overlay_{resolution}_bytes"] = _png(
+                _marked_overlay(images, of_point, row, col)
+            )
         return outputs
 
     def class_names(self, class_id: tf.Tensor) -> Outputs:
@@ -243,19 +245,11 @@ def _png(images: tf.Tensor) -> tf.Tensor:
     return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.TensorSpec((), tf.string))
 
 
-def _overlay(images: tf.Tensor, scores: tf.Tensor, row: tf.Tensor, col: tf.Tensor) -> tf.Tensor:
-    """Images tinted from red to yellow by how much the point at `(row, col)` attends to each place.
-
-    The point itself is one green pixel.
-    """
+def _marked_overlay(
+    images: tf.Tensor, scores: tf.Tensor, row: tf.Tensor, col: tf.Tensor
+) -> tf.Tensor:
+    """Images with an overlay of what the point at `(row, col)`, one green pixel, attends to."""
     size = images.shape[1]
-    if images.shape[-1] == 1:
-        images = tf.image.grayscale_to_rgb(images)
-    heat = tf.image.resize(scores[..., tf.newaxis], (size, size))
-    heat = tf.math.divide_no_nan(heat, tf.reduce_max(heat, axis=(1, 2), keepdims=True))
-    colour = tf.concat([tf.ones_like(heat), 2 * heat - 1, -tf.ones_like(heat)], axis=-1)
-    strength = _OVERLAY_STRENGTH * heat
-    blended = (1 - strength) * images + strength * colour
     is_point = tf.one_hot(row * size + col, size * size, True, False, dtype=tf.bool)
     is_point = tf.reshape(is_point, (-1, size, size, 1))
-    return tf.where(is_point, tf.constant([-1.0, 1.0, -1.0]), blended)
+    return tf.where(is_point, tf.constant([-1.0, 1.0, -1.0]), overlay(images, scores))

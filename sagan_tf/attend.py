@@ -1,0 +1,186 @@
+"""Shows what the attention layers of a trained run look at.
+
+python -m sagan_tf.attend --workdir=runs/digits --label=7 --seed=0 --points='12,8;20,20'
+python -m sagan_tf.attend --workdir=runs/digits --images=pictures
+
+Writes a figure per attention layer, one row per image, and a page to explore with the mouse.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sagan_tf import command
+from sagan_tf.command import setting
+
+if TYPE_CHECKING:
+    import keras
+
+# A page of more would be slow to open.
+_MOST_IMAGES = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class AttendSettings:
+    """What `python -m sagan_tf.attend` can be told."""
+
+    workdir: str = setting("runs/digits", "The directory of a training run.")
+    label: str | None = setting(
+        None, "Classes by number, range or name, as in 0-4,7,cat; without it the first ten."
+    )
+    seed: str = setting("0", "Seeds by number or range, as in 0-4,7.")
+    points: str | None = setting(
+        None,
+        "Where to look from: row,column of pixels from the top left, as in '12,8;20,20' (in "
+        "quotes); without it five places of each image, chosen by its edges.",
+    )
+    images: str | None = setting(
+        None, "Instead: an image file, or a folder of them, for the discriminator to look at."
+    )
+    out: str = setting("attention", "The directory for figures (PNG) and page (HTML).")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shown:
+    """Images, uint8 `(N, H, W, C)`, and the networks that see them, with their inputs."""
+
+    images: np.ndarray
+    captions: list[str]
+    networks: list[tuple["keras.Model", tuple[Any, ...]]]
+
+
+def main(settings: AttendSettings) -> None:
+    """Writes the figures and the page, and prints the layers' measures."""
+    points = None if settings.points is None else _points(settings.points)
+    seeds = command.numbers(settings.seed, "seed")
+    if settings.images is not None and settings.label is not None:
+        raise ValueError("`--label` is for generated images. Leave it or `--images` out.")
+    from sagan_tf.workdir import load_description
+
+    description = load_description(settings.workdir)
+    if settings.images is None:
+        shown = _generated(settings, description, seeds)
+    else:
+        shown = _given(settings, description)
+    _show(settings, shown, points)
+
+
+def _show(settings: AttendSettings, shown: _Shown, points: np.ndarray | None) -> None:
+    from sagan_tf import attention
+    from sagan_tf.attention.figure import attention_figure
+    from sagan_tf.attention.page import write_page
+    from sagan_tf.pictures import save_png
+
+    size = shown.images.shape[1:3]
+    if points is None:
+        points = np.stack([attention.automatic_points(image) for image in shown.images])
+    scores: dict[str, np.ndarray] = {}
+    measures: dict[str, dict[str, float]] = {}
+    for network, inputs in shown.networks:
+        scores |= attention.attention_maps(network, inputs)
+        measures |= attention.attention_measures(network, inputs)
+    for name, of_layer in scores.items():
+        maps = attention.maps_at(of_layer, points, size)
+        path = Path(settings.out) / f"{name.replace('/', '-')}.png"
+        places = np.broadcast_to(points, (len(shown.images), *points.shape[-2:]))
+        save_png(attention_figure(shown.images, places, maps), path)
+        print(f"figure: {path}")
+    page = Path(settings.out) / "attention.html"
+    title = f"What attention looks at in {Path(settings.workdir).name}"
+    write_page(page, title, shown.images, shown.captions, scores, measures)
+    print(f"page: {page}")
+    for name, of_layer in measures.items():
+        values = ", ".join(f"{measure} {value:.3g}" for measure, value in of_layer.items())
+        print(f"{name}: {values}")
+
+
+def _generated(
+    settings: AttendSettings, description: Mapping[str, Any], seeds: list[int]
+) -> _Shown:
+    """Images of the run's generator, which the discriminator sees, too."""
+    from sagan_tf import sampling
+
+    generator = sampling.load_generator(settings.workdir)
+    class_names = description["class_names"]
+    labels = command.class_labels(settings.label, "label", class_names, generator.num_classes)
+    requests = [(seed, label) for seed in seeds for label in labels]
+    if len(requests) > _MOST_IMAGES:
+        raise ValueError(
+            f"`--label` and `--seed` may name {_MOST_IMAGES} images at most. Received: "
+            f"{len(requests)}"
+        )
+    latents = sampling.latents_from_seeds([seed for seed, _ in requests], generator.latent_dim)
+    classes = None if labels == [None] else np.array([label for _, label in requests], np.int32)
+    images = sampling.to_uint8(generator(latents, classes))
+    captions = [
+        f"seed {seed}" if label is None else f"{class_names[label]}, seed {seed}"
+        for seed, label in requests
+    ]
+    seen = _discriminator(settings.workdir, description, images, classes)
+    return _Shown(images, captions, [(generator, (latents, classes)), seen])
+
+
+def _given(settings: AttendSettings, description: Mapping[str, Any]) -> _Shown:
+    """Images of files, which the discriminator alone sees."""
+    from sagan_tf.data.decode import decode_square
+    from sagan_tf.data.sources import IMAGE_SUFFIXES
+
+    path = Path(settings.images)
+    suffixes = ", ".join(IMAGE_SUFFIXES)
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    if not 0 < len(files) <= _MOST_IMAGES:
+        raise ValueError(
+            f"`--images` expects an image file, or a folder of 1 to {_MOST_IMAGES} of them "
+            f"({suffixes}). Received: {path}, with {len(files)}"
+        )
+    network = description["discriminator"]
+    images = []
+    for file in files:
+        try:
+            images.append(
+                decode_square(file.read_bytes(), network["image_size"], network["channels"])
+            )
+        except Exception as error:  # Pillow raises all kinds for a damaged file
+            raise ValueError(f"{file} cannot be read as an image: {error}") from error
+    # The label is added after the last layer that attends: any will do.
+    labels = None if network["num_classes"] is None else np.zeros(len(files), np.int32)
+    images = np.stack(images)
+    seen = _discriminator(settings.workdir, description, images, labels)
+    return _Shown(images, [file.name for file in files], [seen])
+
+
+def _discriminator(
+    workdir: str, description: Mapping[str, Any], images: np.ndarray, labels: np.ndarray | None
+) -> tuple["keras.Model", tuple[Any, ...]]:
+    """The run's discriminator, and what to call it with to have it look at images."""
+    from sagan_tf.checkpoint import restore_network
+    from sagan_tf.models import Discriminator
+
+    discriminator = Discriminator.from_config(description["discriminator"])
+    discriminator.build()
+    restore_network(Path(workdir) / "checkpoints", discriminator)
+    return discriminator, (images.astype(np.float32) / 127.5 - 1, labels)
+
+
+def _points(text: str) -> np.ndarray:
+    """Parses "12,8;20,20"."""
+    try:
+        points = [tuple(int(number) for number in item.split(",")) for item in text.split(";")]
+        if any(len(point) != 2 for point in points):
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            "`--points` expects row,column of pixels, with ; between points and the whole in "
+            f"quotes, as in --points='12,8;20,20'. Received: {text!r}"
+        ) from None
+    return np.array(points)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    command.run(main, AttendSettings)

@@ -1,0 +1,108 @@
+"""What an attention layer does, in five numbers."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+
+from sagan_tf.attention.maps import run_noting, scored
+
+
+def attention_measures(
+    model: keras.Model, inputs: Any, layers: Iterable[str] | None = None
+) -> dict[str, dict[str, float]]:
+    """How far, how widely and how effectively each attention layer of a model looks.
+
+    Args:
+        model: see `attention_maps`.
+        inputs: see `attention_maps`.
+        layers: see `attention_maps`.
+
+    Returns:
+        By the layer's path, the means over images of `score_measures`, and `usage`: the length of
+        what attention adds, `gamma * attention(x)`, relative to that of `x`. A map that is not
+        used means nothing: at the start of training `usage` is 0.
+
+    Raises:
+        ValueError: see `attention_maps`.
+    """
+    _, inside, _ = run_noting(model, inputs, layers)
+    measures = {}
+    for path, (layer, hidden) in inside.items():
+        of_images: dict[str, list[float]] = {}
+        for part, outputs, scores in scored(layer, hidden):
+            of_part = {**_image_measures(scores, layer.pool_size), "usage": _usage(part, outputs)}
+            for name, values in of_part.items():
+                of_images.setdefault(name, []).extend(values)
+        measures[path] = {name: float(np.mean(values)) for name, values in of_images.items()}
+    return measures
+
+
+def score_measures(scores: np.ndarray, pool_size: int) -> dict[str, float]:
+    """How far and how widely scores look, means over images and queries.
+
+    Distances are between the centres of cells, in cells of the layer's map.
+
+    Args:
+        scores: `(N, H, W, Hk, Wk)`, sums over the last two axes 1.
+        pool_size: the layer's, by which its keys are pooled.
+
+    Returns:
+        `distance`, the mean distance relative to that of uniform attention; `entropy`, relative to
+        the largest, so that uniform attention has 1 and one key 0; `effective_keys`, the
+        exponential of the entropy; and `far_mass`, the attention to what is farther away than a
+        quarter of the map's longer side.
+    """
+    return {
+        name: float(values.mean()) for name, values in _image_measures(scores, pool_size).items()
+    }
+
+
+def _image_measures(scores: np.ndarray, pool_size: int) -> dict[str, np.ndarray]:
+    """`score_measures` of each image."""
+    height, width = scores.shape[1:3]
+    flat = scores.reshape(len(scores), height * width, -1)  # (N, queries, keys)
+    distances = _distances(height, width, pool_size)  # (queries, keys)
+    keys = flat.shape[-1]
+    logs = np.log(flat, out=np.zeros_like(flat), where=flat > 0)
+    entropy = -np.einsum("nqk,nqk->nq", flat, logs, dtype=np.float64)
+    far = distances > max(height, width) / 4
+    return {
+        "distance": _relative(
+            np.einsum("nqk,qk->n", flat, distances) / len(distances), distances.mean()
+        ),
+        "entropy": _relative(entropy.mean(axis=1), np.log(keys)),
+        "effective_keys": np.exp(entropy).mean(axis=1),
+        "far_mass": np.einsum("nqk,qk->n", flat, far) / len(distances),
+    }
+
+
+def _relative(values: np.ndarray, uniform: float) -> np.ndarray:
+    """Values over that of uniform attention; with a single key attention cannot but be uniform."""
+    return values / uniform if uniform else np.ones_like(values)
+
+
+def _distances(height: int, width: int, pool_size: int) -> np.ndarray:
+    """Between queries and keys, `(H * W, Hk * Wk)`."""
+    rows = np.subtract.outer(np.arange(height), _key_centres(height, pool_size))
+    columns = np.subtract.outer(np.arange(width), _key_centres(width, pool_size))
+    distances = np.hypot(rows[:, None, :, None], columns[None, :, None, :])
+    return distances.reshape(height * width, -1)
+
+
+def _key_centres(size: int, pool_size: int) -> np.ndarray:
+    """Of the cells that each key was pooled from; windows hang over both ends alike ("same")."""
+    count = -(-size // pool_size)
+    first = np.arange(count) * pool_size - (count * pool_size - size) // 2
+    last = first + pool_size - 1
+    return (np.maximum(first, 0) + np.minimum(last, size - 1)) / 2
+
+
+def _usage(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Length of what a layer added to each image, relative to its input."""
+    added, before = (
+        np.linalg.norm(value.reshape(len(value), -1), axis=1)
+        for value in (outputs - inputs, inputs)
+    )
+    return np.divide(added, before, out=np.zeros_like(added), where=before > 0)
