@@ -6,7 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 # Rows of a block of distances: bounds memory, changes nothing.
-_BLOCK = 512
+_BLOCK = 256
 
 
 def squared_distances(
