@@ -203,7 +203,8 @@ def _real_images(
 ) -> tuple["Images", tuple[str, ...], dict[str, "Moments"]]:
     """Real images, the names of their classes, and moments that are known without them."""
     from sagan_tf.data import load_source
-    from sagan_tf.evaluation.images import ArrayImages, NoImages, RealImages
+    from sagan_tf.evaluation.image_files import ArrayImages, NoImages
+    from sagan_tf.evaluation.images import RealImages
     from sagan_tf.evaluation.statistics import read_moments
 
     name = settings.dataset or run["dataset"]
@@ -241,7 +242,7 @@ def _generated_images(
 ) -> tuple["Images", int | None]:
     """What is scored, and the step of its training if that is known."""
     from sagan_tf import sampling
-    from sagan_tf.evaluation import images
+    from sagan_tf.evaluation import image_files, images
 
     num_images = protocol.num_images
     if "intra_fid" in settings.metrics:
@@ -254,9 +255,9 @@ def _generated_images(
     kind, _, path = settings.images.partition(":")
     if kind == "folder":
         size = settings.image_size or run.get("image_size")
-        return images.FileImages(path, num_images, size), None
+        return image_files.FileImages(path, num_images, size), None
     if kind == "npz":
-        return images.ArrayImages(path, num_images), None
+        return image_files.ArrayImages(path, num_images), None
     if kind == "savedmodel":
         return images.SavedModelImages(path, num_images), None
     from sagan_tf.serving.client import Client

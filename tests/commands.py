@@ -34,7 +34,9 @@ class Command:
     def __init__(self, name, arguments):
         self.stdout, outputs = pipe()
         self.stderr, errors = pipe()
-        self._process = FORKS.Process(target=run_module, args=(name, arguments, outputs, errors))
+        self._process = FORKS.Process(
+            target=run_module, args=(name, arguments, os.environ | ENVIRONMENT, outputs, errors)
+        )
         with outputs, errors:  # the child has its own
             self._process.start()
         self.pid = self._process.pid
@@ -70,12 +72,13 @@ def pipe():
     return open(os.dup(read.fileno())), write
 
 
-def run_module(name, arguments, outputs, errors):
+def run_module(name, arguments, environment, outputs, errors):
     """What a forked process does to be `python -m sagan_tf.<name>`."""
     for connection, number in ((outputs, 1), (errors, 2)):
         os.dup2(connection.fileno(), number)
         connection.close()
-    os.environ |= ENVIRONMENT
+    os.environ.clear()
+    os.environ.update(environment)
     os.chdir(ROOT)
     sys.argv = [name, *map(str, arguments)]
     runpy.run_module(f"sagan_tf.{name}", run_name="__main__", alter_sys=True)
@@ -87,7 +90,7 @@ def start(name, *arguments):
 
 
 def start_anew(name, *arguments):
-    """The same from the very beginning, for tests of how commands begin and what they take."""
+    """The same from the very beginning, for tests of how commands begin and what they import."""
     return subprocess.Popen(
         [sys.executable, "-m", f"sagan_tf.{name}", *map(str, arguments)],
         stdout=subprocess.PIPE,

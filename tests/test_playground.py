@@ -226,6 +226,6 @@ def test_bad_settings_are_one_message(argument, message):
 def test_a_port_in_use_is_one_message():
     with bind("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        errors = commands.fail("playground", f"--port={port}")
+        errors = commands.failed(commands.start_anew("playground", f"--port={port}"))
     assert f"Port {port} of 127.0.0.1 cannot be listened at: Address already in use" in errors
     assert os.linesep.join(errors.strip().splitlines()[1:]) == ""

@@ -102,7 +102,7 @@ def test_only_broken_versions_are_one_message(tmp_path):
 def test_without_the_extra_the_message_names_it(tmp_path, monkeypatch):
     (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError(name='uvicorn')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert "pip install 'sagan_tf[serve]'" in commands.fail("serve")
+    assert "pip install 'sagan_tf[serve]'" in commands.failed(commands.start_anew("serve"))
 
 
 def test_a_call_that_takes_too_long_is_answered_with_504(toy):

@@ -3,36 +3,26 @@
 Image `i` is the same however many are read at a time, so reading can stop and go on anywhere.
 """
 
-import functools
 import hashlib
 import math
 import os
-import struct
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
-from PIL import Image
 
-from sagan_tf.data.decode import decode_square
 from sagan_tf.data.loading import Loader
 from sagan_tf.data.order import shuffled_indices
 from sagan_tf.data.source import Source
-from sagan_tf.data.sources import IMAGE_SUFFIXES
 from sagan_tf.models import Generator
 from sagan_tf.sampling import latents_from_seeds, to_uint8
 from sagan_tf.serving.client import Client, ServingError
 from sagan_tf.serving.folding import FoldedGenerator
 
-_LOSSY_SUFFIXES = (".jpeg", ".jpg", ".webp")
 # Examples whose pixels stand for a data set's in its identity.
 _IDENTIFYING_EXAMPLES = 64
-# Images of a file that are hashed at a time.
-_HASHED_IMAGES = 256
 
 
 class Images(Protocol):
@@ -212,143 +202,6 @@ class ServedImages:
     def _fingerprint(self) -> str:
         images, _ = self.read(0, min(_IDENTIFYING_EXAMPLES, self.num_images))
         return hashlib.sha256(images.tobytes()).hexdigest()
-
-
-class FileImages:
-    """Image files of a folder; its sub-folders, if there are any, are the classes.
-
-    Args:
-        path: of the folder.
-        num_images: at most; all if there are fewer.
-        image_size: side they are cut and resized to; `None` for files of one square size.
-
-    Raises:
-        ValueError: for a folder without images.
-    """
-
-    def __init__(
-        self, path: str | os.PathLike, num_images: int, image_size: int | None = None
-    ) -> None:
-        root = Path(path).expanduser()
-        found = sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-        if not found:
-            raise ValueError(f"{path} holds no images; {', '.join(IMAGE_SUFFIXES)} are read.")
-        lossy = [file for file in found if file.suffix.lower() in _LOSSY_SUFFIXES]
-        if lossy:
-            logging.warning(
-                "%d of the images in %s are compressed with loss, which can move a distance by "
-                "whole points; score PNGs.",
-                len(lossy),
-                path,
-            )
-        classes = sorted({file.parent for file in found})
-        self.num_images = min(num_images, len(found))
-        # Of too many, some of every class.
-        chosen = shuffled_indices(np.arange(self.num_images), len(found), seed=0)
-        self._files = [found[index] for index in sorted(chosen)]
-        self._labels = None
-        if len(classes) > 1:
-            numbers = {folder: number for number, folder in enumerate(classes)}
-            self._labels = np.array([numbers[file.parent] for file in self._files], np.int32)
-        with Image.open(self._files[0]) as first:
-            self._image_size = image_size or min(first.size)
-        listing = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in found]
-        self.identity = {
-            "files": hashlib.sha256(repr(listing).encode()).hexdigest(),
-            "num_images": self.num_images,
-            "image_size": self._image_size,
-        }
-
-    def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
-        images = [
-            decode_square(file.read_bytes(), self._image_size, 3)
-            for file in self._files[start:stop]
-        ]
-        return np.stack(images), None if self._labels is None else self._labels[start:stop]
-
-
-class NoImages:
-    """In place of real images of which only statistics are known.
-
-    Args:
-        path: of the file of statistics.
-    """
-
-    num_images = 0
-
-    def __init__(self, path: str | os.PathLike) -> None:
-        self.identity = {"statistics": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
-
-    def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
-        raise IndexError("There are no images.")
-
-
-class ArrayImages:
-    """Images of an `.npz` file: `arr_0`, uint8 `(N, H, W, C)`, and perhaps `arr_1`, classes.
-
-    A file that is not compressed stays on disk but for what is looked at.
-
-    Raises:
-        ValueError: if it holds none.
-    """
-
-    def __init__(self, path: str | os.PathLike, num_images: int) -> None:
-        try:
-            open_images, open_labels = (_array_opener(path, name) for name in ("arr_0", "arr_1"))
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path} is no file of images: {error}") from None
-        if open_images is None:
-            raise ValueError(f"{path} is no file of images: `arr_0` must be there.")
-        images = open_images()
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
-            raise ValueError(
-                f"`arr_0` of {path} must be uint8 (N, H, W, 1 or 3). Received: {images.dtype} "
-                f"{images.shape}"
-            )
-        self._open, self._labels = open_images, None
-        self.num_images = min(num_images, len(images))
-        if open_labels is not None:
-            self._labels = open_labels()[: self.num_images].astype(np.int32)
-        contents = hashlib.sha256(b"" if self._labels is None else self._labels)
-        for start in range(0, self.num_images, _HASHED_IMAGES):
-            contents.update(self.read(start, start + _HASHED_IMAGES)[0])
-        self.identity = {"arrays": contents.hexdigest(), "num_images": self.num_images}
-
-    def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
-        # Opened anew each time: what was read of a mapped file would stay in memory.
-        images = np.array(self._open()[start : min(stop, self.num_images)], order="C")
-        return images, None if self._labels is None else self._labels[start:stop]
-
-
-def _array_opener(path: str | os.PathLike, name: str) -> Callable[[], np.ndarray] | None:
-    """What opens an array of an `.npz` file, in place unless it is compressed.
-
-    `None` if the array is not there.
-    """
-    with zipfile.ZipFile(path) as archive:
-        if f"{name}.npy" not in archive.namelist():
-            return None
-        member = archive.getinfo(f"{name}.npy")
-        if member.compress_type != zipfile.ZIP_STORED:
-            with np.load(path) as arrays:
-                array = arrays[name]
-            return lambda: array
-        with archive.open(member) as file:
-            version = np.lib.format.read_magic(file)
-            read_header = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            shape, fortran_order, dtype = read_header(file)
-            header_size = file.tell()
-    with open(path, "rb") as file:
-        # Before the member's data come 30 bytes, of which the last two numbers are the lengths of
-        # a name and of what else is said of it (PKWARE's APPNOTE, section 4.3.7).
-        file.seek(member.header_offset + 26)
-        name_size, extra_size = struct.unpack("<HH", file.read(4))
-    offset = member.header_offset + 30 + name_size + extra_size + header_size
-    order = "F" if fortran_order else "C"
-    return functools.partial(np.memmap, path, dtype, "r", offset, shape, order)
 
 
 def asked_classes(

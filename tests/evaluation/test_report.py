@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sagan_tf.evaluation.evaluation import evaluate
-from sagan_tf.evaluation.images import ArrayImages, NoImages
+from sagan_tf.evaluation.image_files import ArrayImages, NoImages
 from sagan_tf.evaluation.moments import moments_of
 from sagan_tf.evaluation.protocols import PROTOCOLS
 from sagan_tf.evaluation.report import write_report

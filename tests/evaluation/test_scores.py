@@ -6,7 +6,8 @@ from sagan_tf.data import load_source
 from sagan_tf.evaluation.classifier import ClassifierExtractor
 from sagan_tf.evaluation.features import extract_features
 from sagan_tf.evaluation.frechet import frechet_distance_to_rows
-from sagan_tf.evaluation.images import ArrayImages, RealImages
+from sagan_tf.evaluation.image_files import ArrayImages
+from sagan_tf.evaluation.images import RealImages
 from sagan_tf.evaluation.protocols import PROTOCOLS, difference
 from sagan_tf.evaluation.scores import all_scores, class_distances, class_scores, summary
 
