@@ -36,6 +36,11 @@ class TrainSettings:
     attention_resolutions: tuple[int, ...] = setting(
         (32,), "Sizes of the feature maps that attend, separated by commas; empty for none."
     )
+    mixing: str = setting(
+        "attention",
+        "What stands there: attention, local_attention (to places within 3 cells), or residual, "
+        "convolutions with as many weights.",
+    )
     query_key_ratio: int = setting(8, "Channels per query and key channel of the attention.")
     value_ratio: int = setting(2, "Channels per value channel of the attention.")
     pool_size: int = setting(2, "Max-pooling of keys and values; 1 for none.")
@@ -273,6 +278,7 @@ def _check(settings: TrainSettings) -> None:
         "dtype_policy": ("float32", "mixed_bfloat16"),
         "kernel_initializer": ("glorot_uniform", "orthogonal"),
         "resampling": ("auto", "merged", "plain"),
+        "mixing": ("attention", "local_attention", "residual"),
     }.items():
         if getattr(settings, name) not in choices:
             raise ValueError(

@@ -133,6 +133,7 @@ def _networks(settings: config.TrainSettings, source: "Source", **kwargs: Any) -
         "base_filters": settings.base_filters,
         "channels": source.channels,
         "attention_resolutions": settings.attention_resolutions,
+        "mixing": settings.mixing,
         "query_key_ratio": settings.query_key_ratio,
         "value_ratio": settings.value_ratio,
         "pool_size": settings.pool_size,

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from sagan_tf.attention.maps import run_noting, scored
+from sagan_tf.layers.self_attention import query_key_distances
 
 
 def attention_measures(
@@ -63,7 +64,7 @@ def _image_measures(scores: np.ndarray, pool_size: int) -> dict[str, np.ndarray]
     """`score_measures` of each image."""
     height, width = scores.shape[1:3]
     flat = scores.reshape(len(scores), height * width, -1)  # (N, queries, keys)
-    distances = _distances(height, width, pool_size)  # (queries, keys)
+    distances = query_key_distances(height, width, pool_size)  # (queries, keys)
     keys = flat.shape[-1]
     logs = np.log(flat, out=np.zeros_like(flat), where=flat > 0)
     entropy = -np.einsum("nqk,nqk->nq", flat, logs, dtype=np.float64)
@@ -81,22 +82,6 @@ def _image_measures(scores: np.ndarray, pool_size: int) -> dict[str, np.ndarray]
 def _relative(values: np.ndarray, uniform: float) -> np.ndarray:
     """Values over that of uniform attention; with a single key attention cannot but be uniform."""
     return values / uniform if uniform else np.ones_like(values)
-
-
-def _distances(height: int, width: int, pool_size: int) -> np.ndarray:
-    """Between queries and keys, `(H * W, Hk * Wk)`."""
-    rows = np.subtract.outer(np.arange(height), _key_centres(height, pool_size))
-    columns = np.subtract.outer(np.arange(width), _key_centres(width, pool_size))
-    distances = np.hypot(rows[:, None, :, None], columns[None, :, None, :])
-    return distances.reshape(height * width, -1)
-
-
-def _key_centres(size: int, pool_size: int) -> np.ndarray:
-    """Of the cells that each key was pooled from; windows hang over both ends alike ("same")."""
-    count = -(-size // pool_size)
-    first = np.arange(count) * pool_size - (count * pool_size - size) // 2
-    last = first + pool_size - 1
-    return (np.maximum(first, 0) + np.minimum(last, size - 1)) / 2
 
 
 def _usage(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:

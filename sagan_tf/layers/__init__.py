@@ -2,11 +2,13 @@
 
 from sagan_tf.layers.conditional_batch_norm import ConditionalBatchNormalization
 from sagan_tf.layers.resampling import SpectralConv2DMeanPool, SpectralUpsampleConv2D
+from sagan_tf.layers.residual_bottleneck import ResidualBottleneck2D
 from sagan_tf.layers.self_attention import SelfAttention2D
 from sagan_tf.layers.spectral_norm import SpectralConv2D, SpectralDense, SpectralEmbedding
 
 __all__ = [
     "ConditionalBatchNormalization",
+    "ResidualBottleneck2D",
     "SelfAttention2D",
     "SpectralConv2D",
     "SpectralConv2DMeanPool",

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from sagan_tf.layers.spectral_norm import SpectralConv2D
@@ -28,6 +29,8 @@ class SelfAttention2D(keras.layers.Layer):
         query_chunk_size: how many positions attend at a time, at most; `None` for all. In chunks,
             each computed again for its gradient, the same result needs the scores of one chunk
             in memory instead of all.
+        radius: of the places that a position looks at, in cells of the map, from its centre to
+            theirs; `None` for all. Weights and cost are the same.
         **kwargs: those of `keras.layers.Layer`.
 
     Input and output `(N, H, W, C)` of the policy's compute dtype; the softmax is float32. With
@@ -36,8 +39,9 @@ class SelfAttention2D(keras.layers.Layer):
     all of them, whatever `query_chunk_size`.
 
     Raises:
-        ValueError: if an argument is not positive, if the input does not have four axes with
-            known channels, or if a ratio does not divide the channels.
+        ValueError: if an argument is not positive, if `radius` comes with `query_chunk_size`, if
+            the input does not have four axes with known channels (with `radius`, known sizes,
+            too), or if a ratio does not divide the channels.
 
     Example:
 
@@ -55,6 +59,7 @@ class SelfAttention2D(keras.layers.Layer):
         spectral_normalization: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         query_chunk_size: int | None = None,
+        radius: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -70,7 +75,13 @@ class SelfAttention2D(keras.layers.Layer):
                 "`query_chunk_size` must be a positive integer, or None for all queries at once. "
                 f"Received: query_chunk_size={query_chunk_size}"
             )
+        if radius is not None and (not radius > 0 or query_chunk_size is not None):
+            raise ValueError(
+                "`radius` must be positive, and without `query_chunk_size`. Received: "
+                f"radius={radius}, query_chunk_size={query_chunk_size}"
+            )
         self.query_chunk_size = query_chunk_size
+        self.radius = radius
         self.spectral_normalization = spectral_normalization
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
@@ -88,6 +99,15 @@ class SelfAttention2D(keras.layers.Layer):
                     f"`{name}` must divide the input's channels. Received: "
                     f"{name}={getattr(self, name)}, channels={channels}"
                 )
+        self.mask = None
+        if self.radius is not None:
+            if None in input_shape[1:3]:
+                raise ValueError(
+                    "`radius` needs a map of known size. Received: "
+                    f"radius={self.radius}, input_shape={input_shape}"
+                )
+            distances = query_key_distances(*input_shape[1:3], self.pool_size)
+            self.mask = np.where(distances > self.radius, np.float32(-1e30), np.float32(0))
         self.query = self._convolution(channels // self.query_key_ratio, "query")
         self.key = self._convolution(channels // self.query_key_ratio, "key")
         self.value = self._convolution(channels // self.value_ratio, "value")
@@ -108,7 +128,7 @@ class SelfAttention2D(keras.layers.Layer):
         value = self._flatten(self._pool(self.value(inputs, training=training)))  # (N, M, C/2)
 
         if self.query_chunk_size is None or return_attention_scores:
-            attended, scores = attend(query, key, value)  # (N, L, C/2), (N, L, M)
+            attended, scores = attend(query, key, value, self.mask)  # (N, L, C/2), (N, L, M)
         else:
             attended = attend_in_chunks(query, key, value, self.query_chunk_size)
         attended = ops.reshape(attended, (-1, height, width, channels // self.value_ratio))
@@ -140,6 +160,7 @@ class SelfAttention2D(keras.layers.Layer):
             "spectral_normalization": self.spectral_normalization,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "query_chunk_size": self.query_chunk_size,
+            "radius": self.radius,
         }
 
     def _convolution(self, filters: int, name: str) -> keras.layers.Layer:
@@ -164,19 +185,46 @@ class SelfAttention2D(keras.layers.Layer):
         return ops.reshape(tensor, (-1, height * width, channels))
 
 
-def attend(query: Any, key: Any, value: Any) -> tuple[Any, Any]:
+def query_key_distances(height: int, width: int, pool_size: int) -> np.ndarray:
+    """From the centre of each cell of a map to that of each key, in cells.
+
+    Args:
+        height: of the map.
+        width: likewise.
+        pool_size: by which keys are pooled.
+
+    Returns:
+        float64 `(H * W, Hk * Wk)`.
+    """
+    rows = np.subtract.outer(np.arange(height), _key_centres(height, pool_size))
+    columns = np.subtract.outer(np.arange(width), _key_centres(width, pool_size))
+    distances = np.hypot(rows[:, None, :, None], columns[None, :, None, :])
+    return distances.reshape(height * width, -1)
+
+
+def _key_centres(size: int, pool_size: int) -> np.ndarray:
+    """Of the cells that each key was pooled from; windows hang over both ends alike ("same")."""
+    count = -(-size // pool_size)
+    first = np.arange(count) * pool_size - (count * pool_size - size) // 2
+    last = first + pool_size - 1
+    return (np.maximum(first, 0) + np.minimum(last, size - 1)) / 2
+
+
+def attend(query: Any, key: Any, value: Any, mask: Any = None) -> tuple[Any, Any]:
     """Each query's mean of the values, and the scores that weigh them.
 
     Args:
         query: `(N, L, C)`.
         key: `(N, M, C)`.
         value: `(N, M, D)`.
+        mask: float32 `(L, M)`, added before the softmax; `None` adds nothing.
 
     Returns:
         The means `(N, L, D)` of the values' dtype, and the scores, float32 `(N, L, M)`.
     """
     logits = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
-    scores = ops.softmax(ops.cast(logits, "float32"), axis=-1)
+    logits = ops.cast(logits, "float32")
+    scores = ops.softmax(logits if mask is None else logits + mask, axis=-1)
     return ops.matmul(ops.cast(scores, value.dtype), value), scores
 
 

@@ -36,6 +36,8 @@ class Discriminator(Network):
         kernel_initializer: of every convolution, dense layer and embedding.
         resampling: see `Generator`; of the pooled convolutions, see `SpectralConv2DMeanPool`.
         query_chunk_size: see `SelfAttention2D`.
+        mixing: what stands at the attention resolutions: "attention"; "local_attention", which
+            looks at places within 3 cells; or "residual", a `ResidualBottleneck2D`.
 
     Call: `images` float `(N, image_size, image_size, channels)` in [-1, 1] and `labels` integers
     `(N,)`, none if unconditional. Returns logits, float32 `(N, 1)`.

@@ -7,13 +7,12 @@ from keras import ops
 
 from sagan_tf.layers import (
     ConditionalBatchNormalization,
-    SelfAttention2D,
     SpectralConv2D,
     SpectralDense,
     SpectralUpsampleConv2D,
 )
 from sagan_tf.layers.resampling import upsample
-from sagan_tf.models.network import GENERATOR_FILTERS, Network
+from sagan_tf.models.network import GENERATOR_FILTERS, MIXERS, Network
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -39,6 +38,8 @@ class Generator(Network):
             `SpectralUpsampleConv2D`); "plain" also leaves the shortcuts' 1x1 convolutions on the
             larger map, as published.
         query_chunk_size: see `SelfAttention2D`.
+        mixing: what stands at the attention resolutions: "attention"; "local_attention", which
+            looks at places within 3 cells; or "residual", a `ResidualBottleneck2D`.
         latent_dim: length of a latent vector.
         batch_norm_momentum: of the blocks' moving statistics. The released code updates them with
             0.999 eight times per iteration (4 towers, 2 updates each); with our 2 updates the
@@ -123,7 +124,7 @@ class Generator(Network):
         hidden = self.dense(latents, training=training)
         hidden = ops.reshape(hidden, (-1, 4, 4, self.first_filters))
         for stage in self.stages:
-            if isinstance(stage, SelfAttention2D):
+            if isinstance(stage, MIXERS):
                 hidden = stage(hidden, training=training)
             else:
                 hidden = stage(hidden, labels, training=training)

@@ -4,7 +4,12 @@ from typing import Any
 
 import keras
 
-from sagan_tf.layers import SelfAttention2D
+from sagan_tf.layers import ResidualBottleneck2D, SelfAttention2D
+
+# What may stand between the blocks, and how far local attention looks, in cells of the map.
+MIXINGS = ("attention", "local_attention", "residual")
+MIXERS = SelfAttention2D, ResidualBottleneck2D
+LOCAL_RADIUS = 3
 
 # Filters of each feature map, as multiples of `base_filters`, by image size. The generator's
 # table gives {resolution: multiple}; the discriminator's gives (resolution, multiple) per block,
@@ -46,6 +51,7 @@ class Network(keras.Model):
         kernel_initializer: str = "glorot_uniform",
         resampling: str = "auto",
         query_chunk_size: int | None = None,
+        mixing: str = "attention",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -71,6 +77,8 @@ class Network(keras.Model):
                 f"`attention_resolutions` must be among {available} at image size {image_size}. "
                 f"Received: attention_resolutions={tuple(attention_resolutions)}"
             )
+        if mixing not in MIXINGS:
+            raise ValueError(f"`mixing` must be one of {MIXINGS}. Received: mixing={mixing!r}")
         self.image_size = image_size
         self.num_classes = num_classes
         self.base_filters = base_filters
@@ -82,6 +90,7 @@ class Network(keras.Model):
         self.kernel_initializer = kernel_initializer
         self.resampling = resampling
         self.query_chunk_size = query_chunk_size
+        self.mixing = mixing
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -98,28 +107,36 @@ class Network(keras.Model):
             "kernel_initializer": self.kernel_initializer,
             "resampling": self.resampling,
             "query_chunk_size": self.query_chunk_size,
+            "mixing": self.mixing,
         }
 
     def _stages(self, blocks: list[tuple[int, keras.layers.Layer]]) -> list[keras.layers.Layer]:
-        """The blocks in order, self-attention after the first block at its resolution."""
+        """The blocks in order, what mixes after the first block at its resolution."""
         stages: list[keras.layers.Layer] = []
         attended: set[int] = set()
         for resolution, block in blocks:
             stages.append(block)
             if resolution in self.attention_resolutions and resolution not in attended:
                 attended.add(resolution)
-                stages.append(
-                    SelfAttention2D(
-                        self.query_key_ratio,
-                        self.value_ratio,
-                        self.pool_size,
-                        kernel_initializer=self.kernel_initializer,
-                        query_chunk_size=self.query_chunk_size,
-                        dtype=self.dtype_policy,
-                        name=f"attention_{resolution}x{resolution}",
-                    )
-                )
+                stages.append(self._mixer(resolution))
         return stages
+
+    def _mixer(self, resolution: int) -> keras.layers.Layer:
+        shared = {"kernel_initializer": self.kernel_initializer, "dtype": self.dtype_policy}
+        size = f"{resolution}x{resolution}"
+        if self.mixing == "residual":
+            return ResidualBottleneck2D(
+                self.query_key_ratio, self.value_ratio, name=f"bottleneck_{size}", **shared
+            )
+        return SelfAttention2D(
+            self.query_key_ratio,
+            self.value_ratio,
+            self.pool_size,
+            query_chunk_size=self.query_chunk_size,
+            radius=LOCAL_RADIUS if self.mixing == "local_attention" else None,
+            name=f"attention_{size}",
+            **shared,
+        )
 
     def _block_arguments(self) -> dict[str, Any]:
         return {
@@ -139,6 +156,6 @@ class Network(keras.Model):
         """Builds the stages for an input of `shape` and returns the shape of their output."""
         for stage in self.stages:
             stage.build(shape)
-            if not isinstance(stage, SelfAttention2D):
+            if not isinstance(stage, MIXERS):
                 shape = stage.compute_output_shape(shape)
         return shape

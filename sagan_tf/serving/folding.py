@@ -7,7 +7,11 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from sagan_tf.layers import ConditionalBatchNormalization, SelfAttention2D
+from sagan_tf.layers import (
+    ConditionalBatchNormalization,
+    ResidualBottleneck2D,
+    SelfAttention2D,
+)
 from sagan_tf.layers.resampling import merged_upsampling_kernel
 from sagan_tf.layers.self_attention import attend, attend_in_chunks
 from sagan_tf.models import Generator
@@ -43,16 +47,21 @@ class FoldedGenerator(tf.Module):
         self.channels = generator.channels
         self.latent_dim = generator.latent_dim
         self.num_classes = generator.num_classes
-        self.attention_resolutions = tuple(sorted(generator.attention_resolutions))
+        self.attention_resolutions = tuple(
+            sorted(generator.attention_resolutions) if generator.mixing != "residual" else ()
+        )
         self._first_filters = generator.first_filters
         self._dense_kernel = tf.Variable(_kernel(generator.dense))
         self._dense_bias = tf.Variable(generator.dense.bias.value)
         tables: list[tf.Tensor] = []
-        self._stages: list[_Attention | _Block] = []
+        self._stages: list[_Attention | _Bottleneck | _Block] = []
         size = 4
         for stage in generator.stages:
             if isinstance(stage, SelfAttention2D):
                 self._stages.append(_Attention(stage))
+                continue
+            if isinstance(stage, ResidualBottleneck2D):
+                self._stages.append(_Bottleneck(stage))
                 continue
             last = 2 * size == generator.image_size
             # The norm before the last convolution has no classes: the last block takes it in.
@@ -107,8 +116,10 @@ class FoldedGenerator(tf.Module):
         hidden = latents @ self._dense_kernel + self._dense_bias
         hidden = tf.reshape(hidden, (-1, 4, 4, self._first_filters))
         for stage in self._stages:
-            is_block = isinstance(stage, _Block)
-            hidden = stage(hidden, rows) if is_block else attend(stage, hidden)
+            if isinstance(stage, _Block):
+                hidden = stage(hidden, rows)
+            else:
+                hidden = attend(stage, hidden) if isinstance(stage, _Attention) else stage(hidden)
         padding = [[0, 0], [1, 1], [1, 1], [0, 0]]
         strides = [1, 1, _COLUMNS, 1]
         outputs = tf.nn.conv2d(tf.nn.relu(hidden), self._output_kernel, strides, padding)
@@ -166,6 +177,7 @@ class _Attention(tf.Module):
         self._output_kernel = tf.Variable(_kernel(layer.output_convolution) * layer.gamma)
         self._pool_size = layer.pool_size
         self._chunk_size = layer.query_chunk_size
+        self._mask = layer.mask
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
         if self._chunk_size is None:
@@ -176,7 +188,7 @@ class _Attention(tf.Module):
 
     def with_scores(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         query, pooled, key, value = self._query_key_value(inputs)
-        attended, scores = attend(query, key, value)
+        attended, scores = attend(query, key, value, self._mask)
         shape = (-1, *inputs.shape[1:3], *pooled.shape[1:3])
         return self._output(inputs, attended), tf.reshape(scores, shape)
 
@@ -191,6 +203,21 @@ class _Attention(tf.Module):
     def _output(self, inputs: tf.Tensor, attended: tf.Tensor) -> tf.Tensor:
         attended = tf.reshape(attended, (-1, *inputs.shape[1:3], attended.shape[-1]))
         return inputs + tf.nn.conv2d(attended, self._output_kernel, 1, "SAME")
+
+
+class _Bottleneck(tf.Module):
+    """A `ResidualBottleneck2D`."""
+
+    def __init__(self, layer: ResidualBottleneck2D) -> None:
+        super().__init__(name=layer.name)
+        self._reduction = tf.Variable(_kernel(layer.reduction))
+        self._spatial = tf.Variable(_kernel(layer.spatial))
+        self._expansion = tf.Variable(_kernel(layer.expansion) * layer.gamma)
+
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        hidden = tf.nn.relu(tf.nn.conv2d(inputs, self._reduction, 1, "SAME"))
+        hidden = tf.nn.relu(tf.nn.conv2d(hidden, self._spatial, 1, "SAME"))
+        return inputs + tf.nn.conv2d(hidden, self._expansion, 1, "SAME")
 
 
 def _kernel(layer: keras.layers.Layer) -> tf.Tensor:

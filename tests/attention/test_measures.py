@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from sagan_tf.attention import attention_measures, score_measures
-from sagan_tf.attention.measures import _distances, _key_centres
 from sagan_tf.layers import SelfAttention2D
+from sagan_tf.layers.self_attention import _key_centres, query_key_distances
 
 
 @pytest.mark.parametrize(("size", "distance"), [(16, 8.30), (32, 16.67), (64, 33.36)])
@@ -16,11 +16,11 @@ def test_uniform_attention_is_the_unit(size, distance):
     assert measures["entropy"] == pytest.approx(1)
     assert measures["effective_keys"] == pytest.approx(keys, rel=1e-4)
     assert measures["far_mass"] == pytest.approx(0.84, abs=5e-3)
-    assert _distances(size, size, 2).mean() == pytest.approx(distance, abs=5e-3)
+    assert query_key_distances(size, size, 2).mean() == pytest.approx(distance, abs=5e-3)
 
 
 def test_attention_to_the_nearest_key():
-    distances = _distances(16, 16, 2)
+    distances = query_key_distances(16, 16, 2)
     scores = np.eye(64)[distances.argmin(axis=1)].reshape(1, 16, 16, 8, 8)
     measures = score_measures(scores, pool_size=2)
     # A query is half a cell from its key's centre along both axes.

@@ -335,3 +335,37 @@ def test_query_chunk_size_must_be_positive_or_none(value):
 def test_input_must_be_a_map_with_known_channels(shape):
     with pytest.raises(ValueError, match=r"expects an input of shape \(N, H, W, C\) with C known"):
         SelfAttention2D().build(shape)
+
+
+def test_within_a_radius_far_places_have_no_part():
+    layer = SelfAttention2D(pool_size=1, radius=2)
+    inputs = keras.random.normal((1, 7, 8, 16), seed=0)
+    _, scores = layer(inputs, return_attention_scores=True)
+    scores = np.array(scores)[0]
+    rows, columns = np.indices((7, 8))
+    for row, column in ((0, 0), (3, 4), (6, 7)):
+        near = np.hypot(rows - row, columns - column) <= 2
+        assert (scores[row, column] > 0).tolist() == near.tolist()
+        assert scores[row, column].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_radius_over_all_is_no_radius():
+    inputs = keras.random.normal((2, 8, 8, 16), seed=0)
+    everywhere, limited = SelfAttention2D(), SelfAttention2D(radius=12)
+    for layer in (everywhere, limited):
+        layer.build(inputs.shape)
+        layer.gamma.assign(1.0)
+    limited.set_weights(everywhere.get_weights())
+    np.testing.assert_array_equal(everywhere(inputs), limited(inputs))
+    assert SelfAttention2D.from_config(limited.get_config()).radius == 12
+
+
+@pytest.mark.parametrize("arguments", [{"radius": 0}, {"radius": 3, "query_chunk_size": 4}])
+def test_a_radius_that_cannot_be(arguments):
+    with pytest.raises(ValueError, match="`radius` must be positive, and without"):
+        SelfAttention2D(**arguments)
+
+
+def test_a_radius_needs_a_known_size():
+    with pytest.raises(ValueError, match="`radius` needs a map of known size"):
+        SelfAttention2D(radius=3).build((None, None, 8, 16))

@@ -44,6 +44,8 @@ def class_rows(folded, labels, batch_size=4):
         {"num_classes": None, "attention_resolutions": ()},
         {"attention_resolutions": (16,), "value_ratio": 8, "pool_size": 1},
         {"attention_resolutions": (16,), "query_chunk_size": 100},
+        {"attention_resolutions": (8, 16), "mixing": "local_attention"},
+        {"attention_resolutions": (8, 16), "mixing": "residual"},
         {"resampling": "plain"},
         {"resampling": "merged"},
         {"kernel_initializer": "orthogonal"},

@@ -1,0 +1,94 @@
+"""Convolutions in place of self-attention, with as many weights."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from sagan_tf.layers.spectral_norm import SpectralConv2D
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class ResidualBottleneck2D(keras.layers.Layer):
+    """`x + gamma * f(x)` of three convolutions: what attention is to be compared with.
+
+    `f` is 1x1 to few filters, ReLU, 3x3, ReLU, 1x1 back to the input's channels, spectrally
+    normalised and without bias. The few are as many as give the number of weights nearest to that
+    of `SelfAttention2D` on the same input. `gamma` starts at 0, as there. The residual blocks that
+    SAGAN's paper compares with (arXiv 1805.08318, table 1) have some fifteen times the weights.
+
+    Args:
+        query_key_ratio: of the `SelfAttention2D` to be matched.
+        value_ratio: likewise.
+        kernel_initializer: of the three convolutions.
+        **kwargs: those of `keras.layers.Layer`.
+
+    Input and output `(N, H, W, C)`.
+
+    Example:
+
+    >>> layer = ResidualBottleneck2D()
+    >>> tuple(layer(keras.ops.ones((2, 8, 8, 64))).shape)
+    (2, 8, 8, 64)
+    >>> layer.filters  # 18 * (64 + 9 * 18 + 64) = 5220 weights; attention has 5120
+    18
+    """
+
+    def __init__(
+        self,
+        query_key_ratio: int = 8,
+        value_ratio: int = 2,
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.query_key_ratio = query_key_ratio
+        self.value_ratio = value_ratio
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the three convolutions and `gamma` for `(N, H, W, C)`."""
+        channels = input_shape[-1]
+        weights = 2 * channels * (channels // self.query_key_ratio + channels // self.value_ratio)
+        # The positive root of 9 b^2 + 2 b C = weights.
+        root = (math.sqrt(channels**2 + 9 * weights) - channels) / 9
+        self.filters = max(1, round(root))
+        self.reduction = self._convolution(self.filters, 1, "reduction")
+        self.spatial = self._convolution(self.filters, 3, "spatial")
+        self.expansion = self._convolution(channels, 1, "expansion")
+        self.reduction.build(input_shape)
+        inner_shape = (*input_shape[:-1], self.filters)
+        self.spatial.build(inner_shape)
+        self.expansion.build(inner_shape)
+        self.gamma = self.add_weight(name="gamma", shape=(), initializer="zeros")
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Adds what the convolutions find; singular vectors move if `training`."""
+        hidden = ops.relu(self.reduction(inputs, training=training))
+        hidden = ops.relu(self.spatial(hidden, training=training))
+        # Linear, so that `gamma` may scale what goes in, which has fewer channels.
+        return inputs + self.expansion(self.gamma * hidden, training=training)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "query_key_ratio": self.query_key_ratio,
+            "value_ratio": self.value_ratio,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+    def _convolution(self, filters: int, kernel_size: int, name: str) -> SpectralConv2D:
+        return SpectralConv2D(
+            filters,
+            kernel_size,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
