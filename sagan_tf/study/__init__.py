@@ -1,0 +1,1 @@
+"""Does attention help geometry more than texture? Arms, runs, measures, statistics, a report."""

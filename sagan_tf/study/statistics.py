@@ -1,0 +1,99 @@
+"""How sure the study can be: intervals of rates, and a test of paired runs."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+# Of the normal distribution: 95 % lie within so many deviations.
+_Z = 1.959964
+# With more pairs than this, signs are drawn instead of tried out.
+_EXACT_PAIRS = 16
+_DRAWN = 2**16
+
+
+def wilson_interval(successes: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a rate, which stays within [0, 1] (Wilson 1927, JASA 22).
+
+    Args:
+        successes: how many.
+        count: of how many, at least 1.
+
+    Raises:
+        ValueError: for other numbers.
+    """
+    if not 0 <= successes <= count or count < 1:
+        raise ValueError(
+            "`successes` must be in [0, count] and `count` positive. Received: "
+            f"successes={successes}, count={count}"
+        )
+    rate, spread = successes / count, _Z**2 / count
+    middle = (rate + spread / 2) / (1 + spread)
+    half = math.sqrt(rate * (1 - rate) * spread + spread**2 / 4) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """Of paired values.
+
+    Attributes:
+        mean: of the differences.
+        p_value: how likely a mean as far from 0 is, were each difference as likely the other way
+            round. Of `n` pairs it cannot be below `2 / 2**n`.
+        pairs: how many.
+    """
+
+    mean: float
+    p_value: float
+    pairs: int
+
+
+def sign_flip_test(differences: Sequence[float]) -> Difference:
+    """The paired permutation test: are differences around 0, whatever their distribution?
+
+    Two-sided. If an arm changes nothing, its name could as well be the other's, so every difference
+    could have either sign (Fisher 1935, The Design of Experiments, section 21).
+
+    Args:
+        differences: one per pair; those that are not finite leave no result.
+
+    Raises:
+        ValueError: for none.
+    """
+    values = np.asarray(differences, np.float64)
+    if not len(values):
+        raise ValueError("A test needs at least one pair. Received: none.")
+    if not np.isfinite(values).all():
+        return Difference(float("nan"), float("nan"), len(values))
+    if len(values) <= _EXACT_PAIRS:
+        signs = np.array(list(itertools.product((1, -1), repeat=len(values))))
+    else:
+        random = np.random.default_rng(0)
+        signs = random.choice((1, -1), size=(_DRAWN, len(values)))
+        signs[0] = 1  # what was seen is among the possible
+    means = np.abs(signs @ values) / len(values)
+    seen = abs(values.mean())
+    # A mean that is equal but for rounding is as far.
+    p_value = np.mean(means >= seen * (1 - 1e-12))
+    return Difference(float(values.mean()), float(p_value), len(values))
+
+
+def interaction(
+    gains: dict[str, Sequence[float]], geometry: Sequence[str], texture: Sequence[str]
+) -> Difference:
+    """Is the gain in geometry larger than in texture?
+
+    Args:
+        gains: by class, what one arm has over the other in each pair of runs, in units that
+            compare between classes.
+        geometry: names of classes.
+        texture: likewise.
+
+    Returns:
+        The test of, per pair, the mean gain of geometry classes minus that of texture classes.
+    """
+    sides = [np.mean([gains[name] for name in names], axis=0) for names in (geometry, texture)]
+    return sign_flip_test(sides[0] - sides[1])
