@@ -146,12 +146,20 @@ def saved_settings(directory: str | os.PathLike) -> dict[str, Any] | None:
     return json.loads(_read_variables(directory, "settings")["settings"])
 
 
-def restore_network(directory: str | os.PathLike, network: keras.Model) -> int:
-    """Reads one network's variables from the newest readable checkpoint of a run.
+def checkpoint_steps(directory: str | os.PathLike) -> list[int]:
+    """The steps of a run's checkpoints, ascending."""
+    return sorted(_step(path) for path in _paths(directory))
+
+
+def restore_network(
+    directory: str | os.PathLike, network: keras.Model, step: int | None = None
+) -> int:
+    """Reads one network's variables from a checkpoint of a run.
 
     Args:
         directory: the run's checkpoints.
         network: a built network of the name under which it was saved.
+        step: of the checkpoint; without it the newest that is readable.
 
     Returns:
         The checkpoint's step.
@@ -162,10 +170,12 @@ def restore_network(directory: str | os.PathLike, network: keras.Model) -> int:
     checkpoint = tf.train.Checkpoint(
         v={variable.path: variable.value for variable in network.variables}
     )
-    step = _restore_newest(checkpoint, _paths(directory), whole=False)
-    if step is None:
-        raise ValueError(f"No checkpoint in {directory}; the run has not saved one yet.")
-    return step
+    paths = [path for path in _paths(directory) if step in (None, _step(path))]
+    restored = _restore_newest(checkpoint, paths, whole=False)
+    if restored is None:
+        which = "" if step is None else f" of step {step}"
+        raise ValueError(f"No checkpoint{which} in {directory}; the run has not saved one yet.")
+    return restored
 
 
 def init_from(

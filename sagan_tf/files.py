@@ -85,6 +85,10 @@ def explained(
         ) from error
 
 
+class InUse(ValueError):  # noqa: N818 - it is what happened
+    """Another process has claimed the directory."""
+
+
 @contextlib.contextmanager
 def claimed(directory: Path, flag: str) -> Iterator[None]:
     """Makes a directory if needed and keeps other processes out of it.
@@ -97,7 +101,8 @@ def claimed(directory: Path, flag: str) -> Iterator[None]:
         flag: the command-line flag that named it.
 
     Raises:
-        ValueError: if it is no directory, or another process has claimed it.
+        InUse: if another process has claimed it.
+        ValueError: if it is no directory.
         OSError: if it cannot be written.
     """
     if directory.exists() and not directory.is_dir():
@@ -124,7 +129,7 @@ def _lock(file: TextIO, directory: Path, flag: str) -> None:
     except BlockingIOError:
         file.seek(0)
         holder = file.read() or "another process"
-        raise ValueError(
+        raise InUse(
             f"`--{flag}` {directory} is in use by {holder}. Wait for it or stop it, or choose "
             "another directory."
         ) from None

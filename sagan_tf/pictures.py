@@ -1,5 +1,7 @@
 """Pictures of several images, and their files."""
 
+import base64
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,6 +58,13 @@ def save_png(image: np.ndarray, path: str | os.PathLike, scale: int = 1) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         to_picture(image, scale).save(temporary, format="PNG")
+
+
+def png_address(picture: Image.Image) -> str:
+    """A picture within an address, so that a page needs no file beside it."""
+    data = io.BytesIO()
+    picture.save(data, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode("ascii")
 
 
 def _title_row(titles: Sequence[str], width: int, channels: int) -> np.ndarray:

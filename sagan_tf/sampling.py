@@ -159,14 +159,22 @@ def load_generator(workdir: str | os.PathLike, best: bool = False) -> keras.Mode
 
 
 def restore_generator(
-    workdir: str | os.PathLike, averaged: bool = True, best: bool = False
+    workdir: str | os.PathLike, averaged: bool = True, best: bool = False, step: int | None = None
 ) -> tuple[keras.Model, int]:
-    """As `load_generator`, with the step of the checkpoint; on demand not the averaged one."""
+    """As `load_generator`, with the step of the checkpoint.
+
+    Args:
+        workdir: the run's directory.
+        averaged: whether to take the averaged one, if it is kept.
+        best: instead of the newest, the checkpoint that scored best while training.
+        step: instead of the newest, the checkpoint of this step.
+    """
     description = load_description(workdir)
     name = "ema_generator" if description["ema"] and averaged else "generator"
     generator = Generator.from_config({**description["generator"], "name": name})
     generator.build()
-    return generator, restore_network(Path(workdir) / (BEST if best else CHECKPOINTS), generator)
+    directory = Path(workdir) / (BEST if best else CHECKPOINTS)
+    return generator, restore_network(directory, generator, step)
 
 
 def _check_request(

@@ -145,6 +145,7 @@ def _networks(settings: config.TrainSettings, source: "Source", **kwargs: Any) -
     }
     generator = Generator(
         latent_dim=settings.latent_dim,
+        spectral_normalization=settings.generator_spectral_normalization,
         batch_norm_momentum=settings.batch_norm_momentum,
         output_batch_norm_momentum=settings.output_batch_norm_momentum,
         **shared,

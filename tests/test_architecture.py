@@ -15,6 +15,7 @@ LIBRARIES = [
     "files",
     "torch_files",
     "pictures",
+    "pages",
     "geotex",
     "data",
     "layers",
@@ -46,6 +47,7 @@ COMMANDS = {
     "export",
     "serve",
     "playground",
+    "study",
     "benchmark",
 }
 # What commands share: settings and flags. Libraries take plain arguments instead.

@@ -21,7 +21,15 @@ MODULES = sorted((ROOT / "sagan_tf").rglob("*.py"))
 # Who may import what an extra brings.
 EXTRAS = {f"sagan_tf/serving/{name}.py": "serve" for name in ("server", "gateway")}
 EXTRAS["sagan_tf/serving/page.py"] = "playground"
-EXTRAS["sagan_tf/evaluation/report.py"] = "report"
+EXTRAS |= dict.fromkeys(
+    (
+        "sagan_tf/pages.py",
+        "sagan_tf/evaluation/report.py",
+        "sagan_tf/study/geotex_report.py",
+        "sagan_tf/study/score_report.py",
+    ),
+    "report",
+)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 

@@ -6,7 +6,7 @@ interactive file.
 """
 
 from sagan_tf.attention.maps import attention_layers, attention_maps, maps_at
-from sagan_tf.attention.measures import attention_measures, score_measures
+from sagan_tf.attention.measures import attention_measures, partner_lift, score_measures
 from sagan_tf.attention.points import automatic_points
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "attention_measures",
     "automatic_points",
     "maps_at",
+    "partner_lift",
     "score_measures",
 ]

@@ -60,6 +60,36 @@ def score_measures(scores: np.ndarray, pool_size: int) -> dict[str, float]:
     }
 
 
+def partner_lift(scores: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """How much more each of two parts looks at the other one than its area alone would have.
+
+    Args:
+        scores: `(N, H, W, Hk, Wk)`, as `attention_maps` gives them.
+        parts: bool `(N, 2, S, S)`, the pixels of each; S a multiple of H, W, Hk and Wk.
+
+    Returns:
+        float64 `(N,)`: the attention from one part to the other, over the other's share of the
+        image; the mean of both ways. Uniform attention has 1; NaN where a part is missing.
+    """
+    from_parts = _shares(parts, *scores.shape[1:3])
+    to_parts = _shares(parts, *scores.shape[3:])
+    lifts = []
+    for source, target in ((0, 1), (1, 0)):
+        weights, covered = from_parts[:, source], to_parts[:, target]
+        attended = np.einsum("nhw,nhwkl,nkl->n", weights, scores, covered)
+        expected = weights.sum(axis=(1, 2)) * covered.mean(axis=(1, 2))
+        missing = np.full(len(scores), np.nan)
+        lifts.append(np.divide(attended, expected, out=missing, where=expected > 0))
+    return np.mean(lifts, axis=0)
+
+
+def _shares(parts: np.ndarray, height: int, width: int) -> np.ndarray:
+    """How much of each cell of a map each part takes, `(N, 2, height, width)`."""
+    count, both, *size = parts.shape
+    cells = parts.reshape(count, both, height, size[0] // height, width, size[1] // width)
+    return cells.mean(axis=(3, 5))
+
+
 def _image_measures(scores: np.ndarray, pool_size: int) -> dict[str, np.ndarray]:
     """`score_measures` of each image."""
     height, width = scores.shape[1:3]

@@ -1,7 +1,6 @@
 """All maps of some images as one interactive HTML file."""
 
 import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from sagan_tf.attention.overlay import STRENGTH
 from sagan_tf.files import write_text
-from sagan_tf.pictures import to_picture
+from sagan_tf.pictures import png_address, to_picture
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 # Places per side to look from: of larger maps every second, fourth, ... place is left in.
@@ -51,7 +50,7 @@ def write_page(
         "title": title,
         "strength": STRENGTH,
         "images": [
-            {"caption": caption, "png": f"data:image/png;base64,{_base64(_png(image))}"}
+            {"caption": caption, "png": png_address(to_picture(image))}
             for image, caption in zip(images, captions, strict=True)
         ],
         "layers": [
@@ -73,19 +72,9 @@ def _packed(scores: np.ndarray) -> dict[str, Any]:
     return {
         "queries": scores.shape[1:3],
         "keys": scores.shape[3:],
-        "maps": [_base64(of_image.tobytes()) for of_image in levels],
+        "maps": [base64.b64encode(of_image.tobytes()).decode("ascii") for of_image in levels],
     }
 
 
 def _lines(measures: Mapping[str, float]) -> list[tuple[str, str]]:
     return [(text, f"{measures[name]:.3g}") for name, text in _MEASURES.items()]
-
-
-def _png(image: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    to_picture(image).save(file, format="PNG")
-    return file.getvalue()
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

@@ -1,23 +1,20 @@
 """A page of what an evaluation found, in one file that needs no other."""
 
-import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import matplotlib
-import matplotlib.figure
 import numpy as np
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from sagan_tf.evaluation.evaluation import Evaluation, unlike
 from sagan_tf.evaluation.images import Images
 from sagan_tf.evaluation.neighbours import nearest
 from sagan_tf.evaluation.scores import main_names
 from sagan_tf.files import write_text
-from sagan_tf.pictures import grid_scale, image_grid, to_picture
+from sagan_tf.pages import drawing, render
+from sagan_tf.pictures import grid_scale, image_grid, png_address, to_picture
 
 # Of a record, what tells how the scores were made.
 _CONDITIONS = ("protocol", "extractor", "images", "real")
@@ -54,14 +51,9 @@ def write_report(
     """
     record = evaluation.record
     alike = [other for other in history if unlike(other, record) is None]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("sagan_tf.evaluation", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html").render(
+    page = render(
+        "sagan_tf.evaluation",
+        "report.html",
         step=step,
         scores=record["scores"],
         groups=record["groups"],
@@ -87,19 +79,14 @@ def _curves(history: Sequence[Mapping[str, Any]]) -> list[Markup]:
 
 
 def _curve(name: str, points: Sequence[tuple[int, float]]) -> Markup:
-    figure = matplotlib.figure.Figure(figsize=(4, 2.4), layout="constrained")
+    figure = Figure(figsize=(4, 2.4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(*zip(*points, strict=True), marker=".", color="#2a6f97")
     axes.set_title(name, fontsize=9)
     axes.set_xlabel("step", fontsize=8)
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
-    file = io.StringIO()
-    # Names within the drawing follow from its salt; without a date, equal scores give equal files.
-    with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    _, tag, rest = file.getvalue().partition("<svg")
-    return Markup(tag + rest)
+    return drawing(figure, name)
 
 
 def _classes(evaluation: Evaluation, class_names: Sequence[str]) -> list[dict[str, Any]]:
@@ -213,9 +200,7 @@ def _strip(images: Images, rows: Sequence[int], limit: int | None = None) -> str
     picture = to_picture(image_grid(read, len(read)), scale)
     if limit is not None and read[0].shape[0] > limit:
         picture = picture.resize((len(read) * limit, limit))
-    data = io.BytesIO()
-    picture.save(data, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+    return png_address(picture)
 
 
 def _as_uint8(image: np.ndarray) -> np.ndarray:

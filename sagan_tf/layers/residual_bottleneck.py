@@ -15,13 +15,15 @@ class ResidualBottleneck2D(keras.layers.Layer):
 
     `f` is 1x1 to few filters, ReLU, 3x3, ReLU, 1x1 back to the input's channels, spectrally
     normalised and without bias. The few are as many as give the number of weights nearest to that
-    of `SelfAttention2D` on the same input. `gamma` starts at 0, as there. The residual blocks that
-    SAGAN's paper compares with (arXiv 1805.08318, table 1) have some fifteen times the weights.
+    of `SelfAttention2D` on the same input. `gamma` starts at 0, as there. SAGAN's paper, too,
+    compares with residual blocks of as many weights (arXiv 1805.08318, table 1), and does not say
+    how they are made.
 
     Args:
         query_key_ratio: of the `SelfAttention2D` to be matched.
         value_ratio: likewise.
         kernel_initializer: of the three convolutions.
+        spectral_normalization: of the three convolutions.
         **kwargs: those of `keras.layers.Layer`.
 
     Input and output `(N, H, W, C)`.
@@ -40,12 +42,14 @@ class ResidualBottleneck2D(keras.layers.Layer):
         query_key_ratio: int = 8,
         value_ratio: int = 2,
         kernel_initializer: Any = "glorot_uniform",
+        spectral_normalization: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.query_key_ratio = query_key_ratio
         self.value_ratio = value_ratio
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.spectral_normalization = spectral_normalization
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the three convolutions and `gamma` for `(N, H, W, C)`."""
@@ -80,6 +84,7 @@ class ResidualBottleneck2D(keras.layers.Layer):
             "query_key_ratio": self.query_key_ratio,
             "value_ratio": self.value_ratio,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "spectral_normalization": self.spectral_normalization,
         }
 
     def _convolution(self, filters: int, kernel_size: int, name: str) -> SpectralConv2D:
@@ -89,6 +94,7 @@ class ResidualBottleneck2D(keras.layers.Layer):
             padding="same",
             use_bias=False,
             kernel_initializer=self.kernel_initializer.clone(),
+            spectral_normalization=self.spectral_normalization,
             dtype=self.dtype_policy,
             name=name,
         )

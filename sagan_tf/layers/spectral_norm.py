@@ -20,13 +20,20 @@ class SpectralNormalization:
     written, and unchanged weights give exactly the `sigma` of the training call before. Weights
     and iteration stay float32 under every dtype policy.
 
+    With `spectral_normalization=False` the weight is taken as it is, to see what that changes.
+
     Attributes:
         vector_u: `(1, columns)` float32, the right singular vector's estimate.
         vector_v: `(rows, 1)` float32, the left one's.
     """
 
     def __init__(
-        self, *args: Any, power_iterations: int = 1, epsilon: float = 1e-12, **kwargs: Any
+        self,
+        *args: Any,
+        power_iterations: int = 1,
+        epsilon: float = 1e-12,
+        spectral_normalization: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         if not isinstance(power_iterations, int) or power_iterations < 1:
@@ -41,6 +48,7 @@ class SpectralNormalization:
             )
         self.power_iterations = power_iterations
         self.epsilon = epsilon
+        self.spectral_normalization = spectral_normalization
 
     def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
         """Creates a float32 weight that mixed precision does not cast behind our back."""
@@ -49,6 +57,8 @@ class SpectralNormalization:
     def build(self, input_shape: Any = None) -> None:
         """Creates the weight and its singular vectors."""
         super().build(input_shape)
+        if not self.spectral_normalization:
+            return
         rows, columns = self.weight_matrix().shape
         self.vector_u = self.add_weight(
             name="vector_u", shape=(1, columns), initializer="random_normal", trainable=False
@@ -66,7 +76,12 @@ class SpectralNormalization:
         return ops.reshape(self.kernel, (-1, self.kernel.shape[-1]))
 
     def singular_value(self, training: bool = False) -> Any:
-        """The estimate of `sigma(W)`, a float32 scalar, differentiable with respect to `W`."""
+        """The estimate of `sigma(W)`, a float32 scalar, differentiable with respect to `W`.
+
+        Without spectral normalisation it is 1, by which nothing changes.
+        """
+        if not self.spectral_normalization:
+            return ops.ones((), "float32")
         matrix = self.weight_matrix()
         constant_matrix = ops.stop_gradient(matrix)
         vector_u, vector_v = map(ops.convert_to_tensor, (self.vector_u, self.vector_v))
@@ -90,6 +105,7 @@ class SpectralNormalization:
             **super().get_config(),
             "power_iterations": self.power_iterations,
             "epsilon": self.epsilon,
+            "spectral_normalization": self.spectral_normalization,
         }
 
     # Keras' layers write a fixed list of their own variables, in which ours would be missing.
@@ -118,6 +134,7 @@ class SpectralConv2D(SpectralNormalization, keras.layers.Conv2D):
         *args: those of `keras.layers.Conv2D`; `data_format` must be `"channels_last"`.
         power_iterations: iterations per call with `training=True`.
         epsilon: added to a norm before dividing by it.
+        spectral_normalization: whether to normalise.
         **kwargs: those of `keras.layers.Conv2D`.
 
     Input `(N, H, W, C)`, output `(N, H', W', filters)`, both of the policy's compute dtype.
@@ -157,6 +174,7 @@ class SpectralDense(SpectralNormalization, keras.layers.Dense):
         *args: those of `keras.layers.Dense`.
         power_iterations: iterations per call with `training=True`.
         epsilon: added to a norm before dividing by it.
+        spectral_normalization: whether to normalise.
         **kwargs: those of `keras.layers.Dense`.
 
     Input `(..., C)`, output `(..., units)`, both of the policy's compute dtype.
@@ -192,6 +210,7 @@ class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
         *args: those of `keras.layers.Embedding`.
         power_iterations: iterations per call with `training=True`.
         epsilon: added to a norm before dividing by it.
+        spectral_normalization: whether to normalise.
         **kwargs: those of `keras.layers.Embedding`.
 
     Input integers `(...)`, output `(..., output_dim)` of the policy's compute dtype.
@@ -218,7 +237,7 @@ class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
     def set_weights(self, weights: list[Any]) -> None:
         """Sets every weight, or the table alone, as Keras' constructor does."""
         if len(weights) == 1:
-            weights = [*weights, self.vector_u, self.vector_v]
+            weights = [*weights, *self.non_trainable_variables]
         super().set_weights(weights)
 
     def weight_matrix(self) -> Any:

@@ -38,6 +38,7 @@ class Discriminator(Network):
         query_chunk_size: see `SelfAttention2D`.
         mixing: what stands at the attention resolutions: "attention"; "local_attention", which
             looks at places within 3 cells; or "residual", a `ResidualBottleneck2D`.
+        spectral_normalization: of every weight.
 
     Call: `images` float `(N, image_size, image_size, channels)` in [-1, 1] and `labels` integers
     `(N,)`, none if unconditional. Returns logits, float32 `(N, 1)`.
@@ -65,24 +66,20 @@ class Discriminator(Network):
                 multiple * self.base_filters,
                 first=index == 0,
                 downsample=resolution < previous,
+                resampling=self.resampling,
                 name=f"block_{index}_{resolution}x{resolution}",
-                **self._block_arguments(),
+                **self._layer_arguments(),
             )
             blocks.append((resolution, block))
             previous = resolution
         self.stages = self._stages(blocks)
-        head = {"kernel_initializer": self.kernel_initializer, "dtype": "float32"}
+        head = {**self._layer_arguments(), "dtype": "float32"}
         self.logit = SpectralDense(1, name="logit", **head)
         self.embedding = None
         if num_classes is not None:
             features = DISCRIMINATOR_FILTERS[image_size][-1][1] * self.base_filters
-            self.embedding = SpectralEmbedding(
-                num_classes,
-                features,
-                embeddings_initializer=self.kernel_initializer,
-                dtype="float32",
-                name="embedding",
-            )
+            head["embeddings_initializer"] = head.pop("kernel_initializer")
+            self.embedding = SpectralEmbedding(num_classes, features, name="embedding", **head)
 
     def build(self, images_shape: Any = None, labels_shape: Any = None) -> None:
         """Creates every weight; the shapes follow from the constructor's arguments."""
@@ -117,12 +114,17 @@ class DiscriminatorBlock(keras.layers.Layer):
         filters: int,
         first: bool,
         downsample: bool,
-        kernel_initializer: str,
         resampling: str,
+        kernel_initializer: str,
+        spectral_normalization: bool,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        shared = {"kernel_initializer": kernel_initializer, "dtype": self.dtype_policy}
+        shared = {
+            "kernel_initializer": kernel_initializer,
+            "spectral_normalization": spectral_normalization,
+            "dtype": self.dtype_policy,
+        }
         self.filters = filters
         self.resampling = resampling
         self.first = first
@@ -132,18 +134,12 @@ class DiscriminatorBlock(keras.layers.Layer):
             self.conv_1 = SpectralConv2DMeanPool(filters, resampling, name="conv_1", **shared)
         else:
             self.conv_1 = SpectralConv2D(filters, 3, padding="same", name="conv_1", **shared)
-        self.kernel_initializer = kernel_initializer
+        self._shared = shared
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
         self.shortcut = None
         if self.downsample or inputs_shape[-1] != self.filters:
-            self.shortcut = SpectralConv2D(
-                self.filters,
-                1,
-                kernel_initializer=self.kernel_initializer,
-                dtype=self.dtype_policy,
-                name="shortcut",
-            )
+            self.shortcut = SpectralConv2D(self.filters, 1, name="shortcut", **self._shared)
             self.shortcut.build(inputs_shape)
         self.conv_0.build(inputs_shape)
         self.conv_1.build((*inputs_shape[:-1], self.filters))

@@ -40,6 +40,7 @@ class Generator(Network):
         query_chunk_size: see `SelfAttention2D`.
         mixing: what stands at the attention resolutions: "attention"; "local_attention", which
             looks at places within 3 cells; or "residual", a `ResidualBottleneck2D`.
+        spectral_normalization: of every weight.
         latent_dim: length of a latent vector.
         batch_norm_momentum: of the blocks' moving statistics. The released code updates them with
             0.999 eight times per iteration (4 towers, 2 updates each); with our 2 updates the
@@ -80,10 +81,7 @@ class Generator(Network):
         multiples = dict(GENERATOR_FILTERS[image_size])
         self.first_filters = multiples.pop(4) * self.base_filters
         self.dense = SpectralDense(
-            4 * 4 * self.first_filters,
-            kernel_initializer=self.kernel_initializer,
-            dtype=self.dtype_policy,
-            name="dense",
+            4 * 4 * self.first_filters, name="dense", **self._layer_arguments()
         )
         blocks = [
             (
@@ -92,8 +90,9 @@ class Generator(Network):
                     multiple * self.base_filters,
                     num_classes,
                     batch_norm_momentum,
+                    self.resampling,
                     name=f"block_{resolution}x{resolution}",
-                    **self._block_arguments(),
+                    **self._layer_arguments(),
                 ),
             )
             for resolution, multiple in multiples.items()
@@ -103,12 +102,7 @@ class Generator(Network):
             None, output_batch_norm_momentum, dtype=self.dtype_policy, name="output_norm"
         )
         self.output_convolution = SpectralConv2D(
-            self.channels,
-            3,
-            padding="same",
-            kernel_initializer=self.kernel_initializer,
-            dtype=self.dtype_policy,
-            name="output_convolution",
+            self.channels, 3, padding="same", name="output_convolution", **self._layer_arguments()
         )
 
     def build(self, latents_shape: Any = None, labels_shape: Any = None) -> None:
@@ -150,12 +144,17 @@ class GeneratorBlock(keras.layers.Layer):
         filters: int,
         num_classes: int | None,
         momentum: float,
-        kernel_initializer: str,
         resampling: str,
+        kernel_initializer: str,
+        spectral_normalization: bool,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        shared = {"kernel_initializer": kernel_initializer, "dtype": self.dtype_policy}
+        shared = {
+            "kernel_initializer": kernel_initializer,
+            "spectral_normalization": spectral_normalization,
+            "dtype": self.dtype_policy,
+        }
 
         def norm(name: str) -> ConditionalBatchNormalization:
             return ConditionalBatchNormalization(

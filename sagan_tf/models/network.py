@@ -52,6 +52,7 @@ class Network(keras.Model):
         resampling: str = "auto",
         query_chunk_size: int | None = None,
         mixing: str = "attention",
+        spectral_normalization: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -91,6 +92,7 @@ class Network(keras.Model):
         self.resampling = resampling
         self.query_chunk_size = query_chunk_size
         self.mixing = mixing
+        self.spectral_normalization = spectral_normalization
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -108,6 +110,7 @@ class Network(keras.Model):
             "resampling": self.resampling,
             "query_chunk_size": self.query_chunk_size,
             "mixing": self.mixing,
+            "spectral_normalization": self.spectral_normalization,
         }
 
     def _stages(self, blocks: list[tuple[int, keras.layers.Layer]]) -> list[keras.layers.Layer]:
@@ -122,7 +125,7 @@ class Network(keras.Model):
         return stages
 
     def _mixer(self, resolution: int) -> keras.layers.Layer:
-        shared = {"kernel_initializer": self.kernel_initializer, "dtype": self.dtype_policy}
+        shared = self._layer_arguments()
         size = f"{resolution}x{resolution}"
         if self.mixing == "residual":
             return ResidualBottleneck2D(
@@ -138,10 +141,10 @@ class Network(keras.Model):
             **shared,
         )
 
-    def _block_arguments(self) -> dict[str, Any]:
+    def _layer_arguments(self) -> dict[str, Any]:
         return {
             "kernel_initializer": self.kernel_initializer,
-            "resampling": self.resampling,
+            "spectral_normalization": self.spectral_normalization,
             "dtype": self.dtype_policy,
         }
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from sagan_tf.attention import attention_measures, score_measures
+from sagan_tf.attention import attention_measures, partner_lift, score_measures
 from sagan_tf.layers import SelfAttention2D
 from sagan_tf.layers.self_attention import _key_centres, query_key_distances
 
@@ -48,6 +48,41 @@ def test_keys_stand_in_the_middle_of_what_they_were_pooled_from():
     np.testing.assert_array_equal(_key_centres(8, 2), [0.5, 2.5, 4.5, 6.5])
     np.testing.assert_array_equal(_key_centres(5, 2), [0.5, 2.5, 4])  # the last one has one cell
     np.testing.assert_array_equal(_key_centres(7, 3), [0.5, 3, 5.5])  # both ends have two
+
+
+def corners():
+    """Of two images: the upper left quarter and the lower right one; in the other no right one."""
+    parts = np.zeros((2, 2, 8, 8), bool)
+    parts[:, 0, :4, :4] = True
+    parts[0, 1, 4:, 4:] = True
+    return parts
+
+
+def test_partner_lift_by_hand():
+    uniform = np.full((2, 4, 4, 2, 2), 1 / 4)
+    lifts = partner_lift(uniform, corners())
+    assert lifts[0] == pytest.approx(1)
+    assert np.isnan(lifts[1])
+    # All of each part's attention goes to the other one, which is a quarter of the image.
+    crossed = np.zeros((2, 4, 4, 2, 2))
+    crossed[:, :2, :2, 1, 1] = 1
+    crossed[:, 2:, 2:, 0, 0] = 1
+    assert partner_lift(crossed, corners())[0] == pytest.approx(4)
+    # To itself, or one way alone.
+    assert partner_lift(crossed[:, ::-1, ::-1], corners())[0] == pytest.approx(0)
+    crossed[:, 2:, 2:] = crossed[:, 2:, 2:, ::-1, ::-1]
+    assert partner_lift(crossed, corners())[0] == pytest.approx(2)
+
+
+def test_partner_lift_counts_cells_by_what_a_part_takes_of_them():
+    parts = np.zeros((1, 2, 4, 4), bool)
+    parts[0, 0, 0, 0] = True
+    parts[0, 1, 3, 2:] = True  # half of a key's cell, a quarter of which it looks at
+    scores = np.zeros((1, 2, 2, 2, 2))
+    scores[0, 0, 0] = [[0.75, 0], [0, 0.25]]
+    scores[0, 1, 1] = [[0.5, 0], [0, 0.5]]
+    # A quarter times a half over an eighth of the image; a half times a quarter over a 16th.
+    assert partner_lift(scores, parts) == pytest.approx((1 + 2) / 2)
 
 
 def test_usage_is_what_gamma_lets_through():

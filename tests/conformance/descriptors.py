@@ -9,6 +9,7 @@ import numpy as np
 
 from sagan_tf.layers import (
     ConditionalBatchNormalization,
+    ResidualBottleneck2D,
     SelfAttention2D,
     SpectralConv2D,
     SpectralConv2DMeanPool,
@@ -83,6 +84,11 @@ CONDITIONAL = {
 }
 UNCONDITIONAL = {
     "num_classes": None,
+    "attention_resolutions": (8,),
+    "mixing": "residual",
+    "query_key_ratio": 2,
+    "value_ratio": 1,
+    "spectral_normalization": False,
     "resampling": "plain",
     "channels": 1,
     "kernel_initializer": "he_normal",
@@ -134,6 +140,21 @@ DESCRIPTORS = [
     Descriptor(
         "SelfAttention2D in chunks",  # five of ten, two queries more than there are
         lambda **kwargs: SelfAttention2D(query_key_ratio=2, query_chunk_size=11, **kwargs),
+        (MAP,),
+    ),
+    Descriptor(
+        "SelfAttention2D to near places",
+        lambda **kwargs: SelfAttention2D(query_key_ratio=2, radius=2.5, **kwargs),
+        (MAP,),
+    ),
+    Descriptor(
+        "ResidualBottleneck2D",
+        lambda **kwargs: ResidualBottleneck2D(query_key_ratio=2, **kwargs),
+        (MAP,),
+    ),
+    Descriptor(
+        "SpectralConv2D without spectral normalisation",
+        lambda **kwargs: SpectralConv2D(5, 3, spectral_normalization=False, **kwargs),
         (MAP,),
     ),
     Descriptor(

@@ -1,0 +1,227 @@
+"""Geometry against texture as one page: tests, rates, curves, images, maps."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from sagan_tf import geotex, sampling
+from sagan_tf.attention import attention_maps, maps_at, partner_lift
+from sagan_tf.attention.figure import attention_figure
+from sagan_tf.files import write_text
+from sagan_tf.pages import COLOURS, drawing, render
+from sagan_tf.pictures import image_grid, png_address, to_picture
+from sagan_tf.study.findings import GEOMETRY, RATES, TEXTURE, Findings
+from sagan_tf.study.measures import class_images, class_seeds, shut_gates
+from sagan_tf.study.plans import OFF, Plan
+
+# Around images; the colours of Okabe and Ito (2008), which colour-blind readers tell apart.
+FRAMES = {"satisfied": (0, 158, 115), "violated": (213, 94, 0), "unreadable": (153, 153, 153)}
+_FRAME_WIDTH = 2
+# Images of a class in its row, and among how many those with maps are looked for.
+_ROW = 10
+_LOOKED_AT = 64
+_OVERLAID = 3
+# What curves are of: title, classes, score.
+_CURVES = (
+    ("Graded, of geometry", GEOMETRY, "graded"),
+    ("Graded, of texture", TEXTURE, "graded"),
+    ("Readable", (*GEOMETRY, *TEXTURE), "readable"),
+    ("Satisfied, of the readable", GEOMETRY, "satisfied_if_readable"),
+)
+_ATTENTION = ("distance", "entropy", "far_mass", "usage", "lift", "other_lift")
+
+
+def write_geotex_report(
+    path: Path,
+    plan: Plan,
+    findings: Findings,
+    workdirs: Mapping[str, Path],
+    facts: Mapping[str, Any],
+) -> None:
+    """Writes what a study of geometry against texture found.
+
+    Args:
+        path: of the page.
+        plan: the study.
+        findings: of what was measured, the last step of at least one run among it.
+        workdirs: of a finished run of each arm that has one.
+        facts: about command and machine, shown as they are.
+    """
+    arms = [arm for arm in (*plan.arms, OFF) if arm in findings.arms]
+    page = render(
+        "sagan_tf.study",
+        "geotex_report.html",
+        plan=plan,
+        facts=facts,
+        tables=[
+            {
+                "averaged": averaged,
+                "pairs": findings.comparisons(plan.steps, averaged),
+                "rows": list(_rows(findings, arms, plan.steps, averaged)),
+            }
+            for averaged in (True, False)
+        ],
+        geometry=GEOMETRY,
+        texture=TEXTURE,
+        curves=[
+            (title, [_curve(findings, arms, name, score) for name in names])
+            for title, names, score in _CURVES
+        ],
+        attention=list(_attention(findings, arms, plan.steps)),
+        grids=list(_grids(workdirs)),
+        overlays=list(_overlays(workdirs)),
+        frames=FRAMES,
+    )
+    write_text(path, page)
+
+
+def _rows(
+    findings: Findings, arms: list[str], step: int, averaged: bool
+) -> Iterator[dict[str, Any]]:
+    """Of every class and arm the rates, and means of the graded values and of what they are of."""
+    for name in (*GEOMETRY, *TEXTURE):
+        for arm in arms:
+            if not findings.seeds(arm, step, averaged):
+                continue
+
+            def mean(score: str, arm: str = arm, name: str = name) -> float:
+                return _mean(findings.values(arm, step, averaged, name, score))
+
+            yield {
+                "name": name,
+                "arm": arm,
+                "rates": [findings.rate(arm, step, averaged, name, rate) for rate in RATES],
+                "chance": mean("chance") if name in GEOMETRY else math.nan,
+                "graded": mean("graded"),
+                "patch_distance": mean("patch_distance"),
+            }
+
+
+def _curve(findings: Findings, arms: list[str], name: str, score: str) -> Markup:
+    """A score of a class over the steps: each run thin, an arm's mean or rate thick."""
+    figure = Figure(figsize=(3.6, 2.3), layout="constrained")
+    axes = figure.add_subplot()
+    for arm, colour in zip(arms, COLOURS, strict=False):
+        steps = findings.steps(arm, averaged=True)
+        if score in RATES:
+            rates = [findings.rate(arm, step, True, name, score) for step in steps]
+            axes.plot(steps, [rate.value for rate in rates], color=colour, label=arm)
+            low, high = [rate.low for rate in rates], [rate.high for rate in rates]
+            axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
+            continue
+        values = [findings.values(arm, step, True, name, score) for step in steps]
+        axes.plot(steps, [_mean(of_step) for of_step in values], color=colour, label=arm)
+        for seed in range(max(map(len, values))):
+            points = [(s, v[seed]) for s, v in zip(steps, values, strict=True) if seed < len(v)]
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, alpha=0.6)
+    axes.set_title(name, fontsize=9)
+    axes.set_ylim(min(-0.05, axes.get_ylim()[0]), 1.05)
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=6, frameon=False)
+    return drawing(figure, f"{score} {name}")
+
+
+def _attention(findings: Findings, arms: list[str], last_step: int) -> Iterator[dict[str, Any]]:
+    """By arm and layer the measures at the last step and, of lift, of random weights; means."""
+    for arm in arms:
+        records = findings.attention(arm)
+        for layer in dict.fromkeys(path for record in records for path in record["attention"]):
+            rows = []
+            for name in GEOMETRY:
+                found = {
+                    (record["step"], measure): [] for record in records for measure in _ATTENTION
+                }
+                for record in records:
+                    for measure in _ATTENTION:
+                        value = record["attention"][layer][name][measure]
+                        found[record["step"], measure].append(value)
+                if (last_step, "lift") not in found:
+                    continue
+                means = {measure: _mean(found[last_step, measure]) for measure in _ATTENTION}
+                untrained = _mean(found.get((0, "lift"), []))
+                rows.append({"name": name, **means, "untrained": untrained})
+            if rows:
+                yield {"arm": arm, "layer": layer, "rows": rows}
+
+
+def _grids(workdirs: Mapping[str, Path]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Of every arm a row of each class, framed by what its check says."""
+    for arm, workdir in workdirs.items():
+        generator = sampling.load_generator(workdir)
+        yield arm, _framed_rows(generator)
+        if arm == "attention":
+            shut_gates(generator)
+            yield OFF, _framed_rows(generator)
+
+
+def _framed_rows(generator: Any) -> list[tuple[str, str]]:
+    rows = []
+    for name, images in class_images(generator, _ROW).items():
+        outcome = geotex.check(name, images)
+        framed = []
+        for image, readable, satisfied in zip(
+            images, outcome.readable, outcome.satisfied, strict=True
+        ):
+            kind = "satisfied" if satisfied else "violated" if readable else "unreadable"
+            framed.append(_framed(image, FRAMES[kind]))
+        rows.append((name, png_address(to_picture(image_grid(framed, _ROW)))))
+    return rows
+
+
+def _framed(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """An image twice as large, with a frame around it."""
+    image = image.repeat(2, axis=0).repeat(2, axis=1)
+    width = _FRAME_WIDTH
+    size = [side + 2 * width for side in image.shape[:2]]
+    framed = np.full((*size, 3), colour, np.uint8)
+    framed[width:-width, width:-width] = image
+    return framed
+
+
+def _overlays(workdirs: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
+    """What the generator's attention sees from both parts of readable images, with the lift."""
+    for arm in ("attention", "local"):
+        if arm not in workdirs:
+            continue
+        generator = sampling.load_generator(workdirs[arm])
+        images = class_images(generator, _LOOKED_AT)
+        for name in GEOMETRY:
+            parts = geotex.locate_parts(name, images[name])
+            chosen = np.flatnonzero(parts.any(axis=(2, 3)).all(axis=1))[:_OVERLAID]
+            if not len(chosen):
+                continue
+            parts, shown = parts[chosen], images[name][chosen]
+            seeds = np.array(class_seeds(name, _LOOKED_AT))[chosen]
+            latents = sampling.latents_from_seeds(seeds, generator.latent_dim)
+            inputs = latents, np.full(len(chosen), geotex.CLASS_NAMES.index(name), np.int32)
+            points = np.array([[_middle(part) for part in both] for both in parts])
+            for layer, scores in attention_maps(generator, inputs).items():
+                maps = maps_at(scores, points, shown.shape[1:3])
+                figure = attention_figure(shown, points, maps)
+                lift = partner_lift(scores, parts)
+                yield {
+                    "arm": arm,
+                    "name": name,
+                    "layer": layer,
+                    "lift": _mean(lift),
+                    "figure": png_address(to_picture(figure)),
+                }
+
+
+def _middle(part: np.ndarray) -> tuple[int, int]:
+    """The pixel of a part, bool `(S, S)`, that is nearest to the middle of all of them."""
+    pixels = np.argwhere(part)
+    distances = np.square(pixels - pixels.mean(axis=0)).sum(axis=1)
+    row, column = pixels[distances.argmin()]
+    return int(row), int(column)
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan

@@ -1,0 +1,71 @@
+import math
+
+import pytest
+
+from sagan_tf.geotex import CLASS_NAMES
+from sagan_tf.study.findings import GEOMETRY, TEXTURE, Findings
+
+
+def record(arm, seed, graded, step=10, averaged=True, **scores):
+    scores = {"readable": 0.5, "satisfied": 0.25, "count": 100, **scores}
+    classes = {name: {**scores, "graded": graded.get(name, 0.0)} for name in CLASS_NAMES}
+    about = {"arm": arm, "seed": seed, "step": step, "averaged": averaged, "run": f"{arm}-{seed}"}
+    return {**about, "classes": classes, "attention": {}}
+
+
+def graded(geometry, texture):
+    return dict.fromkeys(GEOMETRY, geometry) | dict.fromkeys(TEXTURE, texture)
+
+
+def test_gains_by_hand():
+    findings = Findings(
+        [
+            record("none", 0, graded(0.1, 0.4)),
+            record("attention", 0, graded(0.6, 0.5)),
+            record("none", 1, graded(0.2, 0.4)),
+            record("attention", 1, graded(0.5, 0.5)),
+            record("attention", 2, graded(9, 9)),  # has no partner
+            record("attention", 0, graded(9, 9), averaged=False),
+        ]
+    )
+    (pair,) = findings.comparisons(10, averaged=True)
+    assert (pair.arm, pair.other) == ("attention", "none")
+    assert pair.geometry.mean == pytest.approx((0.5 + 0.3) / 2)
+    assert pair.texture.mean == pytest.approx(0.1)
+    assert pair.interaction.mean == pytest.approx(0.3)
+    assert pair.interaction.pairs == 2
+    assert pair.interaction.p_value == pytest.approx(0.5)
+    assert pair.gains["twin"] == pytest.approx(0.4)
+    assert not findings.comparisons(20, averaged=True)
+
+
+def test_rates_count_the_images_of_all_seeds():
+    findings = Findings(
+        [
+            record("none", 0, {}, readable=0.5, satisfied=0.25),
+            record("none", 1, {}, readable=0.1, satisfied=0.05),
+        ]
+    )
+    assert findings.rate("none", 10, True, "twin", "readable").value == pytest.approx(0.3)
+    rate = findings.rate("none", 10, True, "twin", "satisfied_if_readable")
+    assert rate.value == pytest.approx(30 / 60)
+    assert rate.low < 0.5 < rate.high
+    assert rate.high - rate.low == pytest.approx(0.245, abs=0.005)  # of 60 images
+
+
+def test_nothing_readable_has_no_rate():
+    findings = Findings([record("none", 0, {}, readable=0.0, satisfied=0.0)])
+    assert math.isnan(findings.rate("none", 10, True, "twin", "satisfied_if_readable").value)
+    assert findings.rate("none", 10, True, "twin", "readable").value == 0
+
+
+def test_what_was_measured_twice_counts_once():
+    twice = [record("none", 0, graded(0.1, 0)), record("none", 0, graded(0.3, 0))]
+    assert Findings(twice).values("none", 10, True, "twin", "graded") == [0.3]
+
+
+def test_random_weights_show_no_images():
+    untrained = {**record("attention", 0, {}, step=0, averaged=False), "classes": {}}
+    findings = Findings([untrained, record("attention", 0, {})])
+    assert findings.steps("attention", averaged=True) == [10]
+    assert findings.seeds("attention", 0, averaged=False) == []

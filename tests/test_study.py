@@ -1,0 +1,140 @@
+import json
+import shlex
+
+import browser
+import commands
+import pytest
+
+SMALL = (
+    "--preset=smoke --steps=4 --measure_every=2 --samples=20 --train_flags=--base_filters=4\\ "
+    "--global_batch_size=4\\ --latent_dim=4\\ --query_key_ratio=4\\ --steps_per_call=1"
+)
+
+
+def small(out, *flags):
+    return [*shlex.split(SMALL), f"--out={out}", *flags]
+
+
+def records(out, run):
+    lines = (out / "runs" / run / "measures.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A study that was stopped in its second run and gone on with; what was there before, too."""
+    out = tmp_path_factory.mktemp("study") / "smoke"
+    process = commands.start("study", *small(out))
+    stopped = commands.stop_when(process, (out / "runs" / "attention-0" / "metrics.jsonl").exists)
+    before = records(out, "none-0")
+    return out, stopped, before, commands.run("study", *small(out))
+
+
+def test_a_stopped_study_goes_on(study):
+    out, (code, _, errors), before, output = study
+    assert code == 143
+    assert "stopped; the same command goes on from there" in errors
+    assert "Traceback" not in errors
+    assert not (out / "runs" / "none-0" / "samples" / "step-00000005.png").exists()
+    # What was done is left alone.
+    assert records(out, "none-0") == before
+    assert "2 of 2 runs are trained" in output
+    assert f"report: {out / 'index.html'}" in output
+
+
+def test_every_checkpoint_is_measured(study):
+    out, *_ = study
+    measured = [
+        (record["arm"], record["step"], record["averaged"], bool(record["attention"]))
+        for record in records(out, "attention-0")
+    ]
+    assert measured == [
+        ("attention", 0, False, True),
+        ("off", 2, True, False),
+        ("attention", 2, True, True),
+        ("off", 4, True, False),
+        ("attention", 4, True, True),
+        ("off", 4, False, False),
+        ("attention", 4, False, False),
+    ]
+    assert [(r["step"], r["averaged"]) for r in records(out, "none-0")] == [
+        (2, True),
+        (4, True),
+        (4, False),
+    ]
+    classes = records(out, "none-0")[0]["classes"]
+    assert set(classes["fur"]) >= {"readable", "graded", "patch_distance", "count"}
+    lift = records(out, "attention-0")[0]["attention"]["discriminator/attention_16x16"]["twin"]
+    # Random weights look everywhere.
+    assert lift["lift"] == pytest.approx(1, abs=0.3)
+    assert lift["usage"] == 0
+
+
+def test_the_page_shows_everything_and_asks_for_nothing(study):
+    out, *_ = study
+    asked = []
+    with browser.browsing() as started:
+        tab = started.new_page()
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(f"file://{out / 'index.html'}")
+        assert tab.inner_text("h1") == "Geometry against texture"
+        assert "It says nothing about attention" in tab.inner_text("p.note")
+        pairs = tab.locator("table.pairs").first.inner_text()
+        assert "none" in pairs
+        assert "off" in pairs
+        assert tab.locator("#grids section").count() == 3
+        assert tab.locator(".curves svg").count() == 20
+        widths = tab.locator("img").evaluate_all("all => all.map(image => image.naturalWidth)")
+    assert len(widths) >= 24
+    assert min(widths) > 100
+    assert [url for url in asked if not url.startswith("data:")] == [f"file://{out}/index.html"]
+
+
+def test_list_gives_commands_for_elsewhere():
+    lines = commands.run("study", *small("out"), "--list").splitlines()
+    assert len(lines) == 2
+    words = shlex.split(lines[1])
+    assert words[:3] == ["python", "-m", "sagan_tf.study"]
+    assert words[3:] == [*small("out"), "--runs=attention-0"]
+
+
+def test_another_study_is_not_mixed_in(study):
+    out, *_ = study
+    errors = commands.fail("study", *small(out, "--seeds=2"))
+    assert f"`--out` {out} holds another study: runs differ" in errors
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "One of `--preset`, `--table` and `--figure` must say what to study"),
+        (["--preset=smoke", "--table=1"], "Received: --preset=smoke, --table=1"),
+        (["--preset=tiny"], "`--preset` is one of smoke, cpu, full. Received: tiny"),
+        (["--table=3"], "`--table` is one of 1, 2. Received: 3"),
+        (["--preset=cpu", "--steps=0"], "`--steps` must be positive. Received: 0"),
+        (["--preset=cpu", "--runs=none-9"], "`--runs` are of none-0, residual-0"),
+        (["--preset=cpu", "--train_flags=base_filters=8"], "expects flags of `sagan_tf.train`"),
+        (["--table=1", "--image_size=48"], "`--image_size` is one of 16, 32, 64, 128, 256"),
+    ],
+)
+def test_bad_flags_are_one_message(tmp_path, flags, message):
+    assert message in commands.fail("study", *flags, f"--out={tmp_path / 'out'}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_fails_says_why(tmp_path):
+    flags = ["--preset=smoke", "--train_flags=--query_key_ratio=7", "--runs=attention-0"]
+    errors = commands.fail("study", *flags, f"--out={tmp_path}")
+    assert "`sagan_tf.train` failed, see" in errors
+    assert "`query_key_ratio` must divide the input's channels" in errors
+
+
+def test_the_papers_table_on_another_data_set(tmp_path):
+    small = "--base_filters=4 --global_batch_size=8 --latent_dim=4 --query_key_ratio=4"
+    flags = [f"--train_flags={small} --eval_images=20 --cache_dir={tmp_path / 'cache'}"]
+    flags += ["--table=2", "--dataset=digits", "--image_size=16", "--steps=4", "--measure_every=2"]
+    output = commands.run("study", *flags, f"--out={tmp_path / 'out'}")
+    assert "1 of 1 runs are trained" in output
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "52.52" in page
+    assert "intra_frechet_distance_5000, whole protocol" in page
