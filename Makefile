@@ -19,7 +19,7 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/python -m pytest -q -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+	$(VENV)/bin/python -m pytest -q -n auto --dist=loadfile --no-loadscope-reorder
 
 clean:
 	rm -rf $(VENV)

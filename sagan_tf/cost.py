@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from sagan_tf.liveness import TRACED_BATCH, live_bytes
 from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss
+from sagan_tf.models.network import DISCRIMINATOR_FILTERS, GENERATOR_FILTERS
 from sagan_tf.trainer import STATISTICS_BATCH_SIZE
 
 BYTES_PER_FLOAT = 4
@@ -19,6 +20,9 @@ PROGRAM_BYTES = 260 * 2**20
 # ... and how much more memory than their size the tensors of a step take: gaps in the
 # allocator's regions, scratch memory of convolutions, operations that run ahead of their turn.
 OVERHEAD = 1.3
+# How often as much as all maps together is alive at most: 2.3 to 4.6 times at 18 configurations
+# from 16 to 128 pixels; that, and something to be safe.
+_FLOATS_PER_MAP = 6
 
 
 def parameters(network: keras.Model) -> int:
@@ -72,6 +76,25 @@ def training_memory(
         return PROGRAM_BYTES + weights * BYTES_PER_FLOAT + int(OVERHEAD * live)
 
     return needed
+
+
+def training_bytes_at_most(
+    generator: keras.Model, discriminator: keras.Model, batch_size: int, ema: bool
+) -> int:
+    """More than `training_bytes`, one and a half to three times, from the sizes of maps alone.
+
+    It takes no tracing: where so much is available, nobody needs to know better.
+    """
+    size = generator.image_size
+    generated = sum(side**2 * multiple for side, multiple in GENERATOR_FILTERS[size].items())
+    # A block's convolutions see the map before it is pooled, of real and generated images.
+    judged = 2 * sum(4 * side**2 * multiple for side, multiple in DISCRIMINATOR_FILTERS[size])
+    scores = sum(side**4 // generator.pool_size**2 for side in generator.attention_resolutions)
+    maps = generator.base_filters * (generated + judged) + 4 * scores
+    weights = parameters(generator) * (4 if ema else 3) + parameters(discriminator) * 3
+    batch_size = max(batch_size, STATISTICS_BATCH_SIZE)
+    floats = weights + batch_size * _FLOATS_PER_MAP * maps
+    return PROGRAM_BYTES + floats * BYTES_PER_FLOAT
 
 
 def _trace_step(generator: keras.Model, discriminator: keras.Model) -> Any:

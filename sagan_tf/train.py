@@ -110,17 +110,23 @@ def _enough_memory(
 
     from sagan_tf import cost, memory
 
-    with tf.device("CPU"):  # their shapes are enough, and a GPU may be full
-        networks = _networks(settings, source)
-    question = (
-        cost.training_memory(*networks, ema=settings.ema_decay > 0),
-        settings.global_batch_size // replicas,
-        settings.gradient_accumulation,
-        memory.available_bytes(replicas),
-    )
-    del networks
-    memory.check(*question)
-    with memory.explained(lambda: memory.complaint(*question)):
+    part = settings.global_batch_size // replicas // settings.gradient_accumulation
+    available = memory.available_bytes(replicas)
+    ema = settings.ema_decay > 0
+
+    def networks() -> tuple[Any, Any]:
+        with tf.device("CPU"):  # their shapes are enough, and a GPU may be full
+            return _networks(settings, source)
+
+    def question() -> tuple[Any, ...]:
+        needed = cost.training_memory(*networks(), ema=ema)
+        batch_size = settings.global_batch_size // replicas
+        return needed, batch_size, settings.gradient_accumulation, available
+
+    # Tracing the step to know better takes seconds.
+    if available is None or cost.training_bytes_at_most(*networks(), part, ema) > available:
+        memory.check(*question())
+    with memory.explained(lambda: memory.complaint(*question())):
         yield
 
 

@@ -24,6 +24,11 @@ SLOW_FILES = {"test_train", "test_trainer", "test_faults", "test_benchmark"}
 gc.freeze()  # What the imports made stays; collecting after each test then takes no time.
 
 
+def pytest_xdist_auto_num_workers():
+    """One process more than there are cores, as tests wait for the commands that they start."""
+    return min(4, 1 + (os.cpu_count() or 1))
+
+
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem not in SLOW_FILES)
 

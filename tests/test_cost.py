@@ -1,6 +1,13 @@
 import pytest
 
-from sagan_tf.cost import multiply_accumulates, parameters, training_bytes, training_memory
+from sagan_tf.cost import (
+    PROGRAM_BYTES,
+    multiply_accumulates,
+    parameters,
+    training_bytes,
+    training_bytes_at_most,
+    training_memory,
+)
 from sagan_tf.models import Discriminator, Generator
 
 # Of the networks at 128 pixels, in 10 ** 9.
@@ -84,6 +91,24 @@ def test_training_memory_by_its_parts():
     assert plain(400) - plain(300) == plain(300) - plain(200) > 100 * 2 * 16 * 16 * 4 * 4
     # A small batch needs no less than generating images for the grid does.
     assert plain(1) == plain(2)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"resampling": "plain", "attention_resolutions": (8,), "query_key_ratio": 4},
+        {"image_size": 64, "attention_resolutions": (32,), "query_key_ratio": 4, "pool_size": 1},
+        {"image_size": 32, "base_filters": 16, "attention_resolutions": (), "num_classes": None},
+    ],
+)
+def test_more_than_training_takes_without_tracing(settings):
+    networks = make_networks(**settings)
+    for batch_size in (64, 500):
+        most = training_bytes_at_most(*networks, batch_size, ema=True)
+        weights = PROGRAM_BYTES + 4 * (4 * parameters(networks[0]) + 3 * parameters(networks[1]))
+        maps = training_bytes(*networks, batch_size, ema=True) - weights
+        assert 1.2 * maps < most - weights < 3 * maps
 
 
 def test_training_memory_without_classes():
