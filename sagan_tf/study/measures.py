@@ -65,11 +65,14 @@ def measure(workdir: Path, run: Run, samples: int) -> Iterator[int]:
     description = load_description(workdir)
     ema = description["ema"]
     attends = run.flags.get("mixing") in ("attention", "local_attention")
-    wanted = [(step, ema) for step in checkpoint_steps(workdir / CHECKPOINTS)]
+    # Those that all runs have, not where one was stopped.
+    every, last = run.flags["checkpoint_every"], run.flags["steps"]
+    steps = checkpoint_steps(workdir / CHECKPOINTS)
+    wanted = [(step, ema) for step in steps if step % every == 0 or step == last]
     if attends:
         wanted.insert(0, (0, False))
     if ema:
-        wanted.append((run.flags["steps"], False))
+        wanted.append((last, False))
     for step, averaged in wanted:
         if (step, averaged) in done:
             continue
