@@ -8,12 +8,9 @@ import sys
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from sagan_tf.evaluation.frechet import frechet_distance
 from sagan_tf.evaluation.moments import moments_of
 from sagan_tf.geotex import CLASS_NAMES, GEOMETRIES, check, draw_class, exchange_halves
-
-PATCH_SIZE = 8
-PATCHES_PER_IMAGE = 16
+from sagan_tf.study.patches import patch_distance, patches
 
 
 def noisy(images, deviation=10, seed=0):
@@ -26,21 +23,6 @@ def blurred(images, deviation=0.8):
     """Through a Gaussian of so many pixels."""
     smooth = gaussian_filter(images.astype(np.float32), (0, deviation, deviation, 0))
     return np.rint(smooth).astype(np.uint8)
-
-
-def patches(images, seed=0):
-    """Random 8x8 patches as rows, in [0, 1]."""
-    rng = np.random.default_rng(seed)
-    windows = np.lib.stride_tricks.sliding_window_view(images, (PATCH_SIZE,) * 2, axis=(1, 2))
-    count = len(images) * PATCHES_PER_IMAGE
-    rows, columns = rng.integers(windows.shape[1], size=(2, count))
-    chosen = windows[np.arange(count) % len(images), rows, columns]
-    return chosen.reshape(count, -1) / 255
-
-
-def patch_distance(first, second):
-    """Fréchet distance between patches of two sets of images."""
-    return frechet_distance(moments_of(patches(first)), moments_of(patches(second, seed=1)))
 
 
 def real_and_broken(name, count, image_size):
@@ -81,13 +63,17 @@ def print_patch_distances(image_size, count):
     rows = {}
     for name in GEOMETRIES:
         real, broken = real_and_broken(name, count, image_size)
+        moments = moments_of(patches(real))
         others = draw_class(name, count, image_size, seed=2)
         for label, images in {
             "real": others,
             "parts independent": broken,
             "blur, 0.6 pixels": blurred(others, 0.6),
         }.items():
-            distance, satisfied = patch_distance(real, images), check(name, images).satisfied.mean()
+            distance, satisfied = (
+                patch_distance(moments, images),
+                check(name, images).satisfied.mean(),
+            )
             rows.setdefault(label, []).append(f"{distance:.4f} ({satisfied:.3f})")
     for label, cells in rows.items():
         print(f"| real to {label} | " + " | ".join(cells) + " |")

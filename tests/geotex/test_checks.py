@@ -4,11 +4,13 @@ import functools
 
 import numpy as np
 import pytest
-from geotex_validity import blurred, noisy, patch_distance
+from geotex_validity import blurred, noisy
 from scipy.stats import binomtest
 
 from sagan_tf import geotex
+from sagan_tf.evaluation.moments import moments_of
 from sagan_tf.geotex import CLASS_NAMES, GEOMETRIES, check, exchange_halves, locate_parts
+from sagan_tf.study.patches import patch_distance, patches
 
 COUNT = 500
 # How often parts that know nothing of one another fit: of eight colours, eight bits, and four of
@@ -80,8 +82,9 @@ def test_local_statistics_do_not_see_what_is_broken(name):
     """8x8 patches of broken images are those of real ones; a slight blur moves them far more."""
     real, others = draw_class(name), draw_class(name, seed=2)
     broken = draw_class(name, seed=1, valid=False)
+    moments = moments_of(patches(real))
     between_real, to_broken, to_blurred = (
-        patch_distance(real, images) for images in (others, broken, blurred(others, 0.6))
+        patch_distance(moments, images) for images in (others, broken, blurred(others, 0.6))
     )
     assert to_broken < 1.5 * between_real
     assert to_blurred > 1.5 * to_broken
