@@ -29,6 +29,7 @@ class AttendSettings:
     """What `python -m sagan_tf.attend` can be told."""
 
     workdir: str = setting("runs/digits", "The directory of a training run.")
+    best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
     label: str | None = setting(
         None, "Classes by number, range or name, as in 0-4,7,cat; without it the first ten."
     )
@@ -104,7 +105,7 @@ def _generated(
     """Images of the run's generator, which the discriminator sees, too."""
     from sagan_tf import sampling
 
-    generator = sampling.load_generator(settings.workdir)
+    generator = sampling.load_generator(settings.workdir, settings.best)
     class_names = description["class_names"]
     labels = command.class_labels(settings.label, "label", class_names, generator.num_classes)
     requests = [(seed, label) for seed in seeds for label in labels]
@@ -120,7 +121,7 @@ def _generated(
         f"seed {seed}" if label is None else f"{class_names[label]}, seed {seed}"
         for seed, label in requests
     ]
-    seen = _discriminator(settings.workdir, description, images, classes)
+    seen = _discriminator(settings, description, images, classes)
     return _Shown(images, captions, [(generator, (latents, classes)), seen])
 
 
@@ -150,20 +151,25 @@ def _given(settings: AttendSettings, description: Mapping[str, Any]) -> _Shown:
     # The label is added after the last layer that attends: any will do.
     labels = None if network["num_classes"] is None else np.zeros(len(files), np.int32)
     images = np.stack(images)
-    seen = _discriminator(settings.workdir, description, images, labels)
+    seen = _discriminator(settings, description, images, labels)
     return _Shown(images, [file.name for file in files], [seen])
 
 
 def _discriminator(
-    workdir: str, description: Mapping[str, Any], images: np.ndarray, labels: np.ndarray | None
+    settings: AttendSettings,
+    description: Mapping[str, Any],
+    images: np.ndarray,
+    labels: np.ndarray | None,
 ) -> tuple["keras.Model", tuple[Any, ...]]:
     """The run's discriminator, and what to call it with to have it look at images."""
     from sagan_tf.checkpoint import restore_network
     from sagan_tf.models import Discriminator
+    from sagan_tf.workdir import BEST, CHECKPOINTS
 
     discriminator = Discriminator.from_config(description["discriminator"])
     discriminator.build()
-    restore_network(Path(workdir) / "checkpoints", discriminator)
+    directory = Path(settings.workdir) / (BEST if settings.best else CHECKPOINTS)
+    restore_network(directory, discriminator)
     return discriminator, (images.astype(np.float32) / 127.5 - 1, labels)
 
 

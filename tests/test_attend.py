@@ -71,6 +71,7 @@ def test_pictures_are_shown_to_the_discriminator(digits, tmp_path, capsys):
         ({"images": "x.png", "label": "1"}, r"Leave it or `--images` out"),
         ({"images": "missing.png"}, r"missing.png cannot be read"),
         ({"images": "."}, r"folder of 1 to 16 of them .*with 0"),
+        ({"best": True}, r"No checkpoint in .*best"),
         ({"workdir": "nowhere"}, r"`workdir` holds no training run"),
     ],
 )

@@ -132,9 +132,15 @@ def test_a_run_that_fails_says_why(tmp_path):
 def test_the_papers_table_on_another_data_set(tmp_path):
     small = "--base_filters=4 --global_batch_size=8 --latent_dim=4 --query_key_ratio=4"
     flags = [f"--train_flags={small} --eval_images=20 --cache_dir={tmp_path / 'cache'}"]
-    flags += ["--table=2", "--dataset=digits", "--image_size=16", "--steps=4", "--measure_every=2"]
+    flags += ["--table=1", "--dataset=digits", "--image_size=16", "--steps=4", "--measure_every=2"]
+    flags += ["--final_images=30", "--runs=attention-8-0"]
     output = commands.run("study", *flags, f"--out={tmp_path / 'out'}")
-    assert "1 of 1 runs are trained" in output
+    assert "1 of 3 runs are trained" in output
     page = (tmp_path / "out" / "index.html").read_text()
-    assert "52.52" in page
-    assert "intra_frechet_distance_5000, whole protocol" in page
+    assert "22.98" in page  # what the paper has of attention at 8x8
+    assert "frechet_distance, whole protocol" in page
+    final = json.loads(
+        (tmp_path / "out" / "runs" / "attention-8-0" / "final_scores.jsonl").read_text()
+    )
+    assert final["protocol"]["num_images"] == 30
+    assert set(final["scores"]) >= {"frechet_distance"}

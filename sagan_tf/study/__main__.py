@@ -58,7 +58,10 @@ class StudySettings:
     measure_every: int | None = setting(
         None, "Steps between measurements; without it the preset's, or a twentieth of the steps."
     )
-    samples: int | None = setting(None, "Drawn images per class and measurement.")
+    samples: int | None = setting(None, "Images per class and measurement, on drawn images.")
+    final_images: int | None = setting(
+        None, "Images that score a table's runs at the end; without it the protocol's."
+    )
     seeds: int | None = setting(None, "Runs of each arm, on drawn images.")
     train_flags: str = setting(
         "", "More flags for every run, in quotes, as in '--base_filters=8 --device=cpu'."
@@ -101,7 +104,7 @@ def _plan(settings: StudySettings) -> tuple["Plan", Path]:
     choices = {"preset": plans.GEOTEX_PRESETS, "table": _TABLES, "figure": _FIGURES}[name]
     if value not in choices:
         raise ValueError(f"`--{name}` is one of {', '.join(choices)}. Received: {value}")
-    for number in ("steps", "measure_every", "samples", "seeds"):
+    for number in ("steps", "measure_every", "samples", "final_images", "seeds"):
         if getattr(settings, number) is not None and getattr(settings, number) < 1:
             raise ValueError(
                 f"`--{number}` must be positive. Received: {getattr(settings, number)}"
@@ -144,7 +147,8 @@ def _paper_plan(settings: StudySettings, flags: dict[str, str]) -> "Plan":
         )
     maps = set(GENERATOR_FILTERS[size]) & {side for side, _ in DISCRIMINATOR_FILTERS[size]}
     resolutions = tuple(side for side in _RESOLUTIONS if side in maps)
-    return plans.table_plan(settings.table, usual.steps, every, flags, resolutions)
+    evaluation = {} if settings.final_images is None else {"num_images": settings.final_images}
+    return plans.table_plan(settings.table, usual.steps, every, flags, resolutions, evaluation)
 
 
 def _train_flags(text: str) -> dict[str, str]:
@@ -208,11 +212,15 @@ def _check_folder(out: Path, plan: "Plan") -> None:
 
 def _do(plan: "Plan", runs: list["Run"], out: Path, stop: "StopSignal") -> None:
     """Trains and measures every run that no other process has."""
+    import tensorflow as tf
     from tqdm import tqdm
 
     from sagan_tf import files
     from sagan_tf.study.runs import run_folder, steps_done
 
+    for gpu in tf.config.list_physical_devices("GPU"):
+        # Trainings, processes of their own, need what measuring leaves.
+        tf.config.experimental.set_memory_growth(gpu, True)
     done = {run.name: min(steps_done(run_folder(out, run)), plan.steps) for run in runs}
     bar = tqdm(
         total=plan.steps * len(runs), initial=sum(done.values()), unit="step", dynamic_ncols=True
@@ -242,7 +250,8 @@ def _train(
     workdir = runs.run_folder(out, run)
     if not runs.is_trained(run, workdir):
         workdir.mkdir(parents=True, exist_ok=True)
-        runs.call("train", runs.arguments(run, workdir), workdir / runs.LOG, stop, watch)
+        flags = runs.as_flags({"workdir": workdir, **run.flags})
+        runs.call("train", flags, workdir / "training.log", stop, watch)
 
 
 def _measure(
@@ -256,11 +265,10 @@ def _measure(
         for step in measures.measure(workdir, run, plan.samples):
             say(f"measured step {step}")
             stop.check()
-    elif plan.metrics and not _final(workdir):
-        flags = [f"--workdir={workdir}", "--best", f"--metrics={','.join(plan.metrics)}"]
-        flags += [f"--{name}={run.flags[name]}" for name in _EVALUATED if name in run.flags]
-        flags.append(f"--out={workdir / _FINAL}")
-        runs.call("evaluate", flags, workdir / "evaluation.log", stop)
+    elif plan.evaluation and not _final(workdir):
+        told = {name: run.flags[name] for name in _EVALUATED if name in run.flags}
+        told |= {"workdir": workdir, "best": True, "out": workdir / _FINAL, **plan.evaluation}
+        runs.call("evaluate", runs.as_flags(told), workdir / "evaluation.log", stop)
     say("")
 
 

@@ -52,7 +52,7 @@ class Plan:
         steps: of each.
         samples: drawn images per class that each checkpoint is measured by; 0 where
             `sagan_tf.evaluate` scores.
-        metrics: what that scores when a run has ended.
+        evaluation: flags of that for a run that has ended; none do not score it once more.
         published: by arm, scores by name.
         source: of `published`.
     """
@@ -62,7 +62,7 @@ class Plan:
     runs: tuple[Run, ...]
     steps: int
     samples: int = 0
-    metrics: tuple[str, ...] = ()
+    evaluation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     published: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     source: str = ""
 
@@ -144,6 +144,7 @@ def table_plan(
     measure_every: int,
     flags: Mapping[str, Any],
     resolutions: tuple[int, ...],
+    evaluation: Mapping[str, Any],
 ) -> Plan:
     """The paper's comparisons of networks.
 
@@ -153,6 +154,7 @@ def table_plan(
         measure_every: steps between scores.
         flags: of every run: the data set, and what else is not as its preset says.
         resolutions: those of the paper's feature maps that the networks have.
+        evaluation: see `Plan`; what it scores is the table's.
     """
     if table == "2":
         title = "SAGAN's row of the paper's table 2"
@@ -168,8 +170,9 @@ def table_plan(
         metrics = ("is", "fid")
     runs = _scored_runs(arms, steps, measure_every, flags)
     published, source = _PUBLISHED[table]
+    evaluation = {**evaluation, "metrics": metrics}
     return Plan(
-        title, _PAPER_NOTE, runs, steps, metrics=metrics, published=published, source=source
+        title, _PAPER_NOTE, runs, steps, evaluation=evaluation, published=published, source=source
     )
 
 

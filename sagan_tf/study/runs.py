@@ -4,14 +4,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from sagan_tf.loop import StopSignal
 from sagan_tf.study.plans import Run
 
-LOG = "training.log"
 _METRICS = "metrics.jsonl"
 # Of the log, what is shown when a run fails.
 _LAST_LINES = 5
@@ -22,11 +21,9 @@ def run_folder(out: Path, run: Run) -> Path:
     return out / "runs" / run.name
 
 
-def arguments(run: Run, workdir: Path) -> list[str]:
-    """What `python -m sagan_tf.train` is told."""
-    return [f"--workdir={workdir}"] + [
-        f"--{name}={_as_text(value)}" for name, value in run.flags.items()
-    ]
+def as_flags(values: Mapping[str, Any]) -> list[str]:
+    """What a command is told."""
+    return [f"--{name}={_as_text(value)}" for name, value in values.items()]
 
 
 def is_trained(run: Run, workdir: Path) -> bool:

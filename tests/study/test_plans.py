@@ -18,7 +18,7 @@ FLAGS = {"dataset": "imagenet2012"}
 
 def all_plans():
     yield from map(geotex_plan, GEOTEX_PRESETS.values())
-    yield from (table_plan(table, 100, 10, FLAGS, (8, 16, 32, 64)) for table in "12")
+    yield from (table_plan(table, 100, 10, FLAGS, (8, 16, 32, 64), {}) for table in "12")
     yield stabilisation_plan(100, 10, FLAGS, (1e-4, 4e-4))
 
 
@@ -68,7 +68,8 @@ def test_residual_arm_has_as_many_weights_as_attention(network):
 
 
 def test_table_1_has_a_line_for_each_of_the_papers():
-    plan = table_plan("1", 100, 10, FLAGS, (8, 16, 32, 64))
+    plan = table_plan("1", 100, 10, FLAGS, (8, 16, 32, 64), {"num_images": 9})
+    assert plan.evaluation == {"metrics": ("is", "fid"), "num_images": 9}
     kinds = ("attention", "residual")
     assert plan.arms == (
         "none",
@@ -79,8 +80,10 @@ def test_table_1_has_a_line_for_each_of_the_papers():
     assert plan.published["attention 32"] == {"fid": 18.28, "inception_score": 51.43}
     assert set(plan.published) <= set(plan.arms)
     # Networks for smaller images lack some of the maps.
-    assert table_plan("1", 100, 10, FLAGS, (8, 16)).arms[-1] == "residual 16"
-    assert table_plan("2", 100, 10, FLAGS, (8, 16)).runs[0].flags["attention_resolutions"] == (16,)
+    assert table_plan("1", 100, 10, FLAGS, (8, 16), {}).arms[-1] == "residual 16"
+    second = table_plan("2", 100, 10, FLAGS, (8, 16), {})
+    assert second.runs[0].flags["attention_resolutions"] == (16,)
+    assert "intra_fid" in second.evaluation["metrics"]
 
 
 def test_stabilisation_takes_one_thing_away_after_another():
