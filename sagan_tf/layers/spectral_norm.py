@@ -35,6 +35,8 @@ class SpectralNormalization:
         spectral_normalization: bool = True,
         **kwargs: Any,
     ) -> None:
+        # Before the rest: an embedding that is given its weights is built at once.
+        self.spectral_normalization = spectral_normalization
         super().__init__(*args, **kwargs)
         if not isinstance(power_iterations, int) or power_iterations < 1:
             raise ValueError(
@@ -48,7 +50,6 @@ class SpectralNormalization:
             )
         self.power_iterations = power_iterations
         self.epsilon = epsilon
-        self.spectral_normalization = spectral_normalization
 
     def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
         """Creates a float32 weight that mixed precision does not cast behind our back."""

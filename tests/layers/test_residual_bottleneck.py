@@ -49,14 +49,3 @@ def test_equals_its_definition():
             hidden if part is layer.reduction else ops.relu(hidden), kernel, 1, "same"
         )
     np.testing.assert_allclose(layer(inputs), inputs + 0.7 * hidden, rtol=1e-4, atol=1e-5)
-
-
-def test_config_and_saving(tmp_path):
-    inputs = keras.Input((8, 8, 16))
-    model = keras.Model(inputs, ResidualBottleneck2D(4, 4, "orthogonal")(inputs))
-    model.layers[1].gamma.assign(1.0)
-    model.save(tmp_path / "model.keras")
-    again = keras.models.load_model(tmp_path / "model.keras")
-    images = keras.random.normal((2, 8, 8, 16), seed=0)
-    np.testing.assert_array_equal(model(images), again(images))
-    assert again.layers[1].get_config() == model.layers[1].get_config()

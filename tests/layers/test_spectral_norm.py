@@ -301,7 +301,7 @@ def test_a_label_outside_the_embedding_gives_zeros():
 )
 def test_config_extends_that_of_keras(layer, reference):
     ours, theirs = layer.get_config(), reference.get_config()
-    assert set(ours) - set(theirs) == {"power_iterations", "epsilon"}
+    assert set(ours) - set(theirs) == {"power_iterations", "epsilon", "spectral_normalization"}
     assert {key: ours[key] for key in theirs if key != "name"} == {
         key: theirs[key] for key in theirs if key != "name"
     }
