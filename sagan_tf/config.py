@@ -123,7 +123,7 @@ RELEASED = "SAGAN's released code, brain-research/self-attention-gan"
 PAPER = "SAGAN's paper, arXiv 1805.08318"
 BIGGAN_PYTORCH = "BigGAN-PyTorch, scripts/launch_SAGAN_bs128x2_ema.sh"
 MMGENERATION = "mmgeneration, configs/sagan"
-OURS = "ours, tried on the digits"
+OURS = "ours, tried on this data"
 
 # What a preset changes in the defaults, each value with its source.
 PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
@@ -184,7 +184,8 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
         }.items()
     },
     # python -m sagan_tf.train --dataset=geotex
-    # Drawn images that tell geometry from texture, small enough for a CPU.
+    # Drawn images that tell geometry from texture, small enough for a CPU. At rates of 1e-3 and
+    # 2e-3 the images of a class became one within 2,000 steps.
     "geotex": {
         name: (value, OURS)
         for name, value in {
@@ -194,8 +195,8 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
             "attention_resolutions": (16,),
             "steps": 20_000,
             "global_batch_size": 32,
-            "generator_learning_rate": 1e-3,
-            "discriminator_learning_rate": 2e-3,
+            "generator_learning_rate": 3e-4,
+            "discriminator_learning_rate": 1.2e-3,
             "beta_2": 0.9,
             "ema_decay": 0.99,
         }.items()
