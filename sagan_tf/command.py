@@ -1,6 +1,7 @@
 """What every command shares: flags from a dataclass, errors as one readable line."""
 
 import dataclasses
+import os
 import sys
 import traceback
 import typing
@@ -63,7 +64,12 @@ def run(
             logging.debug("%s", traceback.format_exc())
             sys.exit(f"error: {error}")
         except KeyboardInterrupt:
-            sys.exit("interrupted")
+            # Not `sys.exit`: Python would wait for threads, and one may wait for a lock that the
+            # interrupt, which comes between any two instructions, has left locked for ever.
+            print("interrupted", file=sys.stderr)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
 
     app.run(guarded)
 
