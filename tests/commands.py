@@ -139,6 +139,23 @@ def stop_when(process, condition, number=signal.SIGTERM):
     return process.returncode, output, errors
 
 
+def without_tensorflow(folder, backend):
+    """The environment of a process with another Keras backend that cannot import TensorFlow."""
+    missing = folder / "missing"
+    missing.mkdir(exist_ok=True)
+    (missing / "tensorflow.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'tensorflow'\", name='tensorflow')\n"
+    )
+    path = os.pathsep.join(map(str, (missing, ROOT, ROOT / "tests")))
+    return os.environ | {
+        "PYTHONPATH": path,
+        "KERAS_BACKEND": backend,
+        "JAX_PLATFORMS": "cpu",
+        # Each program runs once: to compile it well would take longer than to run it badly.
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    }
+
+
 def variables(workdir):
     """Every variable of the newest checkpoint, by name."""
     return checkpoint._read_variables(workdir / "checkpoints")

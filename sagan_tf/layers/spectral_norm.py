@@ -84,7 +84,8 @@ class SpectralNormalization:
             return ops.ones((), "float32")
         matrix = self.weight_matrix()
         constant_matrix = ops.stop_gradient(matrix)
-        vector_u, vector_v = map(ops.convert_to_tensor, (self.vector_u, self.vector_v))
+        # Copies: PyTorch assigns in place, and the gradient of a call before may need the vectors.
+        vector_u, vector_v = map(ops.copy, (self.vector_u, self.vector_v))
         for _ in range(self.power_iterations if training else 1):
             if training:
                 vector_v = self._normalize(ops.matmul(constant_matrix, ops.transpose(vector_u)))
