@@ -140,19 +140,20 @@ def stop_when(process, condition, number=signal.SIGTERM):
 
 
 def without_tensorflow(folder, backend):
-    """The environment of a process with another Keras backend that cannot import TensorFlow."""
+    """The environment of a process of another Keras backend that cannot import TensorFlow."""
     missing = folder / "missing"
     missing.mkdir(exist_ok=True)
     (missing / "tensorflow.py").write_text(
         "raise ModuleNotFoundError(\"No module named 'tensorflow'\", name='tensorflow')\n"
     )
-    path = os.pathsep.join(map(str, (missing, ROOT, ROOT / "tests")))
     return os.environ | {
-        "PYTHONPATH": path,
+        "PYTHONPATH": os.pathsep.join(map(str, (missing, ROOT, ROOT / "tests"))),
         "KERAS_BACKEND": backend,
-        "JAX_PLATFORMS": "cpu",
-        # Each program runs once: to compile it well would take longer than to run it badly.
+        "CUDA_VISIBLE_DEVICES": "",
+        # What runs once takes longer to compile well than to run badly compiled.
         "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        # PyTorch's threads wait for one another in busy loops: slow where tests share the cores.
+        "OMP_NUM_THREADS": "1",
     }
 
 

@@ -205,7 +205,8 @@ class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
     The normalised matrix is the table transposed, `(output_dim, input_dim)`, with `vector_u` on
     the class side, as in the released SAGAN code (`ops.py`, `sn_embedding`). Rows are looked up
     by a product with one-hot labels: dense gradients, which XLA and collectives handle and whose
-    sum has one order. A label outside the table gives zeros.
+    sum has one order. A label outside the table gives zeros (with PyTorch, one that is too large
+    is an error).
 
     Args:
         *args: those of `keras.layers.Embedding`.

@@ -52,7 +52,8 @@ def is_float(value):
 def weighted_sum(outputs):
     """A scalar in which every output has a weight of its own."""
     rng = np.random.default_rng(2)
-    return sum(ops.sum(ops.multiply(x, rng.normal(size=x.shape).astype("float32"))) for x in outputs)
+    weights = [rng.normal(size=tensor.shape).astype("float32") for tensor in outputs]
+    return sum(ops.sum(ops.multiply(*pair)) for pair in zip(outputs, weights, strict=True))
 
 
 def run_tensorflow(app, inputs):
