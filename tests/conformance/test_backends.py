@@ -45,7 +45,8 @@ def test_computes_what_tensorflow_does(results, descriptor):
     steepest = max(np.abs(x).max() for name, x in expected.items() if name.startswith("gradient/"))
     for name, reference in expected.items():
         tolerance = 1e-5 * np.abs(reference).max()
-        # A bias that a norm takes away again has no gradient but rounding errors of others.
-        tolerance += 1e-6 * steepest if name.startswith("gradient/") else 0
+        if name.startswith("gradient/"):
+            # A bias that a norm takes away again has no gradient but other gradients' rounding.
+            tolerance = max(tolerance, 3e-6 * steepest)
         ours = arrays[f"{descriptor.name}/{name}"]
         np.testing.assert_allclose(ours, reference, rtol=0, atol=tolerance, err_msg=name)
