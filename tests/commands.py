@@ -139,6 +139,24 @@ def stop_when(process, condition, number=signal.SIGTERM):
     return process.returncode, output, errors
 
 
+def without_tensorflow(folder, backend):
+    """The environment of a process of another Keras backend that cannot import TensorFlow."""
+    missing = folder / "missing"
+    missing.mkdir(exist_ok=True)
+    (missing / "tensorflow.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'tensorflow'\", name='tensorflow')\n"
+    )
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, (missing, ROOT, ROOT / "tests"))),
+        "KERAS_BACKEND": backend,
+        "CUDA_VISIBLE_DEVICES": "",
+        # What runs once takes longer to compile well than to run badly compiled.
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        # PyTorch's threads wait for one another in busy loops: slow where tests share the cores.
+        "OMP_NUM_THREADS": "1",
+    }
+
+
 def variables(workdir):
     """Every variable of the newest checkpoint, by name."""
     return checkpoint._read_variables(workdir / "checkpoints")

@@ -28,8 +28,8 @@ class ConditionalBatchNormalization(keras.layers.Layer):
             set by whoever distributes the training; `None` normalises each replica by itself.
 
     Inputs `(N, H, W, C)` and `labels`: integers `(N,)`, or floats `(N, num_classes)` that weigh
-    the classes' rows (for a blend of classes). A label outside the tables gives zeros. Output
-    `(N, H, W, C)` of the compute dtype.
+    the classes' rows (for a blend of classes). A label outside the tables gives zeros (with
+    PyTorch, one that is too large is an error). Output `(N, H, W, C)` of the compute dtype.
 
     Raises:
         ValueError: if `num_classes` is not positive or `None`, or labels are missing or given

@@ -224,7 +224,7 @@ def attend(query: Any, key: Any, value: Any, mask: Any = None) -> tuple[Any, Any
     """
     logits = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
     logits = ops.cast(logits, "float32")
-    scores = ops.softmax(logits if mask is None else logits + mask, axis=-1)
+    scores = ops.softmax(logits if mask is None else ops.add(logits, mask), axis=-1)
     return ops.matmul(ops.cast(scores, value.dtype), value), scores
 
 

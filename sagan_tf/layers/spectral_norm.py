@@ -85,7 +85,8 @@ class SpectralNormalization:
             return ops.ones((), "float32")
         matrix = self.weight_matrix()
         constant_matrix = ops.stop_gradient(matrix)
-        vector_u, vector_v = map(ops.convert_to_tensor, (self.vector_u, self.vector_v))
+        # Copies: PyTorch assigns in place, and the gradient of a call before may need the vectors.
+        vector_u, vector_v = map(ops.copy, (self.vector_u, self.vector_v))
         for _ in range(self.power_iterations if training else 1):
             if training:
                 vector_v = self._normalize(ops.matmul(constant_matrix, ops.transpose(vector_u)))
@@ -205,7 +206,8 @@ class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
     The normalised matrix is the table transposed, `(output_dim, input_dim)`, with `vector_u` on
     the class side, as in the released SAGAN code (`ops.py`, `sn_embedding`). Rows are looked up
     by a product with one-hot labels: dense gradients, which XLA and collectives handle and whose
-    sum has one order. A label outside the table gives zeros.
+    sum has one order. A label outside the table gives zeros (with PyTorch, one that is too large
+    is an error).
 
     Args:
         *args: those of `keras.layers.Embedding`.
