@@ -217,31 +217,26 @@ def _architecture(
     channels, last_filters, _, _ = shape_of(generator, "output_convolution", 4)
     num_classes, _ = shape_of(discriminator, "embedding", 2)
     stages = source.stages(generator, None)
-    attended = {4 * 2**blocks for blocks in _blocks_before_attention(stages)}
     image_size = 4 * 2 ** sum(not attends for _, attends in stages)
     if image_size not in source.image_sizes:
         raise ValueError(
             f"{source_name}'s networks can be converted at {source.image_sizes} pixels; at others "
             f"ours have other layers. Received: one of {image_size} pixels"
         )
-    table = DISCRIMINATOR_FILTERS[image_size]
+    attended = _attended(stages, [size for size in GENERATOR_FILTERS[image_size] if size > 4])
+    sizes = [size for size, _ in DISCRIMINATOR_FILTERS[image_size]]
     stages = source.stages(discriminator, source.first_stage)
     blocks = sum(not attends for _, attends in stages)
-    if blocks != len(table):
+    if blocks != len(sizes):
         raise ValueError(
-            f"The discriminator must have {len(table)} blocks, as at the generator's {image_size} "
+            f"The discriminator must have {len(sizes)} blocks, as at the generator's {image_size} "
             f"pixels. Received: {blocks}"
         )
-    seen = {
-        # Ours attends after the first block of a size.
-        table[blocks - 1][0] if blocks == 1 or table[blocks - 2][0] != table[blocks - 1][0] else 0
-        for blocks in _blocks_before_attention(stages)
-    }
-    if seen != attended or 0 in seen:
+    seen = _attended(stages, sizes)
+    if set(seen) != set(attended) or 0 in seen:
         raise ValueError(
             "Generator and discriminator must attend at the same sizes of maps, each after the "
-            f"first block of that size. Received: {sorted(attended)} and {sorted(seen)} (0: after "
-            "a later block)"
+            f"first block of that size. Received: {attended} and {seen} (0: after a later block)"
         )
     arguments = {
         "image_size": image_size,
@@ -253,12 +248,22 @@ def _architecture(
     return arguments, latent_dim
 
 
-def _blocks_before_attention(stages: list[tuple[str, bool]]) -> list[int]:
-    return [
-        sum(not before for _, before in stages[:index])
-        for index, (_, attends) in enumerate(stages)
-        if attends
-    ]
+def _attended(stages: list[tuple[str, bool]], sizes: list[int]) -> list[int]:
+    """Sizes of the maps that attend, 0 for one that is not the first of its size.
+
+    Args:
+        stages: blocks and what attends after them.
+        sizes: of the maps that the blocks give.
+    """
+    found = []
+    blocks = 0
+    for _, attends in stages:
+        if not attends:
+            blocks += 1
+            continue
+        size = sizes[blocks - 1]
+        found.append(size if sizes.index(size) == blocks - 1 else 0)
+    return found
 
 
 class _Entries:
@@ -314,18 +319,17 @@ class _Entries:
             outputs: which of their outputs ours are, in order.
             inputs: likewise.
         """
-        is_embedding = hasattr(layer, "embeddings")
-        weight = layer.embeddings if is_embedding else layer.kernel
-        # Theirs begin with outputs and inputs, ours end with inputs and outputs.
-        order = tuple(range(len(weight.shape)))
-        if not is_embedding:
-            order = (*order[2:], 1, 0) if len(order) == 4 else (1, 0)
-        shape = [0] * len(order)
-        for size, axis in zip(weight.shape, order, strict=True):
-            shape[axis] = size
-        value, left, right = self._weight_and_vectors(name, tuple(shape))
+        if hasattr(layer, "embeddings"):  # a table's rows are its outputs, here and there
+            weight, order = layer.embeddings, (0, 1)
+            shape = tuple(weight.shape)
+        else:  # Theirs begin with outputs and inputs, ours end with inputs and outputs.
+            weight = layer.kernel
+            *window, channels_in, channels_out = weight.shape
+            order = (*range(2, 2 + len(window)), 1, 0)
+            shape = (channels_out, channels_in, *window)
+        value, left, right = self._weight_and_vectors(name, shape)
         weight.assign(_float32(value[outputs][:, inputs].transpose(order)))
-        # The vector of inputs becomes a kernel of one output, which it can be transposed as.
+        # As the kernel of one output, the vector is transposed likewise.
         right = right.reshape(1, *shape[1:])[:, inputs]
         layer.vector_u.assign(_float32(left[np.newaxis, outputs]))
         layer.vector_v.assign(_float32(right.transpose(order).reshape(-1, 1)))
@@ -398,7 +402,7 @@ class _Entries:
         right = self.take(f"{name}.weight_v", (columns,))
         projection = weight.reshape(rows, columns) @ right
         norm = left @ projection
-        if not norm > 0:
+        if not norm > 0 and not self._misfits:  # else it may be of stand-ins
             self._misfits.append(f"{name} was never trained: its spectral norm is {norm:.2g}")
         # PyTorch's norm is u W v with a u from before the last update of W, ours |W v|. A longer
         # or shorter v makes up for it, which the next training call computes anew.
