@@ -19,7 +19,8 @@ def setting(default: Any, help: str) -> Any:  # noqa: A002 - the field's word
 
     Args:
         default: value without the flag. Its field's annotation (`int`, `float`, `bool`, `str`
-            or `tuple[...]` of them, each possibly `| None`) says how the flag is parsed.
+            or `tuple[...]` of them, each possibly `| None`) says how the flag is parsed. A
+            field whose name would be a word of Python's, as `from_`, has the flag `--from`.
         help: one sentence for `--help`.
     """
     return dataclasses.field(default=default, metadata={"help": help})
@@ -55,9 +56,9 @@ def run(
                     f"Expected only flags of the form --name=value. Received: {arguments[1:]}"
                 )
             given = {
-                name: _parsed(flags.FLAGS[name].value, name, annotation)
+                name: _parsed(flags.FLAGS[_flag(name)].value, _flag(name), annotation)
                 for name, annotation in annotations.items()
-                if flags.FLAGS[name].present
+                if flags.FLAGS[_flag(name)].present
             }
             main((resolve or (lambda given: settings_class(**given)))(given))
         except (ValueError, OSError) as error:
@@ -133,6 +134,10 @@ def class_labels(
     return labels
 
 
+def _flag(field_name: str) -> str:
+    return field_name.removesuffix("_")
+
+
 def _define_flag(field: dataclasses.Field, annotation: Any) -> None:
     kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
     optional = len(kinds) != len(typing.get_args(annotation))
@@ -144,7 +149,7 @@ def _define_flag(field: dataclasses.Field, annotation: Any) -> None:
         str: flags.DEFINE_string,
     }.get(kind, flags.DEFINE_list)
     # The flag itself has no default: whether it was given must stay visible to presets.
-    define(field.name, None, f"{field.metadata['help']} Default: {field.default!r}.")
+    define(_flag(field.name), None, f"{field.metadata['help']} Default: {field.default!r}.")
 
 
 def _parsed(value: Any, name: str, annotation: Any) -> Any:

@@ -47,6 +47,11 @@ class TrainSettings:
     generator_spectral_normalization: bool = setting(
         True, "Normalise the generator's weights, too; the discriminator's always are."
     )
+    relu_shortcut: bool = setting(
+        False,
+        "Let the discriminator's shortcuts begin with a ReLU, for weights of PyTorch code whose "
+        "ReLU works in place.",
+    )
     kernel_initializer: str = setting("glorot_uniform", "Of every kernel.")
     resampling: str = setting("auto", "Form of resampling convolutions: auto, merged or plain.")
     batch_norm_momentum: float = setting(
@@ -55,6 +60,7 @@ class TrainSettings:
     output_batch_norm_momentum: float = setting(
         0.9999**4, "Of the moving statistics before the last convolution."
     )
+    batch_norm_epsilon: float = setting(1e-5, "Added to every batch norm's variance.")
     sync_batch_norm: bool = setting(False, "Take batch statistics over all replicas.")
 
     # The optimisation.
@@ -290,7 +296,7 @@ def _check(settings: TrainSettings) -> None:
     for name in ("batch_norm_momentum", "output_batch_norm_momentum", "beta_1", "beta_2"):
         if not 0 <= getattr(settings, name) < 1:
             raise ValueError(f"`--{name}` must be in [0, 1). Received: {getattr(settings, name)}")
-    for name in ("generator_learning_rate", "discriminator_learning_rate"):
+    for name in ("generator_learning_rate", "discriminator_learning_rate", "batch_norm_epsilon"):
         if not getattr(settings, name) > 0:
             raise ValueError(f"`--{name}` must be positive. Received: {getattr(settings, name)}")
     for name, choices in {

@@ -206,6 +206,11 @@ def _tensor_of_untyped(
     return _tensor(storage.view(_DTYPES[dtype]), offset, size, strides)
 
 
+def _numpy_number(dtype: str, data: bytes) -> Any:
+    """A score or the like, which training programs keep beside tensors."""
+    return np.frombuffer(data, f"<{dtype}")[0]
+
+
 _NAMES = {
     **_STORAGES,
     **{f"torch {dtype}": dtype for dtype in _DTYPES},
@@ -214,6 +219,10 @@ _NAMES = {
     "torch._utils _rebuild_tensor_v2": _tensor,
     "torch._utils _rebuild_tensor_v3": _tensor_of_untyped,
     "torch._utils _rebuild_parameter": lambda tensor, *_: tensor,
+    "numpy dtype": lambda code, *_: code,
+    "numpy.core.multiarray scalar": _numpy_number,  # until, since NumPy 2
+    "numpy._core.multiarray scalar": _numpy_number,
+    "_codecs encode": lambda text, _: text.encode("latin1"),  # as pickles hold bytes
 }
 
 
@@ -275,7 +284,9 @@ def _unpickled(file: BinaryIO, claim: Callable[[Any], np.ndarray] | None = None)
                 arguments = stack.pop()
                 stack.append(stack.pop()(*arguments))
             case "BUILD":
-                stack.pop()  # An ordered dictionary's attributes: versions of modules.
+                # An ordered dictionary's attributes: versions of modules. Or a NumPy number's
+                # byte order, which PyTorch's files have in common.
+                stack.pop()
             case "STOP":
                 return stack.pop()
             case _:

@@ -38,7 +38,6 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     from sagan_tf import files
     from sagan_tf.data import check_source, describe_source, load_source
     from sagan_tf.devices import make_strategy
-    from sagan_tf.workdir import load_description
 
     if settings.dry_run:
         _print_costs(settings, sources, describe_source(settings.dataset, settings.data_dir))
@@ -50,7 +49,7 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     with files.claimed(workdir, "workdir"):
         _check_workdir(settings, workdir)
         if settings.init_from:
-            load_description(settings.init_from)  # a wrong path is said before anything is built
+            _check_init_from(settings)  # before anything is built
         source = load_source(
             settings.dataset, settings.data_dir, settings.split, settings.image_size
         )
@@ -88,6 +87,8 @@ def _check_workdir(settings: config.TrainSettings, workdir: Path) -> None:
     before = saved_settings(workdir / CHECKPOINTS)
     if before is None:
         return
+    # A setting that came after the run began has its default there.
+    before = {**_as_json(config.TrainSettings()), **before}
     if not settings.resume:
         raise ValueError(
             f"`--workdir` {workdir} already holds a run, and --noresume forbids to go on with it. "
@@ -99,6 +100,21 @@ def _check_workdir(settings: config.TrainSettings, workdir: Path) -> None:
             f"`--workdir` {workdir} holds a run with other settings: {'; '.join(changed)}. Give "
             "the same settings to go on with it, or choose another workdir."
         )
+
+
+def _check_init_from(settings: config.TrainSettings) -> None:
+    """Refuses settings under which the other run's weights would compute something else."""
+    from sagan_tf.workdir import load_description
+
+    description = load_description(settings.init_from)
+    # Other such settings are free to change: these two come with the weights alone.
+    for network, name in (("generator", "batch_norm_epsilon"), ("discriminator", "relu_shortcut")):
+        theirs = description[network].get(name, getattr(config.TrainSettings, name))
+        if getattr(settings, name) != theirs:
+            raise ValueError(
+                f"`--{name}` must be {theirs}, as in the run in {settings.init_from}: its weights "
+                f"would compute something else. Received: {getattr(settings, name)}"
+            )
 
 
 @contextlib.contextmanager
@@ -154,9 +170,10 @@ def _networks(settings: config.TrainSettings, source: "Source", **kwargs: Any) -
         spectral_normalization=settings.generator_spectral_normalization,
         batch_norm_momentum=settings.batch_norm_momentum,
         output_batch_norm_momentum=settings.output_batch_norm_momentum,
+        batch_norm_epsilon=settings.batch_norm_epsilon,
         **shared,
     )
-    discriminator = Discriminator(**shared)
+    discriminator = Discriminator(relu_shortcut=settings.relu_shortcut, **shared)
     generator.build()
     discriminator.build()
     return generator, discriminator

@@ -20,6 +20,7 @@ LIBRARIES = [
     "data",
     "layers",
     "models",
+    "published",
     "losses",
     "trainer",
     "workdir",
@@ -41,6 +42,7 @@ LIBRARIES = [
 COMMANDS = {
     "train",
     "prepare",
+    "convert",
     "sample",
     "evaluate",
     "attend",

@@ -232,17 +232,21 @@ def test_generator_equals_an_independent_implementation():
     np.testing.assert_allclose(generator(latents, labels), expected, rtol=0, atol=2e-5)
 
 
-def test_discriminator_equals_an_independent_implementation():
-    discriminator = make_lively(Discriminator(**TINY, attention_resolutions=(8,)))
+@pytest.mark.parametrize("relu_shortcut", [False, True])
+def test_discriminator_equals_an_independent_implementation(relu_shortcut):
+    discriminator = make_lively(
+        Discriminator(**TINY, attention_resolutions=(8,), relu_shortcut=relu_shortcut)
+    )
+    seen = relu if relu_shortcut else np.asarray  # by the shortcut
     images, labels = inputs_of(discriminator)
     first, attention, second, third = discriminator.stages
     maps = images.astype("float64")
     hidden = halve(conv(relu(conv(maps, first.conv_0)), first.conv_1))
     maps = attend(hidden + conv(halve(maps), first.shortcut), attention)
     hidden = halve(conv(relu(conv(relu(maps), second.conv_0)), second.conv_1))
-    maps = hidden + halve(conv(maps, second.shortcut))
+    maps = hidden + halve(conv(seen(maps), second.shortcut))
     hidden = conv(relu(conv(relu(maps), third.conv_0)), third.conv_1)
-    features = relu(hidden + conv(maps, third.shortcut)).sum(axis=(1, 2))
+    features = relu(hidden + conv(seen(maps), third.shortcut)).sum(axis=(1, 2))
     head, embedding = discriminator.logit, discriminator.embedding
     logits = features @ head.kernel.numpy() / singular_value(head) + head.bias.numpy()
     rows = embedding.embeddings.numpy()[labels] / singular_value(embedding)

@@ -63,6 +63,7 @@ def test_what_stands_beside_tensors_stays(zipped, tmp_path):
         "steps": 2**40,
         "rate": 0.5,
         "name": "grün",
+        "scores": [np.float64(14.5), np.float32(0.25), np.int64(-3)],
         "flags": [True, False, None, (1, 2, 3, 4), ()],
         "optimizer": {0: {"moment": torch.ones(2)}},
     }

@@ -39,6 +39,9 @@ class Discriminator(Network):
         mixing: what stands at the attention resolutions: "attention"; "local_attention", which
             looks at places within 3 cells; or "residual", a `ResidualBottleneck2D`.
         spectral_normalization: of every weight.
+        relu_shortcut: whether the shortcut of a block, but the first, begins with the block's
+            first ReLU, too. Not as published, but what PyTorch code computes whose ReLU works in
+            place; for weights that were trained so.
 
     Call: `images` float `(N, image_size, image_size, channels)` in [-1, 1] and `labels` integers
     `(N,)`, none if unconditional. Returns logits, float32 `(N, 1)`.
@@ -55,10 +58,15 @@ class Discriminator(Network):
     """
 
     def __init__(
-        self, image_size: int = 128, num_classes: int | None = 1000, **kwargs: Any
+        self,
+        image_size: int = 128,
+        num_classes: int | None = 1000,
+        relu_shortcut: bool = False,
+        **kwargs: Any,
     ) -> None:
         kwargs.setdefault("name", "discriminator")
         super().__init__(image_size, num_classes, **kwargs)
+        self.relu_shortcut = relu_shortcut
         blocks = []
         previous = image_size
         for index, (resolution, multiple) in enumerate(DISCRIMINATOR_FILTERS[image_size]):
@@ -66,6 +74,7 @@ class Discriminator(Network):
                 multiple * self.base_filters,
                 first=index == 0,
                 downsample=resolution < previous,
+                relu_shortcut=relu_shortcut,
                 resampling=self.resampling,
                 name=f"block_{index}_{resolution}x{resolution}",
                 **self._layer_arguments(),
@@ -101,6 +110,10 @@ class Discriminator(Network):
             logits = logits + ops.sum(features * embedded, axis=-1, keepdims=True)
         return logits
 
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "relu_shortcut": self.relu_shortcut}
+
 
 class DiscriminatorBlock(keras.layers.Layer):
     """ReLU, conv, ReLU, conv, pool; plus a pooled 1x1 shortcut.
@@ -114,6 +127,7 @@ class DiscriminatorBlock(keras.layers.Layer):
         filters: int,
         first: bool,
         downsample: bool,
+        relu_shortcut: bool,
         resampling: str,
         kernel_initializer: str,
         spectral_normalization: bool,
@@ -129,6 +143,7 @@ class DiscriminatorBlock(keras.layers.Layer):
         self.resampling = resampling
         self.first = first
         self.downsample = downsample
+        self.relu_shortcut = relu_shortcut
         self.conv_0 = SpectralConv2D(filters, 3, padding="same", name="conv_0", **shared)
         if downsample:
             self.conv_1 = SpectralConv2DMeanPool(filters, resampling, name="conv_1", **shared)
@@ -145,10 +160,10 @@ class DiscriminatorBlock(keras.layers.Layer):
         self.conv_1.build((*inputs_shape[:-1], self.filters))
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        hidden = inputs if self.first else ops.relu(inputs)
-        hidden = ops.relu(self.conv_0(hidden, training=training))
+        activated = inputs if self.first else ops.relu(inputs)
+        hidden = ops.relu(self.conv_0(activated, training=training))
         hidden = self.conv_1(hidden, training=training)
-        return hidden + self._shortcut(inputs, training)
+        return hidden + self._shortcut(activated if self.relu_shortcut else inputs, training)
 
     def _shortcut(self, inputs: Any, training: bool) -> Any:
         if self.shortcut is None:

@@ -46,6 +46,7 @@ class Generator(Network):
             0.999 eight times per iteration (4 towers, 2 updates each); with our 2 updates the
             fourth power decays as fast.
         output_batch_norm_momentum: of the last batch norm's, likewise from 0.9999.
+        batch_norm_epsilon: added to every batch norm's variance.
 
     Call: `latents` float `(N, latent_dim)` and `labels` integers `(N,)` or weights of the classes
     `(N, num_classes)`, none if unconditional. Returns images, float32
@@ -70,6 +71,7 @@ class Generator(Network):
         latent_dim: int = 128,
         batch_norm_momentum: float = 0.999**4,
         output_batch_norm_momentum: float = 0.9999**4,
+        batch_norm_epsilon: float = 1e-5,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("name", "generator")
@@ -77,6 +79,7 @@ class Generator(Network):
         self.latent_dim = latent_dim
         self.batch_norm_momentum = batch_norm_momentum
         self.output_batch_norm_momentum = output_batch_norm_momentum
+        self.batch_norm_epsilon = batch_norm_epsilon
 
         multiples = dict(GENERATOR_FILTERS[image_size])
         self.first_filters = multiples.pop(4) * self.base_filters
@@ -90,6 +93,7 @@ class Generator(Network):
                     multiple * self.base_filters,
                     num_classes,
                     batch_norm_momentum,
+                    batch_norm_epsilon,
                     self.resampling,
                     name=f"block_{resolution}x{resolution}",
                     **self._layer_arguments(),
@@ -99,7 +103,11 @@ class Generator(Network):
         ]
         self.stages = self._stages(blocks)
         self.output_norm = ConditionalBatchNormalization(
-            None, output_batch_norm_momentum, dtype=self.dtype_policy, name="output_norm"
+            None,
+            output_batch_norm_momentum,
+            batch_norm_epsilon,
+            dtype=self.dtype_policy,
+            name="output_norm",
         )
         self.output_convolution = SpectralConv2D(
             self.channels, 3, padding="same", name="output_convolution", **self._layer_arguments()
@@ -133,6 +141,7 @@ class Generator(Network):
             "latent_dim": self.latent_dim,
             "batch_norm_momentum": self.batch_norm_momentum,
             "output_batch_norm_momentum": self.output_batch_norm_momentum,
+            "batch_norm_epsilon": self.batch_norm_epsilon,
         }
 
 
@@ -144,6 +153,7 @@ class GeneratorBlock(keras.layers.Layer):
         filters: int,
         num_classes: int | None,
         momentum: float,
+        epsilon: float,
         resampling: str,
         kernel_initializer: str,
         spectral_normalization: bool,
@@ -158,7 +168,7 @@ class GeneratorBlock(keras.layers.Layer):
 
         def norm(name: str) -> ConditionalBatchNormalization:
             return ConditionalBatchNormalization(
-                num_classes, momentum, name=name, dtype=self.dtype_policy
+                num_classes, momentum, epsilon, name=name, dtype=self.dtype_policy
             )
 
         self.filters = filters

@@ -93,7 +93,12 @@ UNCONDITIONAL = {
     "channels": 1,
     "kernel_initializer": "he_normal",
 }
-GENERATOR = {"latent_dim": 7, "batch_norm_momentum": 0.9, "output_batch_norm_momentum": 0.8}
+GENERATOR = {
+    "latent_dim": 7,
+    "batch_norm_momentum": 0.9,
+    "output_batch_norm_momentum": 0.8,
+    "batch_norm_epsilon": 1e-3,
+}
 MAP = (8, 6, 4)
 LATENTS = (7,)
 IMAGE = (16, 16, 3)
@@ -183,7 +188,12 @@ DESCRIPTORS = [
         "float32",
         own_state=True,
     ),
-    Descriptor("Discriminator", _network(Discriminator, **CONDITIONAL), (IMAGE, None), "float32"),
+    Descriptor(
+        "Discriminator",
+        _network(Discriminator, relu_shortcut=True, **CONDITIONAL),
+        (IMAGE, None),
+        "float32",
+    ),
     Descriptor(
         "Discriminator without classes",
         _network(Discriminator, **UNCONDITIONAL),

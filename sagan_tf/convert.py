@@ -1,0 +1,209 @@
+"""Makes a workdir of a SAGAN that PyTorch-StudioGAN or mmgeneration published.
+
+python -m sagan_tf.convert --from=mmgeneration --checkpoint=sagan_128.pth --workdir=runs/mmgen
+python -m sagan_tf.convert --from=studiogan --checkpoint=G.pth --discriminator=D.pth --workdir=...
+
+The files are read without PyTorch, and nothing in them is run.
+"""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sagan_tf import command
+from sagan_tf.command import setting
+
+if TYPE_CHECKING:
+    from sagan_tf.published import Published
+
+# What published files were trained on, by their number of classes.
+_DATASETS = {10: "cifar10", 1000: "imagenet2012"}
+_STATES = ("generator", "discriminator", "generator_ema")
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertSettings:
+    """What `python -m sagan_tf.convert` can be told."""
+
+    from_: str = setting("", "Who published it: studiogan or mmgeneration.")
+    checkpoint: str = setting("", "The file; of studiogan the generator's, model=G-...pth.")
+    discriminator: str | None = setting(
+        None, "Of studiogan the discriminator's file, model=D-...pth; mmgeneration has one for all."
+    )
+    workdir: str = setting("", "The directory to write, as training writes it.")
+    dataset: str | None = setting(
+        None,
+        "What it was trained on, for the classes' names and for scores; without it cifar10 for 10 "
+        "classes and imagenet2012 for 1000.",
+    )
+    relu_shortcut: bool | None = setting(
+        None,
+        "Whether its ReLU worked in place (`wReLUinplace` in mmgeneration's file names); without "
+        "it yes for studiogan, no for mmgeneration.",
+    )
+    bgr: bool | None = setting(
+        None,
+        "Whether its images have blue first; without it no for studiogan, yes for mmgeneration, "
+        "where `rgb` in a file name tells the others.",
+    )
+    batch_norm_epsilon: float | None = setting(
+        None,
+        "Its own; without it 1e-4, or 1e-5 if class tables are not spectrally normalised, as in "
+        "mmgeneration's bigGAN recipe.",
+    )
+
+
+def main(settings: ConvertSettings) -> None:
+    """Writes the workdir, and says how to train from it."""
+    _check(settings)
+    from sagan_tf import files
+    from sagan_tf.checkpoint import checkpoint_steps
+    from sagan_tf.workdir import CHECKPOINTS, NAME
+
+    workdir = Path(settings.workdir)
+    with files.claimed(workdir, "workdir"):
+        if (workdir / NAME).exists() or checkpoint_steps(workdir / CHECKPOINTS):
+            raise ValueError(f"`--workdir` {workdir} already holds a run. Choose another workdir.")
+        states, step = _read(settings)
+        from sagan_tf.published import convert
+
+        published = convert(
+            settings.from_,
+            states,
+            settings.relu_shortcut,
+            settings.bgr,
+            settings.batch_norm_epsilon,
+        )
+        dataset = _described_dataset(settings, published.generator.num_classes)
+        with files.explained(workdir, "workdir", "again."):
+            _write(settings, published, dataset, step, workdir)
+
+
+def _check(settings: ConvertSettings) -> None:
+    for name in ("checkpoint", "workdir"):
+        if not getattr(settings, name):
+            raise ValueError(f"`--{name}` is needed; `--help` lists the flags.")
+    if settings.from_ not in ("studiogan", "mmgeneration"):
+        raise ValueError(
+            f"`--from` must be studiogan or mmgeneration. Received: {settings.from_!r}"
+        )
+    if (settings.from_ == "studiogan") != (settings.discriminator is not None):
+        raise ValueError(
+            "`--discriminator` must name a file exactly for --from=studiogan, which has one for "
+            f"each network. Received: --discriminator={settings.discriminator}"
+        )
+    epsilon = settings.batch_norm_epsilon
+    if epsilon is not None and not epsilon > 0:
+        raise ValueError(f"`--batch_norm_epsilon` must be positive. Received: {epsilon}")
+
+
+def _read(settings: ConvertSettings) -> tuple[dict[str, dict[str, Any]], int]:
+    """Each network's state, and the step at which it was saved; 0 if that is not told."""
+    if settings.from_ == "studiogan":
+        paths = (settings.checkpoint, settings.discriminator)
+        contents = [_content(path) for path in paths]
+        states = dict(zip(_STATES, (content["state_dict"] for content in contents), strict=False))
+        return states, max(_number(content.get("step")) for content in contents)
+    content = _content(settings.checkpoint)
+    states = {}
+    for key, value in content["state_dict"].items():
+        network, _, name = key.partition(".")
+        if network not in _STATES:
+            raise ValueError(
+                f"`--checkpoint` {settings.checkpoint} expects entries of {', '.join(_STATES)}. "
+                f"Received: {key}"
+            )
+        states.setdefault(network, {})[name] = value
+    missing = {"generator", "discriminator"} - set(states)
+    if missing:
+        raise ValueError(
+            f"`--checkpoint` {settings.checkpoint} has no entries of {sorted(missing)}."
+        )
+    meta = content.get("meta")
+    return states, _number(meta.get("iter") if isinstance(meta, dict) else None)
+
+
+def _content(path: str) -> dict[str, Any]:
+    from sagan_tf.torch_files import read_state_dict
+
+    content = read_state_dict(path)
+    state = content.get("state_dict")
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, np.ndarray) for name, value in state.items()
+    ):
+        raise ValueError(
+            f"{path} must hold a `state_dict` of tensors by name, as its training program writes "
+            f"it. Received: {', '.join(map(str, list(content)[:5]))}"
+        )
+    return content
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and value >= 0 else 0
+
+
+def _described_dataset(settings: ConvertSettings, num_classes: int) -> Any:
+    from sagan_tf.data import describe_source
+
+    name = settings.dataset or _DATASETS.get(num_classes)
+    if name is None:
+        raise ValueError(
+            f"`--dataset` must name what the {num_classes} classes are of, such as folder:PATH."
+        )
+    dataset = describe_source(name)
+    if len(dataset.class_names) != num_classes:
+        raise ValueError(
+            f"`--dataset` must have {num_classes} classes, as the checkpoint. Received: {name}, "
+            f"which has {len(dataset.class_names)}"
+        )
+    return dataset
+
+
+def _write(
+    settings: ConvertSettings, published: "Published", dataset: Any, step: int, workdir: Path
+) -> None:
+    from sagan_tf import files
+    from sagan_tf.checkpoint import Checkpoints
+    from sagan_tf.workdir import CHECKPOINTS, write_description
+
+    generator, discriminator = published.generator, published.discriminator
+    flags = {
+        "dataset": dataset.name,
+        "image_size": generator.image_size,
+        "base_filters": generator.base_filters,
+        "latent_dim": generator.latent_dim,
+        "attention_resolutions": generator.attention_resolutions,
+        "relu_shortcut": discriminator.relu_shortcut,
+        "batch_norm_epsilon": generator.batch_norm_epsilon,
+    }
+    description = {
+        "settings": {"converted_from": settings.from_, "data_dir": None, **flags},
+        "dataset": dataset.name,
+        "class_names": dataset.class_names,
+        "ema": published.ema_generator is not None,
+        "generator": generator.get_config(),
+        "discriminator": discriminator.get_config(),
+    }
+    networks = [generator, discriminator]
+    if published.ema_generator is not None:
+        networks.append(published.ema_generator)
+    checkpoints = Checkpoints(workdir / CHECKPOINTS, networks, json.dumps(description["settings"]))
+    files.check_space(workdir, checkpoints.bytes_needed(), "The converted weights")
+    checkpoints.save(step)
+    write_description(workdir, description)
+    print(f"converted: step {step}, {'with' if description['ema'] else 'without'} an average")
+    print(f"workdir: {workdir}")
+    print("to train from it: python -m sagan_tf.train", f"--init_from={workdir}", end="")
+    for name, value in flags.items():
+        given = ",".join(map(str, value)) if isinstance(value, tuple) else str(value).lower()
+        print(f" --{name}={given}", end="")
+    print(" --workdir=...")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    command.run(main, ConvertSettings)
