@@ -26,6 +26,14 @@ def setting(default: Any, help: str) -> Any:  # noqa: A002 - the field's word
     return dataclasses.field(default=default, metadata={"help": help})
 
 
+def words() -> Any:
+    """Declares the field, a `tuple[str, ...]`, of what stands on the command line beside flags.
+
+    A command that has none refuses such words: they are misspelt flags.
+    """
+    return dataclasses.field(default=(), metadata={"words": True})
+
+
 def run(
     main: Callable[[Any], None],
     settings_class: type,
@@ -39,19 +47,25 @@ def run(
 
     Args:
         main: the command.
-        settings_class: a dataclass whose fields were made by `setting`.
+        settings_class: a dataclass whose fields were made by `setting` and `words`.
         resolve: turns the flags that were given, by name, into settings; by default
             `settings_class(**given)`.
     """
     annotations = typing.get_type_hints(settings_class)
+    words_field = None
     for field in dataclasses.fields(settings_class):
-        _define_flag(field, annotations[field.name])
+        if "words" in field.metadata:
+            words_field = field.name
+            del annotations[field.name]
+            flags.FLAGS.set_gnu_getopt()  # Flags may follow words.
+        else:
+            _define_flag(field, annotations[field.name])
 
     def guarded(arguments: list[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
-            if len(arguments) > 1:
+            if len(arguments) > 1 and words_field is None:
                 raise ValueError(
                     f"Expected only flags of the form --name=value. Received: {arguments[1:]}"
                 )
@@ -60,6 +74,8 @@ def run(
                 for name, annotation in annotations.items()
                 if flags.FLAGS[_flag(name)].present
             }
+            if words_field is not None:
+                given[words_field] = tuple(arguments[1:])
             main((resolve or (lambda given: settings_class(**given)))(given))
         except (ValueError, OSError) as error:
             logging.debug("%s", traceback.format_exc())

@@ -1,9 +1,10 @@
 """Makes a workdir of a SAGAN that PyTorch-StudioGAN or mmgeneration published.
 
-python -m sagan_tf.convert --from=mmgeneration --checkpoint=sagan_128.pth --workdir=runs/mmgen
-python -m sagan_tf.convert --from=studiogan --checkpoint=G.pth --discriminator=D.pth --workdir=...
+python -m sagan_tf.convert --from=mmgeneration sagan_128.pth --workdir=runs/mmgen
+python -m sagan_tf.convert --from=studiogan G.pth D.pth --workdir=runs/studiogan
 
-The files are read without PyTorch, and nothing in them is run.
+StudioGAN has one file, `model=G-...pth`, of the generator, and one, `model=D-...pth`, of the
+discriminator. The files are read without PyTorch, and nothing in them is run.
 """
 
 import dataclasses
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 # What published files were trained on, by their number of classes.
 _DATASETS = {10: "cifar10", 1000: "imagenet2012"}
 _STATES = ("generator", "discriminator", "generator_ema")
+_FILES = {
+    "studiogan": ("the generator's file", "the discriminator's file"),
+    "mmgeneration": ("one file",),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +35,7 @@ class ConvertSettings:
     """What `python -m sagan_tf.convert` can be told."""
 
     from_: str = setting("", "Who published it: studiogan or mmgeneration.")
-    checkpoint: str = setting("", "The file; of studiogan the generator's, model=G-...pth.")
-    discriminator: str | None = setting(
-        None, "Of studiogan the discriminator's file, model=D-...pth; mmgeneration has one for all."
-    )
+    checkpoint: tuple[str, ...] = command.words()
     workdir: str = setting("", "The directory to write, as training writes it.")
     dataset: str | None = setting(
         None,
@@ -84,17 +86,17 @@ def main(settings: ConvertSettings) -> None:
 
 
 def _check(settings: ConvertSettings) -> None:
-    for name in ("checkpoint", "workdir"):
-        if not getattr(settings, name):
-            raise ValueError(f"`--{name}` is needed; `--help` lists the flags.")
-    if settings.from_ not in ("studiogan", "mmgeneration"):
+    if not settings.workdir:
+        raise ValueError("`--workdir` is needed; `--help` lists the flags.")
+    if settings.from_ not in _FILES:
         raise ValueError(
             f"`--from` must be studiogan or mmgeneration. Received: {settings.from_!r}"
         )
-    if (settings.from_ == "studiogan") != (settings.discriminator is not None):
+    files = _FILES[settings.from_]
+    if len(settings.checkpoint) != len(files):
         raise ValueError(
-            "`--discriminator` must name a file exactly for --from=studiogan, which has one for "
-            f"each network. Received: --discriminator={settings.discriminator}"
+            f"--from={settings.from_} expects the checkpoint as {' and '.join(files)}. "
+            f"Received: {' '.join(settings.checkpoint) or 'none'}"
         )
     epsilon = settings.batch_norm_epsilon
     if epsilon is not None and not epsilon > 0:
@@ -104,25 +106,22 @@ def _check(settings: ConvertSettings) -> None:
 def _read(settings: ConvertSettings) -> tuple[dict[str, dict[str, Any]], int]:
     """Each network's state, and the step at which it was saved; 0 if that is not told."""
     if settings.from_ == "studiogan":
-        paths = (settings.checkpoint, settings.discriminator)
-        contents = [_content(path) for path in paths]
+        contents = [_content(path) for path in settings.checkpoint]
         states = dict(zip(_STATES, (content["state_dict"] for content in contents), strict=False))
         return states, max(_number(content.get("step")) for content in contents)
-    content = _content(settings.checkpoint)
+    (path,) = settings.checkpoint
+    content = _content(path)
     states = {}
     for key, value in content["state_dict"].items():
         network, _, name = key.partition(".")
         if network not in _STATES:
             raise ValueError(
-                f"`--checkpoint` {settings.checkpoint} expects entries of {', '.join(_STATES)}. "
-                f"Received: {key}"
+                f"{path} should have entries of {', '.join(_STATES)} alone. Received: {key}"
             )
         states.setdefault(network, {})[name] = value
     missing = {"generator", "discriminator"} - set(states)
     if missing:
-        raise ValueError(
-            f"`--checkpoint` {settings.checkpoint} has no entries of {sorted(missing)}."
-        )
+        raise ValueError(f"{path} has no entries of {sorted(missing)}.")
     meta = content.get("meta")
     return states, _number(meta.get("iter") if isinstance(meta, dict) else None)
 

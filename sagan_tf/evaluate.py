@@ -2,7 +2,7 @@
 
 python -m sagan_tf.evaluate --workdir=runs/imagenet
 python -m sagan_tf.evaluate --images=folder:samples --dataset=cifar10 --image_size=32
-python -m sagan_tf.evaluate --compare=first.jsonl,second.jsonl
+python -m sagan_tf.evaluate --compare first.jsonl second.jsonl
 """
 
 import dataclasses
@@ -82,16 +82,17 @@ class EvaluateSettings:
     report: str | None = setting(
         None, "A directory for a page of scores, classes, neighbours and curves (index.html)."
     )
-    compare: tuple[str, ...] = setting(
-        (), "Instead: two files of such lines, whose last scores are compared if they are alike."
+    compare: bool = setting(
+        False, "Instead: compare the last scores of two files of such lines, if they are alike."
     )
+    compared: tuple[str, ...] = command.words()
 
 
 def main(settings: EvaluateSettings) -> None:
     """Prints scores, and adds them as a line of JSON to the run's and to `--out`."""
     _check(settings)
     if settings.compare:
-        _compare(*settings.compare)
+        _compare(*settings.compared)
         return
     from sagan_tf.evaluation.evaluation import evaluate
     from sagan_tf.evaluation.extractors import make_extractor
@@ -177,8 +178,11 @@ def _check(settings: EvaluateSettings) -> None:
         value = getattr(settings, name)
         if value is not None and value < 2:
             raise ValueError(f"`--{name}` must be at least 2. Received: {value}")
-    if settings.compare and len(settings.compare) != 2:
-        raise ValueError(f"`--compare` expects two files. Received: {','.join(settings.compare)}")
+    if len(settings.compared) != (2 if settings.compare else 0):
+        raise ValueError(
+            "`--compare` expects two files, and nothing else does. Received: "
+            + " ".join(settings.compared)
+        )
     if settings.images is not None:
         if settings.workdir is None and settings.dataset is None:
             raise ValueError(

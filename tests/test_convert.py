@@ -106,7 +106,7 @@ def tensors(state):
 
 
 def write_studiogan(folder, case="studiogan_32"):
-    """Both files of a case, with what else StudioGAN writes; returns the command's flags."""
+    """Both files of a case, with what else StudioGAN writes; returns the command's arguments."""
     states, _ = load(case)
     weight = torch.nn.Parameter(torch.ones(2))
     optimizer = torch.optim.Adam([weight])
@@ -114,13 +114,10 @@ def write_studiogan(folder, case="studiogan_32"):
     optimizer.step()
     beside = {"optimizer": optimizer.state_dict(), "seed": 1, "run_name": "SAGAN-train", "step": 9}
     beside |= {"best_fid": np.float64(14.5), "best_step": 3, "topk": None, "lecam_emas": {"G": 0.9}}
-    paths = {
-        "checkpoint": folder / "model=G-best.pth",
-        "discriminator": folder / "model=D-best.pth",
-    }
-    for path, network in zip(paths.values(), ("generator", "discriminator"), strict=True):
+    paths = [folder / "model=G-best.pth", folder / "model=D-best.pth"]
+    for path, network in zip(paths, ("generator", "discriminator"), strict=True):
         torch.save({"state_dict": tensors(states[network]), **beside}, path)
-    return ["--from=studiogan", *(f"--{flag}={path}" for flag, path in paths.items())]
+    return ["--from=studiogan", *paths]
 
 
 def write_mmgeneration(folder, case):
@@ -130,7 +127,7 @@ def write_mmgeneration(folder, case):
     }
     meta = {"epoch": 1, "iter": 826, "mmgen_version": "0.1.0", "hook_msgs": {"best_score": 12.8}}
     torch.save({"meta": meta, "state_dict": tensors(state)}, folder / "sagan.pth")
-    return ["--from=mmgeneration", f"--checkpoint={folder / 'sagan.pth'}"]
+    return ["--from=mmgeneration", folder / "sagan.pth"]
 
 
 def test_sample_export_and_train_from_studiogan(tmp_path):
@@ -249,26 +246,29 @@ def test_a_malicious_file_is_refused(tmp_path):
     path = tmp_path / "model.pth"
     torch.save({"state_dict": {"x": torch.ones(1)}, "meta": Call()}, path)
     workdir = tmp_path / "run"
-    errors = fail("convert", "--from=mmgeneration", f"--checkpoint={path}", f"--workdir={workdir}")
+    errors = fail("convert", "--from=mmgeneration", path, f"--workdir={workdir}")
     assert "which is not run" in errors
     assert not workdir.exists()
 
 
 def test_bad_settings(tmp_path):
     torch.save({"weights": torch.ones(1)}, tmp_path / "foreign.pth")
-    foreign = {"from_": "mmgeneration", "checkpoint": str(tmp_path / "foreign.pth")}
+    foreign = {"from_": "mmgeneration", "checkpoint": (str(tmp_path / "foreign.pth"),)}
     torch.save({"state_dict": {"net.x": torch.ones(1)}}, tmp_path / "unknown.pth")
     torch.save({"state_dict": {"generator.x": torch.ones(1)}}, tmp_path / "half.pth")
     write_mmgeneration(tmp_path, "mmgeneration_32")
-    whole = {"from_": "mmgeneration", "checkpoint": str(tmp_path / "sagan.pth")}
+    whole = {"from_": "mmgeneration", "checkpoint": (str(tmp_path / "sagan.pth"),)}
     for given, message in [
-        ({}, "`--checkpoint` is needed"),
-        ({"checkpoint": "x", "from_": "biggan"}, "`--from` must be studiogan or mmgeneration"),
-        ({"checkpoint": "x", "from_": "studiogan"}, "`--discriminator` must name a file exactly"),
+        ({"from_": "mmgeneration"}, "expects the checkpoint as one file. Received: none"),
+        ({"from_": "biggan"}, "`--from` must be studiogan or mmgeneration"),
+        ({"from_": "studiogan", "checkpoint": ("x",)}, "and the discriminator's file. Received: x"),
         ({**foreign, "batch_norm_epsilon": 0.0}, "`--batch_norm_epsilon` must be positive"),
         (foreign, "must hold a `state_dict` of tensors by name"),
-        ({**foreign, "checkpoint": str(tmp_path / "unknown.pth")}, "Received: net.x"),
-        ({**foreign, "checkpoint": str(tmp_path / "half.pth")}, "no entries of .'discriminator'."),
+        ({**foreign, "checkpoint": (str(tmp_path / "unknown.pth"),)}, "Received: net.x"),
+        (
+            {**foreign, "checkpoint": (str(tmp_path / "half.pth"),)},
+            "no entries of .'discriminator'.",
+        ),
         (whole, "`--dataset` must name what the 8 classes are of"),
         ({**whole, "dataset": "digits"}, "`--dataset` must have 8 classes"),
     ]:

@@ -75,15 +75,15 @@ def test_compares_like_with_like(workdir, cache):
         return workdir / name
 
     first, second = written("a"), written("b", averaged=False)
-    printed = commands.run("evaluate", f"--compare={first},{second}")
+    printed = commands.run("evaluate", "--compare", first, second)
     (line,) = re.findall(r"^frechet_distance .*", printed, re.MULTILINE)
     scores = [last(path)["scores"]["frechet_distance"] for path in (first, second)]
     assert list(map(float, line.split()[1:])) == pytest.approx(scores, rel=1e-3)
     third = written("c", protocol="adm")
-    errors = commands.fail("evaluate", f"--compare={first},{third}")
+    errors = commands.fail("evaluate", "--compare", first, third)
     assert "cannot be compared: they differ in `protocol.name`. Received: 'fidelity' in" in errors
     fourth = written("d", num_images=70)
-    errors = commands.fail("evaluate", f"--compare={first},{fourth}")
+    errors = commands.fail("evaluate", "--compare", first, fourth)
     assert "they differ in `protocol.num_images`. Received: 60 in" in errors
 
 
@@ -154,8 +154,8 @@ def test_without_weights_or_network_it_says_how(workdir, cache, monkeypatch, tmp
         (["--protocol=best"], "`--protocol` is one of fidelity, sagan, clean, adm. Received: best"),
         (["--metrics=fid,ssim"], "Received: fid,ssim"),
         (["--num_images=1"], "`--num_images` must be at least 2. Received: 1"),
-        (["--compare=one"], "`--compare` expects two files"),
-        (["--compare=/none,/none"], "holds no scores of this command"),
+        (["--compare", "one"], "`--compare` expects two files"),
+        (["--compare", "/none", "/none"], "holds no scores of this command"),
         (["--images=folder:/tmp"], "`--images` needs real images"),
         (["--report=README.md"], "`--report` must be a directory. Received: README.md, a file"),
         (["--workdir=/none"], "holds no training run"),
