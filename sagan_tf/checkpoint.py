@@ -41,6 +41,7 @@ class Checkpoints:
         owners: networks and optimizers; a variable's name is its Keras path.
         settings: the run's settings as JSON, kept in each checkpoint.
         max_to_keep: older ones are removed.
+        read_only: whether another process writes them: `save` only checks then.
 
     Attributes:
         directory: where they lie.
@@ -53,6 +54,7 @@ class Checkpoints:
         owners: Iterable[Any],
         settings: str = "{}",
         max_to_keep: int = 3,
+        read_only: bool = False,
     ) -> None:
         variables = [variable for owner in owners for variable in owner.variables]
         values = {variable.path: variable.value for variable in variables}
@@ -62,8 +64,10 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(v={**values, "settings": tf.Variable(settings)})
         self.directory = Path(directory)
         self._max_to_keep = max_to_keep
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._remove_half_written()
+        self._read_only = read_only
+        if not read_only:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._remove_half_written()
 
     def bytes_needed(self) -> int:
         """The size of one checkpoint."""
@@ -79,8 +83,10 @@ class Checkpoints:
             OSError: if writing fails; the checkpoints before are whole then.
         """
         check_variables(step, self.variables)
-        must_exist(self.directory)
         path = self.directory / f"step-{step}"
+        if self._read_only:
+            return str(path)
+        must_exist(self.directory)
         try:
             self._checkpoint.write(str(self.directory / _UNFINISHED))
         except tf.errors.OpError as error:

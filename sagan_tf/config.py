@@ -79,7 +79,11 @@ class TrainSettings:
     # How to compute it.
     device: str = setting("auto", "gpu, cpu, or auto: GPUs if there are any.")
     num_replicas: int | None = setting(
-        None, "Replicas: GPUs, or logical CPU devices; without it all GPUs, or one CPU."
+        None,
+        "Replicas on each machine: GPUs, or logical CPU devices; without it all GPUs, or one CPU.",
+    )
+    worker_timeout: int = setting(
+        300, "Seconds to wait for other workers, of TF_CONFIG or a SLURM step, to come up."
     )
     dtype_policy: str = setting("float32", "float32 or mixed_bfloat16.")
     query_chunk_size: int | None = setting(
@@ -116,7 +120,7 @@ class TrainSettings:
 FREE_SETTINGS = frozenset(
     "data_dir workdir preset init_from steps device deterministic steps_per_call resume dry_run "
     "log_every sample_every checkpoint_every max_to_keep max_rollbacks eval_every eval_images "
-    "extractor cache_dir".split()
+    "extractor cache_dir worker_timeout".split()
 )
 
 # What no publication sets.

@@ -1,20 +1,30 @@
-"""Where a run computes: one strategy for one or several replicas on this machine."""
+"""Where a run computes: one strategy for one or several replicas, on one or several machines."""
 
 import tensorflow as tf
 
+from sagan_tf.cluster import Cluster, await_workers
+
 
 def make_strategy(
-    device: str = "auto", num_replicas: int | None = None, deterministic: bool = False
+    device: str = "auto",
+    num_replicas: int | None = None,
+    deterministic: bool = False,
+    cluster: Cluster | None = None,
+    worker_timeout: float = 300,
 ) -> tf.distribute.Strategy:
     """Sets TensorFlow's devices up; call it before anything computes.
 
     Args:
         device: gpu, cpu, or auto: GPUs if there are any.
-        num_replicas: GPUs, or logical CPU devices; `None` for all GPUs, or one CPU.
+        num_replicas: of this machine: GPUs, or logical CPU devices; `None` for all GPUs, or one
+            CPU.
         deterministic: forbid kernels whose sums have no fixed order.
+        cluster: the workers of which this process is one, and to which it connects.
+        worker_timeout: seconds that it waits for them.
 
     Raises:
-        ValueError: for a GPU that is not there.
+        ValueError: for a GPU that is not there, several replicas on the CPU of a cluster's
+            worker, or workers that do not come up.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
@@ -29,14 +39,24 @@ def make_strategy(
         if replicas > len(gpus):
             raise ValueError(f"`--num_replicas={replicas}` exceeds the {len(gpus)} GPUs here.")
         devices = [f"GPU:{index}" for index in range(replicas)]
+        if cluster:  # whose strategy takes all it sees
+            tf.config.set_visible_devices(gpus[:replicas], "GPU")
     else:
         tf.config.set_visible_devices([], "GPU")
         replicas = num_replicas or 1
+        if cluster and replicas > 1:
+            raise ValueError(
+                "`--num_replicas` must be 1 on the CPU of each of several workers; start more "
+                f"workers instead. Received: {replicas}"
+            )
         cpu = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(
             cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
         )
         devices = [f"CPU:{index}" for index in range(replicas)]
+    if cluster:
+        await_workers(cluster, worker_timeout)
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster.resolver())
     if replicas == 1:
         return tf.distribute.get_strategy()
     # Collective operations gain nothing between CPU devices that share their memory.

@@ -12,7 +12,8 @@ from absl import logging
 
 from sagan_tf import health
 from sagan_tf.checkpoint import Checkpoints
-from sagan_tf.monitor import Monitor
+from sagan_tf.cluster import ALONE, Team
+from sagan_tf.monitor import Monitor, Onlooker
 from sagan_tf.trainer import SAGAN, SCALARS
 
 if TYPE_CHECKING:
@@ -109,12 +110,13 @@ def train(
     strategy: tf.distribute.Strategy,
     batches_from: Callable[[int, int], Iterator[Any]],
     checkpoints: Checkpoints,
-    monitor: Monitor,
+    monitor: Monitor | Onlooker,
     schedule: Schedule,
     first_step: int,
     tracker: "ScoreTracker | None" = None,
+    team: Team = ALONE,
 ) -> tuple[int, int]:
-    """Trains from `first_step` to `schedule.steps`, or until SIGTERM or Ctrl-C.
+    """Trains from `first_step` to `schedule.steps`, or until SIGTERM or Ctrl-C at any worker.
 
     Args:
         sagan: built and compiled under `strategy`.
@@ -126,6 +128,7 @@ def train(
         schedule: when that is.
         first_step: steps already done.
         tracker: scores when due.
+        team: of workers, all of which are in this function.
 
     Returns:
         The step reached, and the signal that stopped it or 0.
@@ -149,7 +152,8 @@ def train(
             losses = run_steps(batches, tf.constant(count))
             step += count
             monitor.advance(count)
-            stopped = stop.received  # looked at once: what stops the loop is saved first
+            # Looked at once: what stops the loop is saved first.
+            stopped = team.largest(stop.received)
             try:
                 _show_and_save(sagan, checkpoints, monitor, schedule, step, losses, stopped)
             except health.NotFiniteError as error:
@@ -187,7 +191,7 @@ def make_run_steps(
 def _show_and_save(
     sagan: SAGAN,
     checkpoints: Checkpoints,
-    monitor: Monitor,
+    monitor: Monitor | Onlooker,
     schedule: Schedule,
     step: int,
     losses: dict[str, Any],
@@ -210,7 +214,9 @@ def _show_and_save(
         _save(checkpoints, sagan, step)
 
 
-def _score(tracker: "ScoreTracker", monitor: Monitor, step: int, stop: StopSignal) -> int:
+def _score(
+    tracker: "ScoreTracker", monitor: Monitor | Onlooker, step: int, stop: StopSignal
+) -> int:
     """Scores the generator; returns the signal that ended this, or 0."""
     try:
         monitor.log_scores(step, tracker.score(step, stop.check))
@@ -227,7 +233,7 @@ def _save(checkpoints: Checkpoints, sagan: SAGAN, step: int) -> None:
 def _go_back(
     sagan: SAGAN,
     checkpoints: Checkpoints,
-    monitor: Monitor,
+    monitor: Monitor | Onlooker,
     schedule: Schedule,
     error: health.NotFiniteError,
 ) -> int:

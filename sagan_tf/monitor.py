@@ -174,6 +174,25 @@ class Monitor:
         return {name: float(tf.convert_to_tensor(v)) for name, v in scalars.items()}
 
 
+class Onlooker:
+    """What a worker that is not the chief has instead of a `Monitor`: it shows nothing."""
+
+    def advance(self, steps: int) -> None:
+        """Nothing."""
+
+    def go_back(self, step: int) -> None:
+        """Nothing."""
+
+    def log(self, step: int, losses: dict[str, float]) -> None:
+        """Nothing."""
+
+    def log_scores(self, step: int, scores: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def show_samples(self, step: int) -> None:
+        """Nothing."""
+
+
 def _attention_scalars(
     generator: Generator,
     discriminator: Discriminator,

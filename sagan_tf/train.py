@@ -20,6 +20,7 @@ from sagan_tf import command, config
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from sagan_tf.cluster import Team
     from sagan_tf.data import Source
     from sagan_tf.tracking import ScoreTracker
     from sagan_tf.trainer import SAGAN
@@ -36,29 +37,43 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     """Trains until `--steps`, or prints what that would take."""
     settings, sources = resolved
     from sagan_tf import files
+    from sagan_tf.cluster import Team, code_facts, find_cluster
     from sagan_tf.data import check_source, describe_source, load_source
     from sagan_tf.devices import make_strategy
 
     if settings.dry_run:
         _print_costs(settings, sources, describe_source(settings.dataset, settings.data_dir))
         return
-    strategy = make_strategy(settings.device, settings.num_replicas, settings.deterministic)
+    cluster = find_cluster()
+    strategy = make_strategy(
+        settings.device,
+        settings.num_replicas,
+        settings.deterministic,
+        cluster,
+        settings.worker_timeout,
+    )
+    team = Team(strategy, cluster)
     replicas = strategy.num_replicas_in_sync
     _check_batch(settings, replicas)
     workdir = Path(settings.workdir)
-    with files.claimed(workdir, "workdir"):
+    claimed = files.claimed(workdir, "workdir") if team.is_chief else contextlib.nullcontext()
+    with team.complete(), claimed:
+        team.agree(code_facts() | _as_json(settings))
         _check_workdir(settings, workdir)
         if settings.init_from:
             _check_init_from(settings)  # before anything is built
-        source = load_source(
-            settings.dataset, settings.data_dir, settings.split, settings.image_size
-        )
-        print(check_source(source, settings.image_size, settings.seed))
+        with team.chief_first():  # which downloads and prepares it
+            source = load_source(
+                settings.dataset, settings.data_dir, settings.split, settings.image_size
+            )
+        if team.is_chief:
+            print(check_source(source, settings.image_size, settings.seed))
         with _enough_memory(settings, source, replicas), files.explained(workdir, "workdir"):
             with strategy.scope():
                 sagan = _build(settings, source)
-            _print_settings(settings, sources)
-            _train(settings, strategy, source, sagan, workdir)
+            if team.is_chief:
+                _print_settings(settings, sources)
+            _train(settings, strategy, team, source, sagan, workdir)
 
 
 def _check_batch(settings: config.TrainSettings, replicas: int) -> None:
@@ -227,6 +242,7 @@ def _write_description(
 def _train(
     settings: config.TrainSettings,
     strategy: "tf.distribute.Strategy",
+    team: "Team",
     source: "Source",
     sagan: "SAGAN",
     workdir: Path,
@@ -234,25 +250,33 @@ def _train(
     from sagan_tf import files, loop
     from sagan_tf.checkpoint import Checkpoints
     from sagan_tf.data import batches, readable_errors
-    from sagan_tf.monitor import Monitor
+    from sagan_tf.monitor import Monitor, Onlooker
     from sagan_tf.workdir import CHECKPOINTS
 
     checkpoints = Checkpoints(
-        workdir / CHECKPOINTS, *_saved(settings, sagan), max_to_keep=settings.max_to_keep
+        workdir / CHECKPOINTS,
+        *_saved(settings, sagan),
+        max_to_keep=settings.max_to_keep,
+        read_only=not team.is_chief,
     )
-    # The next one is written before the oldest is removed; logs and grids need some, too. So it
-    # is with the best one.
-    count = 4 if settings.eval_every else 2
-    files.check_space(workdir, count * checkpoints.bytes_needed(), f"{count} checkpoints")
+    say = print if team.is_chief else (lambda text: None)
+    if team.is_chief:
+        # The next one is written before the oldest is removed; logs and grids need some, too. So
+        # it is with the best one.
+        count = 4 if settings.eval_every else 2
+        files.check_space(workdir, count * checkpoints.bytes_needed(), f"{count} checkpoints")
     first_step = checkpoints.restore_newest()
+    team.agree({"newest checkpoint in --workdir, a directory that all must share": first_step})
     if first_step is not None:
-        print(f"resumed at step {first_step}")
+        say(f"resumed at step {first_step}")
         if first_step >= settings.steps:
-            print(f"nothing to do: --steps={settings.steps} are done")
+            say(f"nothing to do: --steps={settings.steps} are done")
     elif settings.init_from:
         _start_from(settings.init_from, sagan, source)
+        say(f"started from the weights in {settings.init_from}")
     first_step = first_step or 0
-    _write_description(settings, source, sagan, workdir)
+    if team.is_chief:
+        _write_description(settings, source, sagan, workdir)
     tracker = _tracker(settings, source, sagan, workdir) if settings.eval_every else None
 
     def batches_from(step: int, rollbacks: int) -> Iterator[Any]:
@@ -265,6 +289,7 @@ def _train(
                 global_batch_size=settings.global_batch_size,
                 batches_per_step=settings.d_steps,
                 num_replicas=strategy.num_replicas_in_sync,
+                replicas=team.share_of(range(strategy.num_replicas_in_sync)),
                 flip=settings.flip,
             )
         )
@@ -274,17 +299,20 @@ def _train(
     schedule = loop.Schedule(
         **{field.name: getattr(settings, field.name) for field in dataclasses.fields(loop.Schedule)}
     )
-    monitor = Monitor(
-        workdir, sagan, source.class_names, first_step, settings.steps, images_per_step
-    )
-    with monitor, readable_errors(source):
-        step, stopped = loop.train(
-            sagan, strategy, batches_from, checkpoints, monitor, schedule, first_step, tracker
+    monitor = contextlib.nullcontext(Onlooker())
+    if team.is_chief:
+        monitor = Monitor(
+            workdir, sagan, source.class_names, first_step, settings.steps, images_per_step
         )
+    with monitor as shown, readable_errors(source):
+        step, stopped = loop.train(
+            sagan, strategy, batches_from, checkpoints, shown, schedule, first_step, tracker, team
+        )
+    team.wait()  # until the chief has saved all
     # All is saved: a scheduler's late SIGTERM shall not make the run look failed.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for name in ("samples", CHECKPOINTS, "tensorboard"):
-        print(f"{name}: {workdir / name}")
+        say(f"{name}: {workdir / name}")
     if stopped:
         print(f"stopped at step {step}; the same command goes on from there", file=sys.stderr)
         sys.exit(128 + stopped)
@@ -325,7 +353,6 @@ def _start_from(other: str, sagan: "SAGAN", source: "Source") -> None:
         networks.append(sagan.ema_generator)
     same_classes = load_description(other)["class_names"] == list(source.class_names)
     init_from(Path(other) / CHECKPOINTS, networks, same_classes)
-    print(f"started from the weights in {other}")
 
 
 def _print_settings(settings: config.TrainSettings, sources: dict[str, str]) -> None:

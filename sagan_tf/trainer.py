@@ -322,4 +322,6 @@ def _batch_norms(network: keras.Model) -> list[ConditionalBatchNormalization]:
 
 
 def _replica_mean(value: Any) -> Any:
+    # Workers' strategies want to know the device of each value, which a variable's read has not.
+    value = tf.nest.map_structure(tf.identity, value)
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, value)
