@@ -236,6 +236,10 @@ class Team:
             for message, length in zip(messages, lengths, strict=True)
         ]
 
+    def told_by_chief(self, text: str) -> str:
+        """What the chief says."""
+        return self.told(text)[0]
+
     def wait(self) -> None:
         """Until all are here."""
         self.told("")
@@ -244,9 +248,10 @@ class Team:
         """The largest of everybody's numbers."""
         return max(int(text) for text in self.told(str(number)))
 
-    def share_of(self, items: Sequence[Any]) -> Sequence[Any]:
-        """This process's part of items, one behind the other; parts differ by one at most."""
-        first, last = (len(items) * index // self.size for index in (self.index, self.index + 1))
+    def share_of(self, items: Sequence[Any], index: int | None = None) -> Sequence[Any]:
+        """A worker's part of items, by default this one's; lengths differ by one at most."""
+        index = self.index if index is None else index
+        first, last = (len(items) * i // self.size for i in (index, index + 1))
         return items[first:last]
 
     @contextlib.contextmanager

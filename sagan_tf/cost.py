@@ -41,6 +41,30 @@ def multiply_accumulates(network: keras.Model) -> int:
     return counts[1] - counts[0]
 
 
+def exchanged_bytes(
+    generator: keras.Model, discriminator: keras.Model, d_steps: int, workers: int
+) -> int:
+    """Bytes that each of several workers sends, and receives, in a training step.
+
+    Gradients of every update and the batch norms' moving statistics, summed around a ring: of n
+    workers each sends 2 (n - 1) / n times as much (Patarasuk and Yuan, "Bandwidth optimal
+    all-reduce algorithms", 2009). Replicas on one machine add nothing to what leaves it.
+
+    Args:
+        generator: a built `Generator`.
+        discriminator: a built `Discriminator`.
+        d_steps: discriminator updates per step.
+        workers: n.
+    """
+    statistics = sum(
+        math.prod(variable.shape)
+        for variable in generator.non_trainable_variables
+        if variable.path.rpartition("/")[2].startswith("moving_")
+    )
+    floats = parameters(generator) + d_steps * parameters(discriminator) + statistics
+    return BYTES_PER_FLOAT * floats * 2 * (workers - 1) // workers
+
+
 def training_bytes(
     generator: keras.Model, discriminator: keras.Model, batch_size: int, ema: bool
 ) -> int:

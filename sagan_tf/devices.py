@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from sagan_tf.cluster import Cluster, await_workers
+from sagan_tf.cluster import ALONE, Cluster, Team, await_workers, find_cluster
 
 
 def make_strategy(
@@ -62,3 +62,13 @@ def make_strategy(
     # Collective operations gain nothing between CPU devices that share their memory.
     reduction = None if devices[0].startswith("GPU") else tf.distribute.ReductionToOneDevice()
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
+
+
+def make_team() -> Team:
+    """Connects to the workers that the environment names, if any, for work without training.
+
+    Raises:
+        ValueError: see `make_strategy`.
+    """
+    cluster = find_cluster()
+    return Team(make_strategy(cluster=cluster), cluster) if cluster else ALONE

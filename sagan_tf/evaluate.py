@@ -18,6 +18,7 @@ from sagan_tf import command
 from sagan_tf.command import setting
 
 if TYPE_CHECKING:
+    from sagan_tf.cluster import Team
     from sagan_tf.evaluation.images import Images
     from sagan_tf.evaluation.moments import Moments
     from sagan_tf.evaluation.protocols import Protocol
@@ -94,12 +95,23 @@ def main(settings: EvaluateSettings) -> None:
     if settings.compare:
         _compare(*settings.compared)
         return
+    from sagan_tf.cluster import code_facts
+    from sagan_tf.devices import make_team
+
+    report = _report_writer(settings)
+    team = make_team()
+    with team.complete():
+        team.agree(code_facts() | dataclasses.asdict(settings))
+        _evaluate(settings, team, report)
+        team.wait()
+
+
+def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., None] | None) -> None:
     from sagan_tf.evaluation.evaluation import evaluate
     from sagan_tf.evaluation.extractors import make_extractor
     from sagan_tf.evaluation.groups import read_groups
     from sagan_tf.workdir import add_line, add_score, load_description, load_scores
 
-    report = _report_writer(settings)
     protocol = _protocol(settings)
     cache = Path(settings.cache_dir).expanduser()
     workdir = settings.workdir or (None if settings.images else _WORKDIR)
@@ -107,12 +119,15 @@ def main(settings: EvaluateSettings) -> None:
     real, class_names, known = _real_images(settings, run, protocol)
     groups = {} if settings.groups is None else read_groups(settings.groups, class_names)
     generated, step = _generated_images(settings, workdir, protocol, run, len(class_names))
-    extractor = make_extractor(
-        settings.extractor, real, len(class_names), settings.metrics, protocol, cache
-    )
+    with team.chief_first():  # which downloads or trains it
+        extractor = make_extractor(
+            settings.extractor, real, len(class_names), settings.metrics, protocol, cache
+        )
     evaluation = evaluate(
-        real, generated, extractor, protocol, settings.metrics, cache, known, groups
+        real, generated, extractor, protocol, settings.metrics, cache, known, groups, team
     )
+    if evaluation is None:
+        return
     record = {"step": step, **evaluation.record}
     if workdir is not None and settings.images is None:
         add_score(workdir, record)

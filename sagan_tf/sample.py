@@ -10,12 +10,15 @@ import itertools
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sagan_tf import command
 from sagan_tf.command import setting
+
+if TYPE_CHECKING:
+    from sagan_tf.cluster import Team
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +49,17 @@ def main(settings: SampleSettings) -> None:
     seeds = command.numbers(settings.seeds, "seeds")
     if settings.scale is not None and settings.scale < 1:
         raise ValueError(f"`--scale` must be positive. Received: {settings.scale}")
+    from sagan_tf.cluster import code_facts
+    from sagan_tf.devices import make_team
+
+    team = make_team()
+    with team.complete():
+        team.agree(code_facts() | dataclasses.asdict(settings))
+        _sample(settings, seeds, team)
+        team.wait()
+
+
+def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
     from sagan_tf import pictures, sampling
     from sagan_tf.workdir import load_description
 
@@ -58,7 +72,7 @@ def main(settings: SampleSettings) -> None:
     else:
         columns = len(labels)
         titles = [] if labels == [None] else [class_names[label] for label in labels]
-        requests = [(seed, label) for seed in seeds for label in labels]
+        requests = team.share_of([(seed, label) for seed in seeds for label in labels])
         wanted = None if labels == [None] else [label for _, label in requests]
         images = list(
             sampling.sample(generator, [seed for seed, _ in requests], wanted, settings.truncation)
@@ -68,10 +82,29 @@ def main(settings: SampleSettings) -> None:
                 name = f"seed-{seed}.png" if label is None else f"label-{label}-seed-{seed}.png"
                 pictures.save_png(image, Path(settings.singles) / name)
             print(f"{len(images)} images: {settings.singles}")
+        images = _images_of_all(images, team, Path(settings.out))
+    if not team.is_chief:
+        return
     grid = pictures.image_grid(images, columns, titles)
     scale = settings.scale or pictures.grid_scale(generator.image_size)
     pictures.save_png(grid, settings.out, scale)
     print(f"grid: {settings.out}")
+
+
+def _images_of_all(images: list[np.ndarray], team: "Team", out: Path) -> list[np.ndarray] | None:
+    """The team's images, to the chief, by files beside the grid that they become."""
+    if team.size == 1:
+        return images
+    parts = [out.with_name(f".{out.name}.part-{index}.npy") for index in range(team.size)]
+    parts[0].parent.mkdir(parents=True, exist_ok=True)
+    np.save(parts[team.index], np.array(images, np.uint8))
+    team.wait()
+    if not team.is_chief:
+        return None
+    images = [image for part in parts for image in np.load(part)]
+    for part in parts:
+        part.unlink()
+    return images
 
 
 def _interpolations(

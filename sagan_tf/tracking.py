@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sagan_tf.checkpoint import Checkpoints
+from sagan_tf.cluster import ALONE, Team
 from sagan_tf.evaluation.evaluation import evaluate, ranking_score, unlike
 from sagan_tf.evaluation.features import Extractor, extract_features
 from sagan_tf.evaluation.images import GeneratedImages, Images, RealImages
@@ -31,6 +32,7 @@ class ScoreTracker:
         protocol: how to score.
         metrics: what to score; among them `fid`, which ranks.
         cache: directory of features.
+        team: each extracts features of a part of the images; the chief alone writes.
 
     Raises:
         ValueError: if the run's scores are damaged.
@@ -47,6 +49,7 @@ class ScoreTracker:
         protocol: Protocol,
         metrics: Collection[str],
         cache: Path,
+        team: Team = ALONE,
     ) -> None:
         self._workdir = workdir
         self._sagan = sagan
@@ -56,8 +59,10 @@ class ScoreTracker:
         self._protocol = protocol
         self._metrics = metrics
         self._cache = cache
-        self._scored = {record["step"] for record in load_scores(workdir)}
-        extract_features(real, extractor, cache, "real images")
+        self._team = team
+        steps = [record["step"] for record in load_scores(workdir)]
+        self._scored = set(json.loads(team.told_by_chief(json.dumps(steps))))
+        extract_features(real, extractor, cache, "real images", team=team)
 
     def scored(self, step: int) -> bool:
         """Whether the run has a score of this step."""
@@ -69,26 +74,30 @@ class ScoreTracker:
         Args:
             step: of the training.
             check: called between batches of images; may raise to end the work, of which what is
-                done is found again next time.
+                done is found again next time. Not called in a team, which would fall out of step.
 
         Returns:
-            The scores by name, which are also added to the run's `scores.jsonl`.
+            The scores by name, which are also added to the run's `scores.jsonl`; none to those of
+            the team that are not its chief.
         """
         generated = GeneratedImages(
             self._sagan.sampling_generator(), self._protocol.num_images, self._protocol.labels
         )
         evaluation = evaluate(
             self._real,
-            _Checked(generated, check),
+            _Checked(generated, check) if self._team.size == 1 else generated,
             self._extractor,
             self._protocol,
             self._metrics,
             self._cache,
+            team=self._team,
         )
+        self._scored.add(step)
+        if evaluation is None:
+            return {}
         evaluation.features.remove()
         record = {"step": step, **evaluation.record}
         add_score(self._workdir, record)
-        self._scored.add(step)
         if self._is_best(record):
             self._best.save(step)
             self._best.remove_all_but(step)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Between the data's seeds after one rollback more: far from any seed that is likely to be given.
 SEED_STRIDE = 0x9E3779B97F4A7C15
+# Between machines, in Gbit/s, both ways at once.
+LINK_RATES = (1, 10, 100)
 # Suggested where attention takes much of the memory.
 CHUNK_SIZE = 256
 # Scores while training: those that take less time than the images do.
@@ -277,7 +279,7 @@ def _train(
     first_step = first_step or 0
     if team.is_chief:
         _write_description(settings, source, sagan, workdir)
-    tracker = _tracker(settings, source, sagan, workdir) if settings.eval_every else None
+    tracker = _tracker(settings, team, source, sagan, workdir) if settings.eval_every else None
 
     def batches_from(step: int, rollbacks: int) -> Iterator[Any]:
         dataset = strategy.distribute_datasets_from_function(
@@ -325,7 +327,7 @@ def _saved(settings: config.TrainSettings, sagan: "SAGAN") -> tuple[tuple[Any, .
 
 
 def _tracker(
-    settings: config.TrainSettings, source: "Source", sagan: "SAGAN", workdir: Path
+    settings: config.TrainSettings, team: "Team", source: "Source", sagan: "SAGAN", workdir: Path
 ) -> "ScoreTracker":
     from sagan_tf.checkpoint import Checkpoints
     from sagan_tf.evaluation.extractors import make_extractor
@@ -337,11 +339,12 @@ def _tracker(
     cache = Path(settings.cache_dir).expanduser()
     protocol = dataclasses.replace(PROTOCOLS["fidelity"], num_images=settings.eval_images)
     real = RealImages(source, settings.split, settings.image_size, protocol.num_real)
-    extractor = make_extractor(
-        settings.extractor, real, len(source.class_names), TRACKED, protocol, cache
-    )
-    best = Checkpoints(workdir / BEST, *_saved(settings, sagan))
-    return ScoreTracker(workdir, sagan, best, real, extractor, protocol, TRACKED, cache)
+    with team.chief_first():  # which downloads or trains it
+        extractor = make_extractor(
+            settings.extractor, real, len(source.class_names), TRACKED, protocol, cache
+        )
+    best = Checkpoints(workdir / BEST, *_saved(settings, sagan), read_only=not team.is_chief)
+    return ScoreTracker(workdir, sagan, best, real, extractor, protocol, TRACKED, cache, team)
 
 
 def _start_from(other: str, sagan: "SAGAN", source: "Source") -> None:
@@ -362,6 +365,7 @@ def _print_settings(settings: config.TrainSettings, sources: dict[str, str]) -> 
 
 def _print_costs(settings: config.TrainSettings, sources: dict[str, str], source: Any) -> None:
     from sagan_tf import cost
+    from sagan_tf.cluster import find_cluster
 
     _print_settings(settings, sources)
     networks = _networks(settings, source, dtype="float32")
@@ -384,6 +388,14 @@ def _print_costs(settings: config.TrainSettings, sources: dict[str, str], source
         less = cost.training_bytes(*chunked, batch, ema)
         if less < 0.8 * needed:
             print(f"with --query_chunk_size={CHUNK_SIZE}: about {less / 2**30:.1f} GiB")
+    cluster = find_cluster()
+    workers = len(cluster.addresses) if cluster else 2
+    exchanged = cost.exchanged_bytes(*networks, settings.d_steps, workers)
+    times = ", ".join(f"{8e3 * exchanged / (rate * 1e9):.1f} ms at {rate}" for rate in LINK_RATES)
+    print(
+        f"each of {workers} workers: sends and receives {exchanged / 1e6:.1f} MB per step, "
+        f"{times} Gbit/s"
+    )
 
 
 def _resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str]]:

@@ -31,11 +31,11 @@ FORKS.set_forkserver_preload(["tensorflow", "keras"])
 class Command:
     """A running command, with what `subprocess.Popen` would have for it."""
 
-    def __init__(self, name, arguments):
+    def __init__(self, name, arguments, environment):
         self.stdout, outputs = pipe()
         self.stderr, errors = pipe()
         self._process = FORKS.Process(
-            target=run_module, args=(name, arguments, os.environ | ENVIRONMENT, outputs, errors)
+            target=run_module, args=(name, arguments, environment, outputs, errors)
         )
         with outputs, errors:  # the child has its own
             self._process.start()
@@ -84,9 +84,15 @@ def run_module(name, arguments, environment, outputs, errors):
     runpy.run_module(f"sagan_tf.{name}", run_name="__main__", alter_sys=True)
 
 
-def start(name, *arguments):
-    """A running `python -m sagan_tf.<name>`, output piped as text."""
-    return Command(name, arguments)
+def start(name, *arguments, **environment):
+    """A running `python -m sagan_tf.<name>`, output piped as text.
+
+    Args:
+        name: the command's.
+        *arguments: its flags and words.
+        **environment: variables beside those of now.
+    """
+    return Command(name, arguments, os.environ | ENVIRONMENT | environment)
 
 
 def start_anew(name, *arguments):

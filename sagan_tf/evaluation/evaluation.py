@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sagan_tf.cluster import ALONE, Team
 from sagan_tf.evaluation.features import Extractor, Features, extract_features
 from sagan_tf.evaluation.groups import group_means
 from sagan_tf.evaluation.images import Images
@@ -47,7 +48,8 @@ def evaluate(
     directory: Path,
     known: Mapping[str, Moments] | None = None,
     groups: Mapping[str, Sequence[int]] | None = None,
-) -> Evaluation:
+    team: Team = ALONE,
+) -> Evaluation | None:
     """Scores generated images against real ones.
 
     Args:
@@ -59,6 +61,10 @@ def evaluate(
         directory: keeps features.
         known: moments of real features that are taken instead of the images'.
         groups: classes by the name of their group.
+        team: each extracts features of a part of the images.
+
+    Returns:
+        The evaluation; `None` to those of the team that are not its chief.
 
     Raises:
         ValueError: for images or features that cannot be scored.
@@ -66,8 +72,10 @@ def evaluate(
     """
     real_features = None
     if real.num_images:
-        real_features = extract_features(real, extractor, directory, "real images")
-    features = extract_features(generated, extractor, directory, "generated images")
+        real_features = extract_features(real, extractor, directory, "real images", team=team)
+    features = extract_features(generated, extractor, directory, "generated images", team=team)
+    if features is None:
+        return None
     counted = features.first(protocol.num_images)
     by_class = class_scores(real_features, features, metrics)
     scores = all_scores(real_features, counted, protocol, metrics, known or {})

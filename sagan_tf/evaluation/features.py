@@ -3,13 +3,14 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
+from sagan_tf.cluster import ALONE, Team
 from sagan_tf.evaluation.images import Images
 from sagan_tf.evaluation.moments import Moments, MomentsStream
 from sagan_tf.files import check_space, replacing, write_text
@@ -89,33 +90,113 @@ class Features:
 
 
 def extract_features(
-    images: Images, extractor: Extractor, directory: Path, title: str, batch_size: int = BATCH_SIZE
-) -> Features:
+    images: Images,
+    extractor: Extractor,
+    directory: Path,
+    title: str,
+    batch_size: int = BATCH_SIZE,
+    team: Team = ALONE,
+) -> Features | None:
     """Extracts features, or what is left of them to extract.
 
     Args:
         images: of what.
         extractor: by what.
-        directory: holds one sub-directory per pair of the two; made if it is not there.
+        directory: holds one sub-directory per pair of the two; made if it is not there. The
+            whole team shares it.
         title: shown beside the progress.
         batch_size: images at a time, which changes no feature but by rounding.
+        team: each extracts a part.
+
+    Returns:
+        The features; `None` to those of the team that are not its chief.
 
     Raises:
         ValueError: for images that are not finite, with the batch.
         OSError: if there is too little room.
     """
-    identity = {"images": images.identity, "extractor": extractor.identity}
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-    folder = directory / key
+    # The chief's word, as the directory may look different from another machine for a while.
+    whole = _done(_folder(images, extractor, directory))["count"] == images.num_images
+    if team.size > 1 and not json.loads(team.told_by_chief(json.dumps(whole))):
+        parts = [
+            _Part(images, team.share_of(range(images.num_images), index))
+            for index in range(team.size)
+        ]
+        if parts[team.index].num_images:
+            _extract(parts[team.index], extractor, directory, title, batch_size, team.is_chief)
+        team.wait()
+        if team.is_chief:
+            folders = [_folder(part, extractor, directory) for part in parts if part.num_images]
+            _join(folders, _begun_folder(images, extractor, directory))
+    return _extract(images, extractor, directory, title, batch_size) if team.is_chief else None
+
+
+class _Part:
+    """Some images of others."""
+
+    def __init__(self, images: Images, numbers: range) -> None:
+        self._images = images
+        self._first = numbers.start
+        self.num_images = len(numbers)
+        self.identity = {**images.identity, "part": [numbers.start, numbers.stop]}
+
+    def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
+        return self._images.read(self._first + start, self._first + stop)
+
+
+def _join(parts: Sequence[Path], whole: Path) -> None:
+    """Puts the features of several folders, which are removed, into one."""
+    done = [_done(part) for part in parts]
+    for name in done[0]["sizes"]:
+        with open(whole / name, "wb") as file:
+            for part in parts:
+                with open(part / name, "rb") as rows:
+                    shutil.copyfileobj(rows, file)
+    count = sum(one["count"] for one in done)
+    write_text(whole / _DONE, json.dumps({"count": count, "sizes": done[0]["sizes"]}))
+    for part in parts:
+        shutil.rmtree(part)
+
+
+def _folder(images: Images, extractor: Extractor, directory: Path) -> Path:
+    identity = json.dumps(_identity(images, extractor), sort_keys=True)
+    return directory / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _begun_folder(images: Images, extractor: Extractor, directory: Path) -> Path:
+    folder = _folder(images, extractor, directory)
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "identity.json", json.dumps(identity, indent=1) + "\n")
+    identity = json.dumps(_identity(images, extractor), indent=1)
+    write_text(folder / "identity.json", identity + "\n")
+    return folder
+
+
+def _identity(images: Images, extractor: Extractor) -> dict[str, Any]:
+    return {"images": images.identity, "extractor": extractor.identity}
+
+
+def _done(folder: Path) -> dict[str, Any]:
     path = folder / _DONE
-    done = json.loads(path.read_text()) if path.exists() else {"count": 0, "sizes": {}}
+    return json.loads(path.read_text()) if path.exists() else {"count": 0, "sizes": {}}
+
+
+def _extract(
+    images: Images,
+    extractor: Extractor,
+    directory: Path,
+    title: str,
+    batch_size: int,
+    shown: bool = True,
+) -> Features:
+    folder = _begun_folder(images, extractor, directory)
+    path = folder / _DONE
+    done = _done(folder)
     bar = tqdm(
         total=images.num_images,
         initial=done["count"],
         desc=title,
         unit=" images",
+        disable=not shown,
         leave=None,  # below the bar of a training it vanishes
     )
     with bar:

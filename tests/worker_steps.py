@@ -1,0 +1,75 @@
+"""Two training steps, of one worker or of a process with two replicas; `test_cluster.py` compares.
+
+python worker_steps.py OUT NUM_REPLICAS
+"""
+
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sagan_tf.cluster import Team, find_cluster
+from sagan_tf.data import batches, load_source
+from sagan_tf.devices import make_strategy
+from sagan_tf.models import Discriminator, Generator
+from sagan_tf.trainer import SAGAN
+
+NETWORK = {
+    "image_size": 16,
+    "num_classes": 10,
+    "base_filters": 4,
+    "channels": 1,
+    "attention_resolutions": (8,),
+    "query_key_ratio": 4,
+}
+
+
+def main(out, num_replicas):
+    cluster = find_cluster()
+    strategy = make_strategy("cpu", num_replicas, cluster=cluster)
+    team = Team(strategy, cluster)
+    replicas = strategy.num_replicas_in_sync
+    source = load_source("digits")
+    with strategy.scope():
+        keras.utils.set_random_seed(1)
+        sagan = SAGAN(
+            Generator(latent_dim=8, **NETWORK),
+            Discriminator(**NETWORK),
+            d_steps=2,
+            ema_decay=0.5,
+        )
+        # The first step leaves the gradients of its last updates in the momenta.
+        optimizers = [
+            keras.optimizers.SGD(1e-2, momentum=0.9, name=f"{name}_optimizer")
+            for name in ("generator", "discriminator")
+        ]
+        sagan.compile(*optimizers)
+    dataset = strategy.distribute_datasets_from_function(
+        lambda context: batches(
+            source,
+            image_size=16,
+            seed=0,
+            start_step=0,
+            global_batch_size=8,
+            batches_per_step=2,
+            num_replicas=replicas,
+            replicas=team.share_of(range(replicas)),
+        )
+    )
+    step = tf.function(lambda batch: strategy.run(sagan.train_step, (batch,)))
+    iterator = iter(dataset)
+    values = {}
+    for number in range(2):
+        logs = step(next(iterator))
+        for name, value in logs.items():
+            values[f"{number}/logs/{name}"] = strategy.reduce("MEAN", value, axis=None)
+        for owner in (sagan, *optimizers):
+            for variable in owner.variables:
+                values[f"{number}/{variable.path}"] = tf.convert_to_tensor(variable.value)
+    np.savez(out, **{name: np.array(value) for name, value in values.items()})
+    team.wait()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
