@@ -105,7 +105,7 @@ GEOTEX_PRESETS = {
         "What two processor cores do in about 90 minutes. Of so few pairs of runs no p-value can "
         "be small.",
         seeds=2,
-        steps=2500,
+        steps=1500,
         samples=500,
     ),
     "full": GeotexPreset(
