@@ -303,6 +303,12 @@ def _check(settings: TrainSettings) -> None:
     for name in ("generator_learning_rate", "discriminator_learning_rate", "batch_norm_epsilon"):
         if not getattr(settings, name) > 0:
             raise ValueError(f"`--{name}` must be positive. Received: {getattr(settings, name)}")
+    if settings.dtype_policy == "mixed_float16":
+        raise ValueError(
+            "`--dtype_policy` mixed_float16 is not offered: its range ends at 65504 and 6e-8, so "
+            "it needs loss scaling, which a GAN's two losses would each want for themselves. "
+            "mixed_bfloat16 has float32's range, the same speed and needs none."
+        )
     for name, choices in {
         "device": ("auto", "cpu", "gpu"),
         "dtype_policy": ("float32", "mixed_bfloat16"),

@@ -84,7 +84,8 @@ def test_only_what_changes_the_result_must_match():
         ({"beta_2": 1.0}, r"`--beta_2` must be in \[0, 1\)"),
         ({"generator_learning_rate": float("nan")}, "`--generator_learning_rate` must be positive"),
         ({"batch_norm_epsilon": 0.0}, "`--batch_norm_epsilon` must be positive"),
-        ({"dtype_policy": "mixed_float16"}, "`--dtype_policy` must be one of"),
+        ({"dtype_policy": "mixed_float16"}, "mixed_float16 is not offered: its range ends"),
+        ({"dtype_policy": "float64"}, "`--dtype_policy` must be one of"),
         ({"device": "tpu"}, "`--device` must be one of"),
     ],
 )

@@ -3,6 +3,7 @@
 import importlib.metadata
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -233,3 +234,28 @@ import sagan_tf.serve, sagan_tf.playground
 from sagan_tf.serving import gateway, page, server
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=commands.ROOT)
+
+
+def test_the_slurm_script_passes_shellcheck():
+    subprocess.run([BIN / "shellcheck", DOCKER / "train.sbatch"], check=True)
+
+
+@pytest.mark.parametrize(("code", "requeued"), [(0, False), (1, False), (143, True)])
+def test_a_slurm_job_that_was_stopped_is_queued_again(code, requeued, tmp_path):
+    for name, ending in (("srun", f"exit {code}"), ("scontrol", "")):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho {name} "$@"\n{ending}\n')
+        program.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    done = subprocess.run(
+        [DOCKER / "train.sbatch", "--dataset=digits", "--workdir=a b"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    started, *after = done.stdout.splitlines()
+    command = "srun --kill-on-bad-exit=1 python -m sagan_tf.train --dataset=digits --workdir=a b"
+    assert started == command
+    assert after == (["scontrol requeue 7"] if requeued else [])
