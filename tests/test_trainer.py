@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from sagan_tf.cost import exchanged_bytes
 from sagan_tf.data import batches, load_source
 from sagan_tf.layers import ConditionalBatchNormalization
 from sagan_tf.layers.spectral_norm import SpectralNormalization
@@ -307,3 +308,23 @@ def test_errors(two_replicas):
         SAGAN(*networks, ema_decay=1.0)
     with two_replicas.scope(), pytest.raises(ValueError, match="`xla` cannot be combined"):
         make_sagan(xla=True, sync_batch_norm=True)
+
+
+def test_replicas_exchange_what_the_cost_says(data, two_replicas, monkeypatch):
+    exchanged = []
+    all_reduce = tf.distribute.ReplicaContext.all_reduce
+
+    def counted(context, operation, value, *args, **kwargs):
+        exchanged.extend(tf.nest.flatten(value))
+        return all_reduce(context, operation, value, *args, **kwargs)
+
+    monkeypatch.setattr(tf.distribute.ReplicaContext, "all_reduce", counted)
+    with two_replicas.scope():
+        sagan = make_sagan(d_steps=2, ema_decay=0.5)
+    step = tf.function(lambda batch: two_replicas.run(sagan.train_step, (batch,)))
+    step.get_concrete_function(data)
+    # Both replicas called.
+    num_bytes = sum(value.dtype.size * value.shape.num_elements() for value in exchanged) // 2
+    for workers, share in ((2, 1), (4, 1.5)):
+        counted_bytes = exchanged_bytes(sagan.generator, sagan.discriminator, 2, workers)
+        assert counted_bytes == num_bytes * share
