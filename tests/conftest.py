@@ -1,6 +1,7 @@
 """Shared by all tests: two CPU devices, quiet logs, one random seed per test, one trained run."""
 
 import contextlib
+import fcntl
 import gc
 import os
 import resource
@@ -78,18 +79,39 @@ def two_replicas():
 
 
 @pytest.fixture(scope="session")
-def digits(tmp_path_factory):
-    """The workdir of a finished run of 20 steps on the digits; copy it to change it."""
-    workdir = tmp_path_factory.mktemp("digits") / "run"
-    commands.run("train", f"--workdir={workdir}", "--steps=20", *commands.TINY)
-    return workdir
+def made_once(tmp_path_factory):
+    """A function `(name, make)`: what `make(folder)` wrote in the first test process to ask."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made_once(name, make):
+        folder, done = base / name, base / f"{name}.made"
+        with open(base / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return made_once
 
 
 @pytest.fixture(scope="session")
-def exported(digits, tmp_path_factory):
+def digits(made_once):
+    """The workdir of a finished run of 20 steps on the digits; copy it to change it."""
+    return made_once(
+        "digits",
+        lambda folder: commands.run("train", f"--workdir={folder}", "--steps=20", *commands.TINY),
+    )
+
+
+@pytest.fixture(scope="session")
+def exported(digits, made_once):
     """The base path of the run, exported as version 1 of `sagan`; copy it to change it."""
-    folder = tmp_path_factory.mktemp("exports")
-    commands.run("export", f"--workdir={digits}", f"--export_dir={folder}")
+    folder = made_once(
+        "exports",
+        lambda folder: commands.run("export", f"--workdir={digits}", f"--export_dir={folder}"),
+    )
     return folder / "sagan"
 
 

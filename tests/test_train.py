@@ -46,14 +46,11 @@ def test_a_run_leaves_what_it_says(digits):
     assert {"generator_loss", "samples", "gamma/generator/attention_8x8"} <= tags
 
 
-def test_interrupted_and_resumed_is_bitwise_equal_to_uninterrupted(digits, tmp_path):
+def test_stopped_and_resumed_is_bitwise_equal_to_uninterrupted(digits, tmp_path):
     workdir = tmp_path / "run"
     arguments = ["train", f"--workdir={workdir}", "--steps=20", *TINY]
-    # Cut off without warning, right when the first checkpoint is there.
-    code, *_ = commands.stop_when(commands.start(*arguments), has_step(workdir, 5), signal.SIGKILL)
-    assert code == -signal.SIGKILL
-    # Asked to stop: saves where it is.
-    code, _, errors = commands.stop_when(commands.start(*arguments), has_step(workdir, 10))
+    # It saves where it is.
+    code, _, errors = commands.stop_when(commands.start(*arguments), has_step(workdir, 5))
     if code:  # it may have been done before the signal came
         assert code == 128 + signal.SIGTERM
         assert "the same command goes on from there" in errors
@@ -83,6 +80,7 @@ def test_xla_and_bfloat16_from_the_command(tmp_path):
         "--xla",
         "--dtype_policy=mixed_bfloat16",
         *TINY,
+        "--attention_resolutions=",  # whose compilation takes long
     )
     kernel = variables(tmp_path)["generator/dense/kernel"]
     assert kernel.dtype == np.float32
