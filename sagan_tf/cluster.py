@@ -225,10 +225,11 @@ class Team:
         """What each of them says, in order."""
         if self.size == 1:
             return [text]
-        message = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
-        lengths = self._gathered(np.int32([[message.size]])).numpy().ravel()
+        # As floats, which every device and kind of exchange takes.
+        message = np.frombuffer(text.encode(), np.uint8).astype(np.float32)
+        lengths = self._gathered(np.float32([[message.size]])).numpy().ravel().astype(int)
         # All of the longest one's length, and not of none, for which TensorFlow crashes.
-        padded = np.zeros((1, max(1, *lengths)), np.int32)
+        padded = np.zeros((1, max(1, *lengths)), np.float32)
         padded[0, : message.size] = message
         messages = self._gathered(padded).numpy().astype(np.uint8)
         return [
@@ -302,7 +303,7 @@ class Team:
                 "again: a training goes on from its newest checkpoint."
             ) from error
 
-    @tf.function(input_signature=[tf.TensorSpec([1, None], tf.int32)])
+    @tf.function(input_signature=[tf.TensorSpec([1, None], tf.float32)])
     def _gathered(self, row: tf.Tensor) -> tf.Tensor:
         """The rows of all workers, one below the other."""
 

@@ -70,7 +70,8 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
             )
         if team.is_chief:
             print(check_source(source, settings.image_size, settings.seed))
-        with _enough_memory(settings, source, replicas), files.explained(workdir, "workdir"):
+        enough_memory = _enough_memory(settings, source, replicas, replicas // team.size)
+        with enough_memory, files.explained(workdir, "workdir"):
             with strategy.scope():
                 sagan = _build(settings, source)
             if team.is_chief:
@@ -136,7 +137,7 @@ def _check_init_from(settings: config.TrainSettings) -> None:
 
 @contextlib.contextmanager
 def _enough_memory(
-    settings: config.TrainSettings, source: "Source", replicas: int
+    settings: config.TrainSettings, source: "Source", replicas: int, replicas_here: int
 ) -> Iterator[None]:
     """Refuses what cannot fit into memory, and explains what did not."""
     import tensorflow as tf
@@ -144,7 +145,7 @@ def _enough_memory(
     from sagan_tf import cost, memory
 
     part = settings.global_batch_size // replicas // settings.gradient_accumulation
-    available = memory.available_bytes(replicas)
+    available = memory.available_bytes(replicas_here)
     ema = settings.ema_decay > 0
 
     def networks() -> tuple[Any, Any]:
@@ -377,9 +378,9 @@ def _print_costs(settings: config.TrainSettings, sources: dict[str, str], source
             f"{cost.multiply_accumulates(network) / 1e9:7.3f} GMAC per image "
             f"({cost.multiply_accumulates(reference) / 1e9:.3f} in the plain form)"
         )
-    batch = settings.global_batch_size // (
-        (settings.num_replicas or 1) * settings.gradient_accumulation
-    )
+    cluster = find_cluster()
+    replicas = (settings.num_replicas or 1) * (len(cluster.addresses) if cluster else 1)
+    batch = settings.global_batch_size // (replicas * settings.gradient_accumulation)
     ema = settings.ema_decay > 0
     needed = cost.training_bytes(*networks, batch, ema)
     print(f"memory per replica: about {needed / 2**30:.1f} GiB at {batch} images (estimated)")
@@ -388,7 +389,6 @@ def _print_costs(settings: config.TrainSettings, sources: dict[str, str], source
         less = cost.training_bytes(*chunked, batch, ema)
         if less < 0.8 * needed:
             print(f"with --query_chunk_size={CHUNK_SIZE}: about {less / 2**30:.1f} GiB")
-    cluster = find_cluster()
     workers = len(cluster.addresses) if cluster else 2
     exchanged = cost.exchanged_bytes(*networks, settings.d_steps, workers)
     times = ", ".join(f"{8e3 * exchanged / (rate * 1e9):.1f} ms at {rate}" for rate in LINK_RATES)

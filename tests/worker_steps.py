@@ -44,7 +44,7 @@ def main(out, num_replicas):
             keras.optimizers.SGD(1e-2, momentum=0.9, name=f"{name}_optimizer")
             for name in ("generator", "discriminator")
         ]
-        sagan.compile(*optimizers)
+        sagan.compile(*optimizers, sync_batch_norm=True)
     dataset = strategy.distribute_datasets_from_function(
         lambda context: batches(
             source,
