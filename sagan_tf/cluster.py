@@ -22,8 +22,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Of the processes of one machine, under SLURM: those of the next count on from here.
-_SLURM_PORT = 8888
+# Workers of SLURM jobs listen from here on: below what Linux gives to outgoing connections.
+_SLURM_PORTS = 12000
+# Of a worker that says who it is, in bytes: thousands of addresses.
+_LONGEST_ANSWER = 2**20
 _TASK = re.compile(r"/job:(\w+)(?:/replica:\d+)?/task:(\d+)")
 # What TensorFlow raises when a worker that it waits for is gone.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
@@ -53,27 +55,35 @@ class Cluster:
         """This process's, among `addresses`."""
         return self.task + (len(self.jobs.get("chief", ())) if self.job == "worker" else 0)
 
-    def resolver(self) -> tf.distribute.cluster_resolver.ClusterResolver:
-        """The same, as TensorFlow's strategies want it."""
+    def resolver(self, gpus: int) -> tf.distribute.cluster_resolver.ClusterResolver:
+        """The same, as TensorFlow's strategies want it.
+
+        Args:
+            gpus: of this worker; a strategy counts them for some resolvers alone.
+        """
         spec = tf.train.ClusterSpec({job: list(hosts) for job, hosts in self.jobs.items()})
         return tf.distribute.cluster_resolver.SimpleClusterResolver(
-            spec, task_type=self.job, task_id=self.task, rpc_layer="grpc"
+            spec,
+            task_type=self.job,
+            task_id=self.task,
+            num_accelerators={"GPU": gpus},
+            rpc_layer="grpc",
         )
 
 
-def find_cluster(environment: Mapping[str, str] = os.environ) -> Cluster | None:
+def find_cluster() -> Cluster | None:
     """The cluster that the environment describes; `None` if this process is alone.
 
     `TF_CONFIG` is TensorFlow's own variable; without it, a SLURM step of several tasks makes a
-    cluster, with ports from 8888 on.
+    cluster.
 
     Raises:
         ValueError: for a description that is damaged.
     """
-    if environment.get("TF_CONFIG", "").strip():
-        cluster = _from_tf_config(environment["TF_CONFIG"])
-    elif int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        cluster = _from_slurm(environment)
+    if os.environ.get("TF_CONFIG", "").strip():
+        cluster = _from_tf_config(os.environ["TF_CONFIG"])
+    elif os.environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
+        cluster = _from_slurm()
     else:
         return None
     return None if cluster is None or len(cluster.addresses) == 1 else cluster
@@ -106,81 +116,136 @@ def _from_tf_config(text: str) -> Cluster | None:
     return Cluster(jobs, job, task)
 
 
-def _from_slurm(environment: Mapping[str, str]) -> Cluster:
-    tasks = int(environment["SLURM_STEP_NUM_TASKS"])
-    # SLURM itself hands out the GPUs, and the resolver, which must be given numbers, none.
-    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-        port_base=_SLURM_PORT, gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
-    )
-    addresses = tuple(resolver.cluster_spec().as_dict()["worker"])
-    # Not by SLURM_PROCID: the resolver sorts the nodes by name, so that n10 comes before n2.
-    port = _SLURM_PORT + int(environment["SLURM_LOCALID"])
-    return Cluster(
-        {"worker": addresses},
-        "worker",
-        addresses.index(f"{environment['SLURMD_NODENAME']}:{port}"),
-    )
+def _from_slurm() -> Cluster:
+    try:
+        # Jobs that share a node rarely share a port.
+        port = _SLURM_PORTS + 16 * (int(os.environ["SLURM_JOB_ID"]) % 1000)
+        own = f"{os.environ['SLURMD_NODENAME']}:{port + int(os.environ['SLURM_LOCALID'])}"
+        # SLURM itself hands out the GPUs, and the resolver, which must be given numbers, none.
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            port_base=port,
+            gpus_per_node=int(os.environ["SLURM_STEP_NUM_TASKS"]),
+            gpus_per_task=1,
+            auto_set_gpu=False,
+        )
+        addresses = tuple(resolver.cluster_spec().as_dict()["worker"])
+        # Not by SLURM_PROCID: the resolver sorts the nodes by name, so that n10 comes before n2.
+        return Cluster({"worker": addresses}, "worker", addresses.index(own))
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            "The variables of this SLURM step do not describe its workers; start them by `srun`, "
+            f"or describe them by `TF_CONFIG`. Received: {error!r}"
+        ) from error
 
 
-def await_workers(cluster: Cluster, seconds: float) -> None:
-    """Waits until every worker listens at its address.
+def await_workers(cluster: Cluster, replicas: int, seconds: float) -> None:
+    """Waits until all workers know that all are there.
 
     TensorFlow, told to connect, waits for missing workers for ever and cannot be interrupted.
 
+    Args:
+        cluster: whose.
+        replicas: of this worker; all must have as many.
+        seconds: to wait.
+
     Raises:
-        ValueError: if some are not there in time, or this process's port is taken.
+        ValueError: if some are not there in time, this process's port is taken, or another
+            worker has another cluster, place or number of replicas.
     """
     own = cluster.addresses[cluster.index]
-    missing = [address for address in cluster.addresses if address != own]
-    with _listening(own):
+    others = {i: address for i, address in enumerate(cluster.addresses) if address != own}
+    facts = {"cluster": list(cluster.addresses), "replicas": replicas}
+    here = {**facts, "index": cluster.index, "knows all": False}
+    knows_all: dict[str, bool] = {}
+    with _answering(own, here):
         deadline = time.monotonic() + seconds
         said = time.monotonic()
-        while missing := [address for address in missing if not _listens(address)]:
-            if time.monotonic() > deadline:
+        while not (here["knows all"] and all(knows_all.values())):
+            for index, address in others.items():
+                answer = _asked(address)
+                if answer is not None:
+                    _check_answer(address, answer, {**facts, "index": index})
+                    knows_all[address] = answer["knows all"]
+                elif address in knows_all and _listens(address):
+                    # As TensorFlow: it has gone on, which it does when all know all.
+                    knows_all[address] = here["knows all"]
+            here["knows all"] = len(knows_all) == len(others)
+            late = [address for address in others.values() if not knows_all.get(address)]
+            if late and time.monotonic() > deadline:
+                late = [address for address in late if address not in knows_all] or late
                 raise ValueError(
-                    f"{len(missing)} of {len(cluster.addresses)} workers did not come up within "
-                    f"{seconds:g} seconds: {', '.join(missing)}. Start the same command there, or "
-                    "look why it ended; `--worker_timeout` waits longer."
+                    f"{len(late)} of {len(cluster.addresses)} workers did not come up within "
+                    f"{seconds:g} seconds: {', '.join(late)}. Start the same command there, or "
+                    "look why it ended; training's `--worker_timeout` waits longer."
                 )
-            if time.monotonic() > said + 10:
+            if late and time.monotonic() > said + 10:
                 said = time.monotonic()
                 left = deadline - said
-                print(f"waiting for {', '.join(missing)}, {left:.0f} seconds more", file=sys.stderr)
+                print(f"waiting for {', '.join(late)}, {left:.0f} seconds more", file=sys.stderr)
             time.sleep(0.1)
 
 
+def _check_answer(address: str, answer: dict[str, Any], expected: dict[str, Any]) -> None:
+    for name, value in expected.items():
+        if answer.get(name) != value:
+            raise ValueError(
+                f"The worker at {address} must have the {name} {value}, by this worker's "
+                f"description of the cluster and its devices. Received: {answer.get(name)}"
+            )
+
+
 @contextlib.contextmanager
-def _listening(address: str) -> Iterator[None]:
-    """Takes connections at an address, as TensorFlow's server will after this."""
+def _answering(address: str, here: dict[str, Any]) -> Iterator[None]:
+    """Tells whoever connects to an address who is there, before TensorFlow's server listens."""
     port = int(address.rpartition(":")[2])
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
     try:
-        server = socket.create_server(("", port), backlog=1024)
+        server = socket.create_server(("", port), family=family, backlog=99, dualstack_ipv6=both)
     except OSError as error:
         raise ValueError(
             f"This worker's address, {address}, cannot be listened at: {error.strerror}. End what "
             "uses that port, or name another one to all workers."
         ) from None
     with server:
-        threading.Thread(target=_take_connections, args=(server,), daemon=True).start()
+        threading.Thread(target=_answer, args=(server, here), daemon=True).start()
         try:
             yield
         finally:
             server.shutdown(socket.SHUT_RDWR)  # else the thread's `accept` would keep the port
 
 
-def _take_connections(server: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # the server is closed
-        while True:
-            server.accept()[0].close()
+def _answer(server: socket.socket, here: dict[str, Any]) -> None:
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:  # it is closed
+            return
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(json.dumps(here).encode())
+
+
+def _asked(address: str) -> dict[str, Any] | None:
+    """What a worker says of itself; `None` if none of ours is there."""
+    try:
+        with _connection(address) as connection, connection.makefile("rb") as file:
+            answer = json.loads(file.read(_LONGEST_ANSWER))
+    except (OSError, ValueError):
+        return None
+    return answer if isinstance(answer, dict) and "knows all" in answer else None
 
 
 def _listens(address: str) -> bool:
-    host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
+        _connection(address).close()
     except OSError:
         return False
     return True
+
+
+def _connection(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)), timeout=2)
 
 
 def code_facts() -> dict[str, str]:
@@ -225,15 +290,13 @@ class Team:
         """What each of them says, in order."""
         if self.size == 1:
             return [text]
-        # As floats, which every device and kind of exchange takes.
-        message = np.frombuffer(text.encode(), np.uint8).astype(np.float32)
-        lengths = self._gathered(np.float32([[message.size]])).numpy().ravel().astype(int)
-        # All of the longest one's length, and not of none, for which TensorFlow crashes.
-        padded = np.zeros((1, max(1, *lengths)), np.float32)
-        padded[0, : message.size] = message
-        messages = self._gathered(padded).numpy().astype(np.uint8)
+        message = np.frombuffer(text.encode(), np.uint8)
+        lengths = [int(length) for (length,) in self._gathered([message.size])]
+        padded = np.zeros(max(lengths), np.uint8)
+        padded[: message.size] = message
+        messages = self._gathered(padded)
         return [
-            bytes(message[:length]).decode()
+            bytes(message[:length].astype(np.uint8)).decode()
             for message, length in zip(messages, lengths, strict=True)
         ]
 
@@ -285,6 +348,18 @@ class Team:
                     f"{other} from {address}" + (f" and {len(others) - 1} more" * (len(others) > 1))
                 )
 
+    def agree_on_weights(self, variables: Mapping[str, Any]) -> None:
+        """Checks that all have the same values, by name.
+
+        Raises:
+            ValueError: if not.
+        """
+        if self.size > 1:
+            digest = hashlib.sha256()
+            for name in sorted(variables):
+                digest.update(tf.convert_to_tensor(variables[name]).numpy().tobytes())
+            self.agree({"weights, restored from the same files,": digest.hexdigest()[:16]})
+
     @contextlib.contextmanager
     def complete(self) -> Iterator[None]:
         """Turns the loss of a worker, which others notice within half a minute, into a message.
@@ -303,19 +378,28 @@ class Team:
                 "again: a training goes on from its newest checkpoint."
             ) from error
 
+    def _gathered(self, numbers: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+        """The numbers of all workers, in order; all must give as many."""
+        # Each says who it is: TensorFlow sorts workers by name, so that task 10 comes before 2.
+        own = np.concatenate([[self.index], numbers]).astype(np.float32)
+        by_index = {int(row[0]): row[1:] for row in self._exchange(own[np.newaxis]).numpy()}
+        return [by_index[index] for index in range(self.size)]
+
+    # Floats are what every device and kind of exchange takes.
     @tf.function(input_signature=[tf.TensorSpec([1, None], tf.float32)])
-    def _gathered(self, row: tf.Tensor) -> tf.Tensor:
-        """The rows of all workers, one below the other."""
+    def _exchange(self, row: tf.Tensor) -> tf.Tensor:
+        """The rows of all replicas."""
 
         def gather() -> tf.Tensor:
             own = tf.identity(row)  # on the replica's device
             return tf.distribute.get_replica_context().all_gather(own, axis=0)
 
-        rows = self._strategy.experimental_local_results(self._strategy.run(gather))[0]
-        return rows[:: self._strategy.num_replicas_in_sync // self.size]
+        return self._strategy.experimental_local_results(self._strategy.run(gather))[0]
 
     def _lost(self, error: str) -> str:
-        addresses = {self._cluster.jobs[job][int(task)] for job, task in _TASK.findall(error)}
+        jobs = self._cluster.jobs
+        named = [(job, int(task)) for job, task in _TASK.findall(error)]
+        addresses = {jobs[job][task] for job, task in named if task < len(jobs.get(job, ()))}
         addresses.discard(self._addresses[self.index])
         return f"Worker {', '.join(sorted(addresses))}" if addresses else "Another worker"
 

@@ -1,5 +1,6 @@
 """What every command shares: flags from a dataclass, errors as one readable line."""
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -83,9 +84,10 @@ def run(
         except KeyboardInterrupt:
             # Not `sys.exit`: Python would wait for threads, and one may wait for a lock that the
             # interrupt, which comes between any two instructions, has left locked for ever.
-            print("interrupted", file=sys.stderr)
-            sys.stdout.flush()
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):  # of a pipe that the interrupt has closed, too
+                print("interrupted", file=sys.stderr)
+                sys.stdout.flush()
+                sys.stderr.flush()
             os._exit(1)
 
     app.run(guarded)

@@ -39,7 +39,7 @@ def make_strategy(
         if replicas > len(gpus):
             raise ValueError(f"`--num_replicas={replicas}` exceeds the {len(gpus)} GPUs here.")
         devices = [f"GPU:{index}" for index in range(replicas)]
-        if cluster:  # whose strategy takes all it sees
+        if cluster:  # whose strategy takes the first that it sees
             tf.config.set_visible_devices(gpus[:replicas], "GPU")
     else:
         tf.config.set_visible_devices([], "GPU")
@@ -55,13 +55,30 @@ def make_strategy(
         )
         devices = [f"CPU:{index}" for index in range(replicas)]
     if cluster:
-        await_workers(cluster, worker_timeout)
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster.resolver())
+        await_workers(cluster, replicas, worker_timeout)
+        return _connected_strategy(cluster, replicas if devices[0].startswith("GPU") else 0)
     if replicas == 1:
         return tf.distribute.get_strategy()
     # Collective operations gain nothing between CPU devices that share their memory.
     reduction = None if devices[0].startswith("GPU") else tf.distribute.ReductionToOneDevice()
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
+
+
+def _connected_strategy(cluster: Cluster, gpus: int) -> tf.distribute.Strategy:
+    # What TensorFlow takes by itself sends even gradients between a machine's GPUs by gRPC.
+    kinds = tf.distribute.experimental.CommunicationImplementation
+    options = tf.distribute.experimental.CommunicationOptions(
+        implementation=kinds.NCCL if gpus else kinds.AUTO
+    )
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster.resolver(gpus), options)
+    except tf.errors.OpError as error:
+        raise ValueError(
+            f"The {len(cluster.addresses)} workers could not connect: {error.message}. If one "
+            "ended meanwhile, look there for the cause; then start all again."
+        ) from error
+    assert strategy.num_replicas_in_sync == len(cluster.addresses) * max(1, gpus)
+    return strategy
 
 
 def make_team() -> Team:

@@ -116,7 +116,8 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
     cache = Path(settings.cache_dir).expanduser()
     workdir = settings.workdir or (None if settings.images else _WORKDIR)
     run = {} if workdir is None else load_description(workdir)["settings"]
-    real, class_names, known = _real_images(settings, run, protocol)
+    with team.chief_first():  # which downloads and prepares them
+        real, class_names, known = _real_images(settings, run, protocol)
     groups = {} if settings.groups is None else read_groups(settings.groups, class_names)
     generated, step = _generated_images(settings, workdir, protocol, run, len(class_names))
     with team.chief_first():  # which downloads or trains it

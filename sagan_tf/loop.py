@@ -4,7 +4,7 @@ import dataclasses
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -155,13 +155,15 @@ def train(
             # Looked at once: what stops the loop is saved first.
             stopped = team.largest(stop.received)
             try:
-                _show_and_save(sagan, checkpoints, monitor, schedule, step, losses, stopped)
+                _show_and_save(sagan, checkpoints, monitor, schedule, step, losses, stopped, team)
             except health.NotFiniteError as error:
                 step = _go_back(sagan, checkpoints, monitor, schedule, error)
+                team.agree_on_weights(checkpoints.variables)
                 batches = batches_from(step, _rollbacks(sagan))
                 continue
             if not stopped and schedule.due(step, schedule.eval_every):
                 stopped = _score(tracker, monitor, step, stop)
+        team.wait()  # until the chief has saved; a signal meanwhile ends nobody
     return step, stopped
 
 
@@ -196,22 +198,37 @@ def _show_and_save(
     step: int,
     losses: dict[str, Any],
     stopped: int,
+    team: Team,
 ) -> None:
-    """Does what is due at `step`, if the numbers are sound."""
+    """Does what is due at `step`, if the numbers of all are sound."""
     log, show, save = (
         schedule.due(step, every)
         for every in (schedule.log_every, schedule.sample_every, schedule.checkpoint_every)
     )
     save = save or schedule.due(step, schedule.eval_every)
     if log or show or save or stopped:
-        losses = health.check_losses(step, losses)
-        health.check_variables(step, checkpoints.variables)
+        losses = _checked(step, losses, checkpoints.variables, team)
     if show:
         monitor.show_samples(step)
     if log:
         monitor.log(step, losses)
     if save or stopped:
         _save(checkpoints, sagan, step)
+
+
+def _checked(
+    step: int, losses: dict[str, Any], variables: Mapping[str, Any], team: Team
+) -> dict[str, float]:
+    """The losses, if they and the variables are finite at every worker."""
+    broken = None
+    try:
+        losses = health.check_losses(step, losses)
+        health.check_variables(step, variables)
+    except health.NotFiniteError as error:
+        broken = error
+    if team.largest(int(broken is not None)):
+        raise broken or health.NotFiniteError(f"Training broke before step {step} elsewhere.")
+    return losses
 
 
 def _score(

@@ -81,8 +81,9 @@ def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
             for (seed, label), image in zip(requests, images, strict=True):
                 name = f"seed-{seed}.png" if label is None else f"label-{label}-seed-{seed}.png"
                 pictures.save_png(image, Path(settings.singles) / name)
+        images = _images_of_all(images, team, Path(settings.workdir))
+        if settings.singles is not None and team.is_chief:
             print(f"{len(images)} images: {settings.singles}")
-        images = _images_of_all(images, team, Path(settings.out))
     if not team.is_chief:
         return
     grid = pictures.image_grid(images, columns, titles)
@@ -91,12 +92,13 @@ def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
     print(f"grid: {settings.out}")
 
 
-def _images_of_all(images: list[np.ndarray], team: "Team", out: Path) -> list[np.ndarray] | None:
-    """The team's images, to the chief, by files beside the grid that they become."""
+def _images_of_all(
+    images: list[np.ndarray], team: "Team", workdir: Path
+) -> list[np.ndarray] | None:
+    """The team's images, to the chief, by files in the workdir, which all share."""
     if team.size == 1:
         return images
-    parts = [out.with_name(f".{out.name}.part-{index}.npy") for index in range(team.size)]
-    parts[0].parent.mkdir(parents=True, exist_ok=True)
+    parts = [workdir / f".sample-{index}.npy" for index in range(team.size)]
     np.save(parts[team.index], np.array(images, np.uint8))
     team.wait()
     if not team.is_chief:

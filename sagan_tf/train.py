@@ -277,6 +277,7 @@ def _train(
     elif settings.init_from:
         _start_from(settings.init_from, sagan, source)
         say(f"started from the weights in {settings.init_from}")
+    team.agree_on_weights(checkpoints.variables)
     first_step = first_step or 0
     if team.is_chief:
         _write_description(settings, source, sagan, workdir)
@@ -311,7 +312,6 @@ def _train(
         step, stopped = loop.train(
             sagan, strategy, batches_from, checkpoints, shown, schedule, first_step, tracker, team
         )
-    team.wait()  # until the chief has saved all
     # All is saved: a scheduler's late SIGTERM shall not make the run look failed.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for name in ("samples", CHECKPOINTS, "tensorboard"):

@@ -1,5 +1,6 @@
 """Several workers, as processes on this machine, against one process and against each other."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan_tf.cluster import ALONE, Cluster, Team, await_workers, find_cluster
+from sagan_tf.cluster import ALONE, Cluster, Team, _answering, await_workers, find_cluster
 
 TINY = commands.TINY
 
@@ -50,23 +51,29 @@ def run_all(name, *arguments):
     return [output for output, _ in results]
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"task": {"type": "worker", "index": 0}}'])
-def test_without_a_cluster_a_process_is_alone(text):
-    assert find_cluster({"TF_CONFIG": text}) is None
-    assert find_cluster({"SLURM_STEP_NUM_TASKS": "1"}) is None
-    assert find_cluster({"TF_CONFIG": tf_config(["a:1"], 0)}) is None
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"task": {"type": "worker", "index": 0}}', tf_config(["a:1"], 0)]
+)
+def test_without_a_cluster_a_process_is_alone(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
+    assert find_cluster() is None
 
 
-def test_a_cluster_of_tf_config():
-    cluster = find_cluster({"TF_CONFIG": tf_config(["a:1", "b:1", "c:2"], 2)})
+def test_a_cluster_of_tf_config(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", tf_config(["a:1", "b:1", "c:2"], 2))
+    cluster = find_cluster()
     assert (cluster.addresses, cluster.index) == (("a:1", "b:1", "c:2"), 2)
     config = {
         "cluster": {"worker": ["b:1", "c:1"], "chief": ["a:1"]},
         "task": {"type": "worker", "index": 0},
     }
-    cluster = find_cluster({"TF_CONFIG": json.dumps(config)})
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    cluster = find_cluster()
     assert (cluster.addresses, cluster.index) == (("a:1", "b:1", "c:1"), 1)
-    assert cluster.resolver().cluster_spec().as_dict()["chief"] == ["a:1"]
+    resolver = cluster.resolver(gpus=4)
+    assert resolver.cluster_spec().as_dict()["chief"] == ["a:1"]
+    assert resolver.num_accelerators() == {"GPU": 4}
 
 
 @pytest.mark.parametrize(
@@ -84,9 +91,10 @@ def test_a_cluster_of_tf_config():
         ),
     ],
 )
-def test_a_damaged_tf_config(text, message):
+def test_a_damaged_tf_config(text, message, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(ValueError, match=message):
-        find_cluster({"TF_CONFIG": text})
+        find_cluster()
 
 
 def test_a_cluster_of_slurm(monkeypatch):
@@ -95,6 +103,7 @@ def test_a_cluster_of_slurm(monkeypatch):
         "SLURM_STEP_NUM_TASKS": "24",
         "SLURM_STEP_NODELIST": "n[1-12]",
         "SLURM_STEP_TASKS_PER_NODE": "2(x12)",
+        "SLURM_JOB_ID": "4003",
     }
     seen = set()
     for rank in range(24):
@@ -107,10 +116,13 @@ def test_a_cluster_of_slurm(monkeypatch):
         for name, value in (step | own).items():
             monkeypatch.setenv(name, value)
         cluster = find_cluster()
-        assert cluster.addresses[cluster.index] == f"n{node}:{8888 + local}"
+        assert cluster.addresses[cluster.index] == f"n{node}:{12000 + 16 * 3 + local}"
         seen.add((cluster.addresses, cluster.index))
     assert len({addresses for addresses, _ in seen}) == 1
     assert {index for _, index in seen} == set(range(24))
+    monkeypatch.delenv("SLURMD_NODENAME")
+    with pytest.raises(ValueError, match=r"do not describe its workers.*SLURMD_NODENAME"):
+        find_cluster()
 
 
 def test_parts_are_whole_and_disjoint():
@@ -130,7 +142,49 @@ def test_a_taken_port_is_named():
         own = f"127.0.0.1:{server.getsockname()[1]}"
         cluster = Cluster({"worker": (own, "127.0.0.1:1")}, "worker", 0)
         with pytest.raises(ValueError, match=f"{own}, cannot be listened at: Address already"):
-            await_workers(cluster, 1)
+            await_workers(cluster, 1, 1)
+
+
+def test_another_program_at_a_worker_s_address_is_none():
+    own, other = free_addresses(2)
+    with socket.create_server(("", int(other.rpartition(":")[2]))):
+        cluster = Cluster({"worker": (own, other)}, "worker", 0)
+        with pytest.raises(ValueError, match=f"1 of 2 workers did not come up .*: {other}"):
+            await_workers(cluster, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"index": 0}, r"must have the index 1, .* Received: 0"),
+        ({"replicas": 8}, r"must have the replicas 4, .* Received: 8"),
+        ({"cluster": ["a:1"]}, r"must have the cluster \['127.*\], .* Received: \['a:1'\]"),
+    ],
+)
+def test_a_worker_that_does_not_fit(change, message):
+    addresses = free_addresses(2)
+    answer = {"cluster": addresses, "replicas": 4, "index": 1, "knows all": False} | change
+    cluster = Cluster({"worker": tuple(addresses)}, "worker", 0)
+    with _answering(addresses[1], answer), pytest.raises(ValueError, match=message):
+        await_workers(cluster, 4, 5)
+
+
+def test_workers_that_know_each_other_go_on():
+    addresses = tuple(free_addresses(3))
+    clusters = [Cluster({"worker": addresses}, "worker", index) for index in range(3)]
+    servers = []
+
+    def go_on(cluster):
+        await_workers(cluster, 1, 20)
+        # As TensorFlow's server, which says nothing.
+        port = int(addresses[cluster.index].rpartition(":")[2])
+        servers.append(socket.create_server(("", port)))
+
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        list(threads.map(go_on, clusters))
+    for server in servers:
+        server.close()
+    assert len(servers) == 3
 
 
 def test_a_worker_that_never_comes_up():
@@ -286,11 +340,10 @@ def test_scores_and_samples_of_two_workers(digits, tmp_path):
         )
         with Image.open(grid) as picture:
             pixels = np.array(picture).astype(int)
-        left = sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("."))
+        left = sorted(path.name for path in workdir.glob(".sample*"))
         record = json.loads((workdir / "scores.jsonl").read_text())
         found[name] = record, pixels, sorted(path.name for path in singles.iterdir()), left
-        folders = [path for path in cache.rglob("identity.json") if "part" in path.read_text()]
-        assert not folders
+        assert not list(cache.rglob("*-part-*"))
     (one, pixels, names, _), (two, other_pixels, other_names, left) = found.values()
     assert not left
     assert names == other_names

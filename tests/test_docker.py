@@ -246,7 +246,8 @@ def test_a_slurm_job_that_was_stopped_is_queued_again(code, requeued, tmp_path):
         program = tmp_path / name
         program.write_text(f'#!/bin/sh\necho {name} "$@"\n{ending}\n')
         program.chmod(0o755)
-    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    slurm = {"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "32"}
+    environment = os.environ | slurm | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(
         [DOCKER / "train.sbatch", "--dataset=digits", "--workdir=a b"],
         env=environment,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -115,20 +115,37 @@ def extract_features(
         ValueError: for images that are not finite, with the batch.
         OSError: if there is too little room.
     """
-    # The chief's word, as the directory may look different from another machine for a while.
-    whole = _done(_folder(images, extractor, directory))["count"] == images.num_images
-    if team.size > 1 and not json.loads(team.told_by_chief(json.dumps(whole))):
-        parts = [
-            _Part(images, team.share_of(range(images.num_images), index))
-            for index in range(team.size)
-        ]
-        if parts[team.index].num_images:
-            _extract(parts[team.index], extractor, directory, title, batch_size, team.is_chief)
-        team.wait()
-        if team.is_chief:
-            folders = [_folder(part, extractor, directory) for part in parts if part.num_images]
-            _join(folders, _begun_folder(images, extractor, directory))
-    return _extract(images, extractor, directory, title, batch_size) if team.is_chief else None
+    identity = {"images": images.identity, "extractor": extractor.identity}
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+    folder = directory / key
+    if team.is_chief:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "identity.json", json.dumps(identity, indent=1) + "\n")
+    if team.size > 1:
+        _extract_parts(images, extractor, folder, title, batch_size, team)
+    return _extract(images, extractor, folder, title, batch_size) if team.is_chief else None
+
+
+def _extract_parts(
+    images: Images, extractor: Extractor, folder: Path, title: str, batch_size: int, team: Team
+) -> None:
+    """Fills the chief's folder from what each of the team extracts, if it is not full already."""
+    # The chief's word: the directory may look different from another machine for a while, and
+    # what makes up an identity may be rounded differently there.
+    whole = _done(folder)["count"] == images.num_images
+    name = json.loads(team.told_by_chief(json.dumps(None if whole else folder.name)))
+    if name is None:
+        return
+    shares = [team.share_of(range(images.num_images), index) for index in range(team.size)]
+    parts = [folder.with_name(f"{name}-part-{share.start}-{share.stop}") for share in shares]
+    own = _Part(images, shares[team.index])
+    if own.num_images:
+        parts[team.index].mkdir(parents=True, exist_ok=True)
+        _extract(own, extractor, parts[team.index], title, batch_size, team.is_chief)
+    team.wait()
+    if team.is_chief:
+        counts = {part: len(share) for part, share in zip(parts, shares, strict=True) if share}
+        _join(counts, folder)
 
 
 class _Part:
@@ -138,41 +155,30 @@ class _Part:
         self._images = images
         self._first = numbers.start
         self.num_images = len(numbers)
-        self.identity = {**images.identity, "part": [numbers.start, numbers.stop]}
+        self.identity = images.identity
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
         return self._images.read(self._first + start, self._first + stop)
 
 
-def _join(parts: Sequence[Path], whole: Path) -> None:
-    """Puts the features of several folders, which are removed, into one."""
-    done = [_done(part) for part in parts]
-    for name in done[0]["sizes"]:
+def _join(parts: Mapping[Path, int], whole: Path) -> None:
+    """Puts the features of folders of so many images, which are removed, into one."""
+    for part, count in parts.items():
+        if _done(part)["count"] != count:
+            raise ValueError(
+                f"`--cache_dir` must be a directory that all workers share. Received: {count} "
+                f"features that another one has written are not in {part}"
+            )
+    sizes = _done(next(iter(parts)))["sizes"]
+    (whole / _DONE).unlink(missing_ok=True)  # before what it speaks of changes
+    for name in sizes:
         with open(whole / name, "wb") as file:
             for part in parts:
                 with open(part / name, "rb") as rows:
                     shutil.copyfileobj(rows, file)
-    count = sum(one["count"] for one in done)
-    write_text(whole / _DONE, json.dumps({"count": count, "sizes": done[0]["sizes"]}))
+    write_text(whole / _DONE, json.dumps({"count": sum(parts.values()), "sizes": sizes}))
     for part in parts:
         shutil.rmtree(part)
-
-
-def _folder(images: Images, extractor: Extractor, directory: Path) -> Path:
-    identity = json.dumps(_identity(images, extractor), sort_keys=True)
-    return directory / hashlib.sha256(identity.encode()).hexdigest()[:16]
-
-
-def _begun_folder(images: Images, extractor: Extractor, directory: Path) -> Path:
-    folder = _folder(images, extractor, directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    identity = json.dumps(_identity(images, extractor), indent=1)
-    write_text(folder / "identity.json", identity + "\n")
-    return folder
-
-
-def _identity(images: Images, extractor: Extractor) -> dict[str, Any]:
-    return {"images": images.identity, "extractor": extractor.identity}
 
 
 def _done(folder: Path) -> dict[str, Any]:
@@ -183,12 +189,11 @@ def _done(folder: Path) -> dict[str, Any]:
 def _extract(
     images: Images,
     extractor: Extractor,
-    directory: Path,
+    folder: Path,
     title: str,
     batch_size: int,
     shown: bool = True,
 ) -> Features:
-    folder = _begun_folder(images, extractor, directory)
     path = folder / _DONE
     done = _done(folder)
     bar = tqdm(
