@@ -7,7 +7,6 @@ Writes a figure per attention layer, one row per image, and a page to explore wi
 """
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,5 +187,4 @@ def _points(text: str) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     command.run(main, AttendSettings)

@@ -31,7 +31,13 @@ class TrainSettings:
     # The networks.
     image_size: int = setting(128, "Pixels: 16, 32, 64, 128 or 256.")
     base_filters: int = setting(64, "Filters, of which every feature map has a multiple.")
+    discriminator_base_filters: int | None = setting(
+        None, "The same of the discriminator alone; without it as many as the generator's."
+    )
     latent_dim: int = setting(128, "Length of a latent vector.")
+    dense_bias: bool = setting(
+        True, "Give the generator's first layer a bias, which at high rates drowns the latents."
+    )
     conditional: bool = setting(True, "Condition on the class.")
     attention_resolutions: tuple[int, ...] = setting(
         (32,), "Sizes of the feature maps that attend, separated by commas; empty for none."
@@ -66,15 +72,58 @@ class TrainSettings:
     # The optimisation.
     steps: int = setting(2_000_000, "Generator updates in all.")
     global_batch_size: int = setting(256, "Images per update, over all replicas.")
+    class_balanced: bool = setting(
+        False, "Show the discriminator every class equally often, however many images it has."
+    )
+    label_distribution: str = setting(
+        "uniform",
+        "Of the classes of generated images: uniform, or data, the frequencies of the real ones.",
+    )
     d_steps: int = setting(1, "Discriminator updates per generator update.")
     gradient_accumulation: int = setting(1, "Parts into which each update's batch is split.")
     generator_learning_rate: float = setting(1e-4, "Adam's, of the generator.")
     discriminator_learning_rate: float = setting(4e-4, "Adam's, of the discriminator.")
     beta_1: float = setting(0.0, "Adam's, of both.")
     beta_2: float = setting(0.999, "Adam's, of both.")
-    ema_decay: float = setting(0.0, "Of the generator's moving average; 0 keeps none.")
-    ema_start_step: int = setting(0, "Until this step the average is a copy.")
+    schedule: str = setting(
+        "constant", "Of both learning rates: constant; linear or cosine, which end at 0."
+    )
+    freeze_discriminator: int = setting(
+        0, "Blocks of the discriminator, from the image on, that keep the weights of --init_from."
+    )
+    ema_decay: float = setting(0.0, "Of the generator's moving average, per step; 0 keeps none.")
+    ema_start_step: int = setting(0, "Before this step the average is a copy.")
+    ema_half_life: int = setting(
+        0, "Instead of a decay: images after which a weight counts half in the average."
+    )
+    ema_ramp: float = setting(
+        0.05, "The half-life is at most this share of the images seen so far."
+    )
     seed: int = setting(0, "Of weights, noise and the order of the data.")
+
+    # What keeps the discriminator from learning few images by heart.
+    augment: tuple[str, ...] = setting(
+        (),
+        "Differentiable augmentation of real and generated images, separated by commas: color, "
+        "translation, cutout (which shows in samples). Empty for none.",
+    )
+    adaptive_augment: bool = setting(
+        False, "Augment with a probability that begins at 0 and follows --augment_target."
+    )
+    augment_target: float = setting(
+        0.6, "Mean sign of the logits of real images above which the probability rises."
+    )
+    augment_ramp_images: int = setting(
+        500_000, "Real images in which the probability can rise from 0 to 1."
+    )
+    consistency_weight: float = setting(
+        0.0, "Of the difference of the logits of a real image and its augmented copy, squared."
+    )
+    lecam_weight: float = setting(
+        0.0, "Of the distance of logits to the moving average of the other kind's, squared."
+    )
+    r1_weight: float = setting(0.0, "Of half the squared gradient of logits by real images.")
+    r1_interval: int = setting(16, "Discriminator updates of which one has the gradient penalty.")
 
     # How to compute it.
     device: str = setting("auto", "gpu, cpu, or auto: GPUs if there are any.")
@@ -115,6 +164,11 @@ class TrainSettings:
         "and order of the data, when losses or weights are not finite; then, or with 0, stop.",
     )
 
+    @property
+    def averaged(self) -> bool:
+        """Whether a moving average of the generator is kept."""
+        return self.ema_decay > 0 or self.ema_half_life > 0
+
 
 # May differ between the parts of one run: they do not change what is computed.
 FREE_SETTINGS = frozenset(
@@ -126,8 +180,13 @@ FREE_SETTINGS = frozenset(
 # What no publication sets.
 UNPUBLISHED = FREE_SETTINGS | set(
     "dataset split seed num_replicas dtype_policy xla resampling query_chunk_size "
-    "gradient_accumulation ema_start_step".split()
+    "gradient_accumulation ema_start_step ema_half_life ema_ramp schedule freeze_discriminator "
+    "discriminator_base_filters class_balanced augment adaptive_augment augment_target "
+    "augment_ramp_images consistency_weight lecam_weight r1_weight r1_interval".split()
 )
+
+# What `sagan_tf.augmentation` knows.
+AUGMENTATIONS = ("color", "translation", "cutout")
 
 RELEASED = "SAGAN's released code, brain-research/self-attention-gan"
 PAPER = "SAGAN's paper, arXiv 1805.08318"
@@ -245,6 +304,9 @@ def resolve(given: dict[str, Any], dataset: str) -> tuple[TrainSettings, dict[st
     if preset not in PRESETS:
         raise ValueError(f"`--preset` must be one of {sorted(PRESETS)}. Received: {preset!r}")
     values = {name: value for name, (value, _) in PRESETS[preset].items()}
+    for name, other in (("ema_decay", "ema_half_life"), ("ema_half_life", "ema_decay")):
+        if given.get(name) and other not in given:
+            values.pop(other, None)  # the flag says how to average, instead of the preset
     sources = {
         field.name: "default" if field.name in UNPUBLISHED else RELEASED
         for field in dataclasses.fields(TrainSettings)
@@ -269,9 +331,15 @@ def resolve(given: dict[str, Any], dataset: str) -> tuple[TrainSettings, dict[st
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """The settings that change the result and differ, as `name: before -> after`."""
+    # Learning rates that fall reach 0 at the last step.
+    free = (
+        FREE_SETTINGS
+        if after.get("schedule", "constant") == "constant"
+        else FREE_SETTINGS - {"steps"}
+    )
     return [
         f"{name}: {before.get(name)!r} -> {after.get(name)!r}"
-        for name in sorted({*before, *after} - FREE_SETTINGS)
+        for name in sorted({*before, *after} - free)
         if before.get(name) != after.get(name)
     ]
 
@@ -280,20 +348,24 @@ def _check(settings: TrainSettings) -> None:
     """Raises for values that would fail only after minutes."""
     for name in (
         "steps global_batch_size latent_dim base_filters d_steps gradient_accumulation "
-        "steps_per_call log_every sample_every checkpoint_every max_to_keep"
+        "steps_per_call log_every sample_every checkpoint_every max_to_keep augment_ramp_images "
+        "r1_interval"
     ).split():
         if getattr(settings, name) < 1:
             raise ValueError(f"`--{name}` must be positive. Received: {getattr(settings, name)}")
     if not 0 <= settings.seed < 2**63:
         raise ValueError(f"`--seed` must be in [0, 2^63). Received: {settings.seed}")
-    for name in ("max_rollbacks", "eval_every"):
-        if getattr(settings, name) < 0:
+    for name in (
+        "max_rollbacks eval_every ema_half_life ema_ramp freeze_discriminator consistency_weight "
+        "lecam_weight r1_weight"
+    ).split():
+        if not 0 <= getattr(settings, name) < float("inf"):
             raise ValueError(f"`--{name}` must be >= 0. Received: {getattr(settings, name)}")
     if settings.eval_images < 2:
         raise ValueError(f"`--eval_images` must be at least 2. Received: {settings.eval_images}")
     if not 0 <= settings.ema_decay < 1:
         raise ValueError(f"`--ema_decay` must be in [0, 1). Received: {settings.ema_decay}")
-    for name in ("num_replicas", "query_chunk_size"):
+    for name in ("num_replicas", "query_chunk_size", "discriminator_base_filters"):
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise ValueError(f"`--{name}` must be positive. Received: {value}")
@@ -315,8 +387,48 @@ def _check(settings: TrainSettings) -> None:
         "kernel_initializer": ("glorot_uniform", "orthogonal"),
         "resampling": ("auto", "merged", "plain"),
         "mixing": ("attention", "local_attention", "residual"),
+        "schedule": ("constant", "linear", "cosine"),
+        "label_distribution": ("uniform", "data"),
     }.items():
         if getattr(settings, name) not in choices:
             raise ValueError(
                 f"`--{name}` must be one of {choices}. Received: {getattr(settings, name)!r}"
             )
+    _check_regularization(settings)
+
+
+def _check_regularization(settings: TrainSettings) -> None:
+    """Raises for settings that need or exclude one another."""
+    if not set(settings.augment) <= set(AUGMENTATIONS) or len(set(settings.augment)) < len(
+        settings.augment
+    ):
+        raise ValueError(
+            f"`--augment` expects some of {', '.join(AUGMENTATIONS)}, each once. Received: "
+            f"{','.join(settings.augment)}"
+        )
+    if settings.adaptive_augment and not settings.augment:
+        raise ValueError(
+            "`--adaptive_augment` needs `--augment`, which says what to apply, as in "
+            "--augment=color,translation. Received: none"
+        )
+    if not -1 < settings.augment_target < 1:
+        raise ValueError(
+            f"`--augment_target` must be between -1 and 1. Received: {settings.augment_target}"
+        )
+    if settings.ema_decay and settings.ema_half_life:
+        raise ValueError(
+            "Only one of `--ema_decay` and `--ema_half_life` can be given; 0 turns one off. "
+            f"Received: {settings.ema_decay} and {settings.ema_half_life}"
+        )
+    if settings.freeze_discriminator and not settings.init_from:
+        raise ValueError(
+            "`--freeze_discriminator` keeps the weights of another run, which `--init_from` must "
+            f"name. Received: {settings.freeze_discriminator} and no --init_from"
+        )
+    if (settings.class_balanced or settings.label_distribution == "data") and (
+        not settings.conditional
+    ):
+        raise ValueError(
+            "`--class_balanced` and `--label_distribution=data` need classes. Received: "
+            "--noconditional"
+        )

@@ -9,7 +9,6 @@ discriminator. The files are read without PyTorch, and nothing in them is run.
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,5 +203,4 @@ def _write(
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     command.run(main, ConvertSettings)

@@ -114,7 +114,7 @@ def training_bytes_at_most(
     # A block's convolutions see the map before it is pooled, of real and generated images.
     judged = 2 * sum(4 * side**2 * multiple for side, multiple in DISCRIMINATOR_FILTERS[size])
     scores = sum(side**4 // generator.pool_size**2 for side in generator.attention_resolutions)
-    maps = generator.base_filters * (generated + judged) + 4 * scores
+    maps = generator.base_filters * generated + discriminator.base_filters * judged + 4 * scores
     weights = parameters(generator) * (4 if ema else 3) + parameters(discriminator) * 3
     batch_size = max(batch_size, STATISTICS_BATCH_SIZE)
     floats = weights + batch_size * _FLOATS_PER_MAP * maps

@@ -7,7 +7,6 @@ python -m sagan_tf.evaluate --compare first.jsonl second.jsonl
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -319,5 +318,4 @@ def _field(record: dict[str, Any], name: str) -> Any:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     command.run(main, EvaluateSettings)

@@ -4,7 +4,6 @@ python -m sagan_tf.export --workdir=runs/digits --name=sagan
 """
 
 import dataclasses
-import os
 import re
 import signal
 from pathlib import Path
@@ -99,5 +98,4 @@ def _check(directory: str) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     command.run(main, ExportSettings)

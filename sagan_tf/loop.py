@@ -14,7 +14,7 @@ from sagan_tf import health
 from sagan_tf.checkpoint import Checkpoints
 from sagan_tf.cluster import ALONE, Team
 from sagan_tf.monitor import Monitor, Onlooker
-from sagan_tf.trainer import SAGAN, SCALARS
+from sagan_tf.trainer import SAGAN
 
 if TYPE_CHECKING:
     from sagan_tf.tracking import ScoreTracker
@@ -174,16 +174,16 @@ def _rollbacks(sagan: SAGAN) -> int:
 def make_run_steps(
     sagan: SAGAN, strategy: tf.distribute.Strategy
 ) -> Callable[[Iterator[Any], tf.Tensor], dict[str, tf.Tensor]]:
-    """A function `(batches, count) -> SCALARS of the last step` that runs `count` steps."""
+    """A function `(batches, count) -> scalars of the last step` that runs `count` steps."""
 
     @tf.function
     def run_steps(batches: Iterator[Any], count: tf.Tensor) -> dict[str, tf.Tensor]:
-        losses = {name: tf.constant(0.0) for name in SCALARS}  # so that the loop has them
+        losses = {name: tf.constant(0.0) for name in sagan.scalars}  # so that the loop has them
         for _ in tf.range(count):
             replica_losses = strategy.run(sagan.train_step, (next(batches),))
             losses = {
                 name: strategy.reduce(tf.distribute.ReduceOp.MEAN, replica_losses[name], axis=None)
-                for name in SCALARS
+                for name in sagan.scalars
             }
         return losses
 

@@ -8,7 +8,6 @@ One column per label, one row per seed. The same seed gives the same latents und
 import dataclasses
 import itertools
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,5 +131,4 @@ def _interpolations(
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     command.run(main, SampleSettings)

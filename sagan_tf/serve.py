@@ -6,7 +6,6 @@ python -m sagan_tf.serve --gateway --upstream=http://127.0.0.1:8501 --api_key_fi
 
 import contextlib
 import dataclasses
-import os
 import re
 import signal
 import urllib.parse
@@ -194,5 +193,4 @@ def _check(settings: ServeSettings) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     command.run(main, ServeSettings)

@@ -8,7 +8,6 @@ A workdir that holds a run is gone on with; `--dry_run` prints settings and cost
 import contextlib
 import dataclasses
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from sagan_tf import command, config
 
 if TYPE_CHECKING:
+    import numpy as np
     import tensorflow as tf
 
     from sagan_tf.cluster import Team
     from sagan_tf.data import Source
+    from sagan_tf.regularization import Regularization
     from sagan_tf.tracking import ScoreTracker
     from sagan_tf.trainer import SAGAN
 
@@ -146,7 +147,7 @@ def _enough_memory(
 
     part = settings.global_batch_size // replicas // settings.gradient_accumulation
     available = memory.available_bytes(replicas_here)
-    ema = settings.ema_decay > 0
+    ema = settings.averaged
 
     def networks() -> tuple[Any, Any]:
         with tf.device("CPU"):  # their shapes are enough, and a GPU may be full
@@ -185,15 +186,19 @@ def _networks(settings: config.TrainSettings, source: "Source", **kwargs: Any) -
     }
     generator = Generator(
         latent_dim=settings.latent_dim,
+        dense_bias=settings.dense_bias,
         spectral_normalization=settings.generator_spectral_normalization,
         batch_norm_momentum=settings.batch_norm_momentum,
         output_batch_norm_momentum=settings.output_batch_norm_momentum,
         batch_norm_epsilon=settings.batch_norm_epsilon,
         **shared,
     )
+    if settings.discriminator_base_filters is not None:
+        shared["base_filters"] = settings.discriminator_base_filters
     discriminator = Discriminator(relu_shortcut=settings.relu_shortcut, **shared)
     generator.build()
     discriminator.build()
+    discriminator.freeze(settings.freeze_discriminator)
     return generator, discriminator
 
 
@@ -202,7 +207,12 @@ def _build(settings: config.TrainSettings, source: "Source") -> "SAGAN":
 
     from sagan_tf.trainer import SAGAN
 
-    def adam(name: str, learning_rate: float) -> keras.optimizers.Adam:
+    def adam(name: str, learning_rate: float, updates: int) -> keras.optimizers.Adam:
+        schedules = keras.optimizers.schedules
+        if settings.schedule == "linear":
+            learning_rate = schedules.PolynomialDecay(learning_rate, updates, 0.0)
+        elif settings.schedule == "cosine":
+            learning_rate = schedules.CosineDecay(learning_rate, updates)
         # TensorFlow 1's epsilon, which the published code relies on, is a tenth of Keras'.
         return keras.optimizers.Adam(
             learning_rate, settings.beta_1, settings.beta_2, epsilon=1e-8, name=name
@@ -215,15 +225,45 @@ def _build(settings: config.TrainSettings, source: "Source") -> "SAGAN":
         gradient_accumulation=settings.gradient_accumulation,
         ema_decay=settings.ema_decay,
         ema_start_step=settings.ema_start_step,
+        ema_half_life=settings.ema_half_life,
+        ema_ramp=settings.ema_ramp,
+        regularization=_regularization(settings),
+        label_weights=_label_weights(settings, source),
         seed=settings.seed,
     )
+    d_updates = settings.steps * settings.d_steps
     sagan.compile(
-        adam("generator_optimizer", settings.generator_learning_rate),
-        adam("discriminator_optimizer", settings.discriminator_learning_rate),
+        adam("generator_optimizer", settings.generator_learning_rate, settings.steps),
+        adam("discriminator_optimizer", settings.discriminator_learning_rate, d_updates),
         xla=settings.xla,
         sync_batch_norm=settings.sync_batch_norm,
     )
     return sagan
+
+
+def _regularization(settings: config.TrainSettings) -> "Regularization":
+    from sagan_tf.regularization import Regularization
+
+    return Regularization(
+        policies=settings.augment,
+        adaptive=settings.adaptive_augment,
+        target=settings.augment_target,
+        ramp_images=settings.augment_ramp_images,
+        consistency_weight=settings.consistency_weight,
+        lecam_weight=settings.lecam_weight,
+        r1_weight=settings.r1_weight,
+        r1_interval=settings.r1_interval,
+    )
+
+
+def _label_weights(settings: config.TrainSettings, source: "Source") -> "np.ndarray | None":
+    """How often generated images are of each class; `None` for all alike."""
+    if settings.label_distribution == "uniform" or settings.class_balanced:
+        return None
+    from sagan_tf.data import class_counts
+
+    counts = class_counts(source)
+    return None if (counts == counts[0]).all() else counts
 
 
 def _write_description(
@@ -295,6 +335,7 @@ def _train(
                 num_replicas=strategy.num_replicas_in_sync,
                 replicas=team.share_of(range(strategy.num_replicas_in_sync)),
                 flip=settings.flip,
+                class_balanced=settings.class_balanced,
             )
         )
         return iter(dataset)
@@ -381,7 +422,7 @@ def _print_costs(settings: config.TrainSettings, sources: dict[str, str], source
     cluster = find_cluster()
     replicas = (settings.num_replicas or 1) * (len(cluster.addresses) if cluster else 1)
     batch = settings.global_batch_size // (replicas * settings.gradient_accumulation)
-    ema = settings.ema_decay > 0
+    ema = settings.averaged
     needed = cost.training_bytes(*networks, batch, ema)
     print(f"memory per replica: about {needed / 2**30:.1f} GiB at {batch} images (estimated)")
     if settings.attention_resolutions and settings.query_chunk_size is None:
@@ -409,5 +450,4 @@ def _resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     command.run(main, config.TrainSettings, _resolve)

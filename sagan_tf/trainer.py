@@ -1,21 +1,26 @@
 """The training step: discriminator updates, a generator update, the moving average."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from sagan_tf.layers import ConditionalBatchNormalization
-from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss
+from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss, r1_penalty
+from sagan_tf.regularization import FAKE, REAL, Regularization
 
-# What a training step reports.
+# What every training step reports; `SAGAN.scalars` are those of a model.
 SCALARS = ("discriminator_loss", "generator_loss", "real_logits", "fake_logits")
 
 # How many generated batches, of how many images, the moving average's batch statistics are
 # computed from.
 STATISTICS_BATCHES = 16
 STATISTICS_BATCH_SIZE = 64
+
+# Folded into an update's seed, it gives that of the update's augmentation.
+_AUGMENTATION_STREAM = 0x5EED
 
 
 class SAGAN(keras.Model):
@@ -35,13 +40,22 @@ class SAGAN(keras.Model):
             parts' gradients are averaged; batch statistics are each part's own, and the
             generator's moving statistics and singular vectors move with every part.
         ema_decay: decay per step of a moving average of the generator's weights; 0 keeps none.
-        ema_start_step: until this step the average is a copy.
+        ema_start_step: before this step the average is a copy (BigGAN-PyTorch, `utils.ema`).
+        ema_half_life: instead of a decay, images after which a weight counts half in the average,
+            whatever the batch size (StyleGAN2-ADA, arXiv 2006.06676, `training_loop.py`); 0 for
+            a decay.
+        ema_ramp: the half-life is at most this share of the images seen so far, so that the
+            average soon forgets the first weights; 0 for no ramp.
+        regularization: of the discriminator; without it none, as published.
+        label_weights: how often each class is generated, `(num_classes,)`, relative to the others;
+            `None` for all alike.
         seed: of the noise.
 
     Attributes:
         ema_generator: the averaged generator, or `None`.
         rollbacks: int64 variable, how often training went back to a checkpoint because it broke.
             It changes the noise, which would otherwise break it again.
+        scalars: names of what `train_step` returns.
 
     It is compiled with two optimizers and can then be given to `fit` on one device or under
     `tf.distribute.MirroredStrategy` (without `jit_compile` and `steps_per_execution`; `xla` below
@@ -70,6 +84,10 @@ class SAGAN(keras.Model):
         gradient_accumulation: int = 1,
         ema_decay: float = 0.0,
         ema_start_step: int = 0,
+        ema_half_life: int = 0,
+        ema_ramp: float = 0.05,
+        regularization: Regularization | None = None,
+        label_weights: Sequence[float] | None = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -81,17 +99,26 @@ class SAGAN(keras.Model):
                 )
         if not 0 <= ema_decay < 1:
             raise ValueError(f"`ema_decay` must be in [0, 1). Received: ema_decay={ema_decay}")
+        if ema_decay and ema_half_life:
+            raise ValueError(
+                "Only one of `ema_decay` and `ema_half_life` can be given. Received: "
+                f"ema_decay={ema_decay}, ema_half_life={ema_half_life}"
+            )
         self.generator = generator
         self.discriminator = discriminator
         self.d_steps = d_steps
         self.gradient_accumulation = gradient_accumulation
         self.ema_decay = ema_decay
         self.ema_start_step = ema_start_step
+        self.ema_half_life = ema_half_life
+        self.ema_ramp = ema_ramp
+        self.regularization = regularization or Regularization()
+        self.label_logits = _label_logits(label_weights, generator.num_classes)
         self.seed = seed
         for network in (generator, discriminator):
             if not network.built:
                 network.build()
-        self.ema_generator = _copy(generator) if ema_decay else None
+        self.ema_generator = _copy(generator) if ema_decay or ema_half_life else None
         self.rollbacks = keras.Variable(0, dtype="int64", trainable=False, name="rollbacks")
         self.built = True
 
@@ -139,6 +166,12 @@ class SAGAN(keras.Model):
         )
         self._discriminator_gradients = compiled(self._discriminator_gradients_of_part)
         self._generator_gradients = compiled(self._generator_gradients_of_part)
+        self._r1_gradients = compiled(self._r1_gradients_of_part)
+
+    @property
+    def scalars(self) -> tuple[str, ...]:
+        """Names of what `train_step` returns."""
+        return SCALARS + self.regularization.scalars
 
     # Its loops are Python's; to convert them to TensorFlow's takes seconds.
     @tf.autograph.experimental.do_not_convert
@@ -148,7 +181,7 @@ class SAGAN(keras.Model):
         Returns:
             Scalars of the last updates, means over this replica's examples: `generator_loss`,
             `discriminator_loss`, `real_logits` and `fake_logits` (as the discriminator's update
-            saw them).
+            saw them); and what the regularization reports.
         """
         images, labels = data
         step = self.generator_optimizer.iterations
@@ -156,16 +189,17 @@ class SAGAN(keras.Model):
         logs: dict[str, Any] = {}
         for update in range(self.d_steps):
             rows = slice(update * batch_size, (update + 1) * batch_size)
+            real = images[rows], self._labels(labels, rows)
             noise = self._noise(step, update, batch_size)
-            gradients, logs = self._accumulate(
-                self._discriminator_gradients, (images[rows], self._labels(labels, rows), *noise)
-            )
+            gradients, logs = self._accumulate(self._discriminator_gradients, (*real, *noise))
+            gradients = self._add_r1_gradients(gradients, (*real, noise[-1]))
             self.discriminator_optimizer.apply(gradients, self.discriminator.trainable_variables)
+            logs = self._follow_discriminator(logs, batch_size)
         noise = self._noise(step, self.d_steps, batch_size)
         gradients, generator_logs = self._accumulate(self._generator_gradients, noise)
         self.generator_optimizer.apply(gradients, self.generator.trainable_variables)
         self._agree_on_moving_statistics()
-        self._update_ema(step)
+        self._update_ema(step, batch_size)
         return {**logs, **generator_logs}
 
     def sampling_generator(self) -> keras.Model:
@@ -198,37 +232,96 @@ class SAGAN(keras.Model):
             norm.momentum = momentum
 
     def _discriminator_gradients_of_part(
-        self, training: bool, images: Any, labels: Any, latents: Any, fake_labels: Any
+        self,
+        training: bool,
+        images: Any,
+        labels: Any,
+        latents: Any,
+        fake_labels: Any,
+        uniforms: Any,
     ) -> tuple[list[Any], dict[str, Any]]:
+        regularization = self.regularization
         fake_images = self.generator(latents, fake_labels, training=True)
+        copies = regularization.copies(images, uniforms)
+        seen = [
+            regularization.augmented(images, uniforms, REAL),
+            regularization.augmented(fake_images, uniforms, FAKE),
+            *copies,
+        ]
         if labels is not None:
-            labels = tf.concat([labels, fake_labels], axis=0)
+            labels = tf.concat([labels, fake_labels, *(labels for _ in copies)], axis=0)
         variables = [variable.value for variable in self.discriminator.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             # One pass over real and fake: the singular vectors move once per update.
-            logits = self.discriminator(
-                tf.concat([images, fake_images], axis=0), labels, training=training
-            )
-            real_logits, fake_logits = tf.split(logits, 2)
+            logits = self.discriminator(tf.concat(seen, axis=0), labels, training=training)
+            real_logits, fake_logits, *copies_logits = tf.split(logits, len(seen))
             loss = self.discriminator_loss(real_logits, fake_logits)
-            share = self._share(loss)
+            penalty, parts = regularization.penalty(real_logits, fake_logits, copies_logits)
+            share = self._share(loss + penalty)
         return tape.gradient(share, variables), {
             "discriminator_loss": loss,
             "real_logits": tf.reduce_mean(real_logits),
             "fake_logits": tf.reduce_mean(fake_logits),
+            **parts,
         }
 
     def _generator_gradients_of_part(
-        self, training: bool, latents: Any, labels: Any
+        self, training: bool, latents: Any, labels: Any, uniforms: Any
     ) -> tuple[list[Any], dict[str, Any]]:
         variables = [variable.value for variable in self.generator.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
             fake_images = self.generator(latents, labels, training=True)
-            loss = self.generator_loss(self.discriminator(fake_images, labels, training=False))
+            seen = self.regularization.augmented(fake_images, uniforms, FAKE)
+            loss = self.generator_loss(self.discriminator(seen, labels, training=False))
             share = self._share(loss)
         return tape.gradient(share, variables), {"generator_loss": loss}
+
+    def _r1_gradients_of_part(
+        self, training: bool, images: Any, labels: Any, uniforms: Any
+    ) -> tuple[list[Any], dict[str, Any]]:
+        variables = [variable.value for variable in self.discriminator.trainable_variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            with tf.GradientTape(watch_accessed_variables=False) as images_tape:
+                images_tape.watch(images)
+                seen = self.regularization.augmented(images, uniforms, REAL)
+                # Each image's logit depends on that image alone.
+                total = tf.reduce_sum(self.discriminator(seen, labels, training=False))
+            penalty = r1_penalty(images_tape.gradient(total, images))
+            share = self._share(self.regularization.r1_weight * penalty)
+        zero = tf.UnconnectedGradients.ZERO  # of biases, which move no gradient
+        return tape.gradient(share, variables, unconnected_gradients=zero), {}
+
+    def _add_r1_gradients(self, gradients: list[Any], batch: tuple) -> list[Any]:
+        """The gradients with those of the R1 penalty, in one of so many updates."""
+        interval = self.regularization.r1_interval
+        if not self.regularization.r1_weight:
+            return gradients
+
+        def added() -> list[Any]:
+            penalty_gradients, _ = self._accumulate(self._r1_gradients, batch)
+            return [
+                gradient + interval * penalty_gradient
+                for gradient, penalty_gradient in zip(gradients, penalty_gradients, strict=True)
+            ]
+
+        due = self.discriminator_optimizer.iterations % interval == 0
+        return tf.cond(due, added, lambda: list(gradients))
+
+    def _follow_discriminator(self, logs: dict[str, Any], batch_size: Any) -> dict[str, Any]:
+        """Moves the regularization's state after an update of the discriminator."""
+        if self.regularization.variables:
+            context = tf.distribute.get_replica_context()
+            if context.num_replicas_in_sync > 1:
+                logs = _replica_mean(logs)
+            logs = self.regularization.update(
+                logs,
+                self.discriminator_optimizer.iterations,
+                batch_size * context.num_replicas_in_sync,
+            )
+        return logs
 
     def _share(self, loss: Any) -> Any:
         """The replica's part of the global loss: optimizers sum gradients over replicas."""
@@ -249,29 +342,46 @@ class SAGAN(keras.Model):
             totals = tf.nest.map_structure(tf.add, totals, results) if index else results
         return tf.nest.map_structure(lambda total: total / parts, totals)
 
-    def _noise(self, step: Any, update: int, batch_size: Any) -> tuple[Any, Any]:
-        """This replica's rows of the global batch of latents and labels."""
+    def _noise(self, step: Any, update: int, batch_size: Any) -> tuple[Any, Any, Any]:
+        """This replica's rows of the global batch of latents, labels and uniforms."""
         context = tf.distribute.get_replica_context()
         first = context.replica_id_in_sync_group * batch_size
         rows = slice(first, first + batch_size)
-        latents, labels = self._global_noise(
-            step, update, batch_size * context.num_replicas_in_sync
+        global_batch_size = batch_size * context.num_replicas_in_sync
+        noise = (
+            *self._global_noise(step, update, global_batch_size),
+            self._global_uniforms(step, update, global_batch_size),
         )
-        return latents[rows], self._labels(labels, rows)
+        return tuple(None if item is None else item[rows] for item in noise)
+
+    def _update_seed(self, step: Any, update: int) -> Any:
+        seed = tf.stack([tf.constant(self.seed, tf.int64), self.rollbacks.value])
+        return tf.random.fold_in(tf.random.fold_in(seed, step), update)
 
     def _global_noise(self, step: Any, update: int, batch_size: Any) -> tuple[Any, Any]:
         # Drawn outside XLA, whose generators give other numbers for the same seed.
-        seed = tf.stack([tf.constant(self.seed, tf.int64), self.rollbacks.value])
-        seed = tf.random.fold_in(seed, step)
-        latents_seed, labels_seed = tf.unstack(tf.random.split(tf.random.fold_in(seed, update)))
+        latents_seed, labels_seed = tf.unstack(tf.random.split(self._update_seed(step, update)))
         shape = (batch_size, self.generator.latent_dim)
         latents = tf.random.stateless_normal(shape, latents_seed)
+        return latents, self._drawn_labels(labels_seed, batch_size)
+
+    def _drawn_labels(self, seed: Any, batch_size: Any) -> Any:
         if self.generator.num_classes is None:
-            return latents, None
-        labels = tf.random.stateless_uniform(
-            (batch_size,), labels_seed, 0, self.generator.num_classes, tf.int32
+            return None
+        if self.label_logits is not None:
+            logits = tf.constant(self.label_logits)
+            return tf.random.stateless_categorical(logits, batch_size, seed, tf.int32)[0]
+        return tf.random.stateless_uniform(
+            (batch_size,), seed, 0, self.generator.num_classes, tf.int32
         )
-        return latents, labels
+
+    def _global_uniforms(self, step: Any, update: int, batch_size: Any) -> Any:
+        """What augmentation is drawn from, `(N, 3, num_uniforms)`: a row for each view."""
+        if not self.regularization.num_uniforms:
+            return None
+        seed = tf.random.fold_in(self._update_seed(step, update), _AUGMENTATION_STREAM)
+        shape = (batch_size, 3, self.regularization.num_uniforms)
+        return tf.random.stateless_uniform(shape, seed)
 
     def _labels(self, labels: Any, rows: slice) -> Any:
         return None if self.generator.num_classes is None else labels[rows]
@@ -290,14 +400,41 @@ class SAGAN(keras.Model):
         for variable, mean in zip(statistics, means, strict=True):
             variable.assign(mean)
 
-    def _update_ema(self, step: Any) -> None:
+    def _update_ema(self, step: Any, batch_size: Any) -> None:
         if self.ema_generator is None:
             return
-        # The generator's optimizer has already counted this step.
-        decay = tf.where(step <= self.ema_start_step, 0.0, self.ema_decay)
+        decay = self._ema_decay(step, batch_size)
         averages = self.ema_generator.trainable_variables
         for average, variable in zip(averages, self.generator.trainable_variables, strict=True):
             average.assign(average * decay + variable * (1 - decay))
+
+    def _ema_decay(self, step: Any, batch_size: Any) -> Any:
+        """This step's decay; the generator's optimizer has already counted the step."""
+        decay = self.ema_decay
+        if self.ema_half_life:
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            images = tf.cast(batch_size * replicas, tf.float32)
+            half_life = tf.constant(self.ema_half_life, tf.float32)
+            if self.ema_ramp:
+                half_life = tf.minimum(
+                    half_life, self.ema_ramp * images * tf.cast(step, tf.float32)
+                )
+            decay = 0.5 ** (images / half_life)
+        return tf.where(step < self.ema_start_step, 0.0, decay)
+
+
+def _label_logits(weights: Sequence[float] | None, num_classes: int | None) -> np.ndarray | None:
+    """Unnormalised log-probabilities `(1, num_classes)` of the classes."""
+    if weights is None or num_classes is None:
+        return None
+    weights = np.asarray(weights, np.float64)
+    if weights.shape != (num_classes,) or (weights < 0).any() or not 0 < weights.sum() < np.inf:
+        raise ValueError(
+            f"`label_weights` must be {num_classes} numbers that are not negative, and not all 0. "
+            f"Received: label_weights={weights.tolist()}"
+        )
+    with np.errstate(divide="ignore"):  # a class that is never drawn
+        return np.log(weights / weights.sum(), dtype=np.float64).astype(np.float32)[np.newaxis]
 
 
 def _copy(generator: keras.Model) -> keras.Model:

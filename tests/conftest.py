@@ -7,6 +7,7 @@ import os
 import resource
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as commands do
 os.environ.setdefault("NO_GCE_CHECK", "true")  # tensorflow-datasets would look for a bucket.
 
 import commands

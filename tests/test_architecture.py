@@ -23,6 +23,8 @@ LIBRARIES = [
     "models",
     "published",
     "losses",
+    "augmentation",
+    "regularization",
     "trainer",
     "workdir",
     "health",

@@ -247,7 +247,7 @@ def test_xla_computes_the_same_gradients(data):
 
 
 def test_average_starts_as_a_copy_then_follows(data):
-    sagan = make_sagan(ema_decay=0.75, ema_start_step=1)
+    sagan = make_sagan(ema_decay=0.75, ema_start_step=2)  # as BigGAN-PyTorch counts, from 1
     sagan.train_step(data)
     averages = sagan.ema_generator.trainable_variables
     trainable = sagan.generator.trainable_variables

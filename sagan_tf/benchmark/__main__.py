@@ -156,5 +156,4 @@ def _profile(directory: str, prepare_step: Callable[..., Any], sizes: dict[str, 
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     command.run(main, Settings)

@@ -12,7 +12,7 @@ from sagan_tf.layers import (
     SpectralEmbedding,
 )
 from sagan_tf.layers.resampling import mean_pool
-from sagan_tf.models.network import DISCRIMINATOR_FILTERS, Network
+from sagan_tf.models.network import DISCRIMINATOR_FILTERS, MIXERS, Network
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -109,6 +109,28 @@ class Discriminator(Network):
             embedded = self.embedding(labels, training=training)
             logits = logits + ops.sum(features * embedded, axis=-1, keepdims=True)
         return logits
+
+    def freeze(self, blocks: int) -> None:
+        """Keeps the weights of the first blocks, those next to the image, as they are.
+
+        What such blocks of a trained discriminator see in images serves other images, too, and
+        fewer weights learn few images by heart less easily (FreezeD, Mo et al., arXiv 2002.10964).
+        Call it before the discriminator is compiled into a `SAGAN`.
+
+        Args:
+            blocks: how many, each with what mixes behind it.
+
+        Raises:
+            ValueError: if there are not so many.
+        """
+        places = [i for i, stage in enumerate(self.stages) if not isinstance(stage, MIXERS)]
+        if not 0 <= blocks <= len(places):
+            raise ValueError(
+                f"`freeze_discriminator` must be in 0-{len(places)}, the discriminator's blocks at "
+                f"image size {self.image_size}. Received: {blocks}"
+            )
+        for stage in self.stages[: [*places, len(self.stages)][blocks]]:
+            stage.trainable = False
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

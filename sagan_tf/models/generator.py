@@ -42,6 +42,9 @@ class Generator(Network):
             looks at places within 3 cells; or "residual", a `ResidualBottleneck2D`.
         spectral_normalization: of every weight.
         latent_dim: length of a latent vector.
+        dense_bias: whether the first dense layer has a bias, as published. Its spectrally
+            normalised kernel cannot grow and its bias can: at high learning rates the bias, which
+            is one constant for all latents, drowns them, and the images of a class become one.
         batch_norm_momentum: of the blocks' moving statistics. The released code updates them with
             0.999 eight times per iteration (4 towers, 2 updates each); with our 2 updates the
             fourth power decays as fast.
@@ -69,6 +72,7 @@ class Generator(Network):
         image_size: int = 128,
         num_classes: int | None = 1000,
         latent_dim: int = 128,
+        dense_bias: bool = True,
         batch_norm_momentum: float = 0.999**4,
         output_batch_norm_momentum: float = 0.9999**4,
         batch_norm_epsilon: float = 1e-5,
@@ -77,6 +81,7 @@ class Generator(Network):
         kwargs.setdefault("name", "generator")
         super().__init__(image_size, num_classes, **kwargs)
         self.latent_dim = latent_dim
+        self.dense_bias = dense_bias
         self.batch_norm_momentum = batch_norm_momentum
         self.output_batch_norm_momentum = output_batch_norm_momentum
         self.batch_norm_epsilon = batch_norm_epsilon
@@ -84,7 +89,10 @@ class Generator(Network):
         multiples = dict(GENERATOR_FILTERS[image_size])
         self.first_filters = multiples.pop(4) * self.base_filters
         self.dense = SpectralDense(
-            4 * 4 * self.first_filters, name="dense", **self._layer_arguments()
+            4 * 4 * self.first_filters,
+            use_bias=dense_bias,
+            name="dense",
+            **self._layer_arguments(),
         )
         blocks = [
             (
@@ -139,6 +147,7 @@ class Generator(Network):
         return {
             **super().get_config(),
             "latent_dim": self.latent_dim,
+            "dense_bias": self.dense_bias,
             "batch_norm_momentum": self.batch_norm_momentum,
             "output_batch_norm_momentum": self.output_batch_norm_momentum,
             "batch_norm_epsilon": self.batch_norm_epsilon,

@@ -52,7 +52,8 @@ class FoldedGenerator(tf.Module):
         )
         self._first_filters = generator.first_filters
         self._dense_kernel = tf.Variable(_kernel(generator.dense))
-        self._dense_bias = tf.Variable(generator.dense.bias.value)
+        dense = generator.dense
+        self._dense_bias = tf.Variable(dense.bias.value) if dense.use_bias else None
         tables: list[tf.Tensor] = []
         self._stages: list[_Attention | _Bottleneck | _Block] = []
         size = 4
@@ -113,7 +114,9 @@ class FoldedGenerator(tf.Module):
         attend: Callable[["_Attention", tf.Tensor], tf.Tensor],
     ) -> tf.Tensor:
         rows = iter(tf.split(class_rows, self._table_sizes, axis=1))
-        hidden = latents @ self._dense_kernel + self._dense_bias
+        hidden = latents @ self._dense_kernel
+        if self._dense_bias is not None:
+            hidden += self._dense_bias
         hidden = tf.reshape(hidden, (-1, 4, 4, self._first_filters))
         for stage in self._stages:
             if isinstance(stage, _Block):

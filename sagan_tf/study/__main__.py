@@ -348,5 +348,4 @@ def _facts(trained: int, runs: int) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     command.run(main, StudySettings)

@@ -1,0 +1,167 @@
+"""What keeps a discriminator from learning its data by heart: augmentation and penalties."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from sagan_tf.augmentation import augment, check_policies, num_uniforms
+from sagan_tf.losses import consistency_loss, lecam_loss
+
+# What the copies of `consistency_weight` differ in from their images, if no augmentation is named.
+CONSISTENT_UNDER = ("translation",)
+# Of LeCam's moving averages, per discriminator update (google/lecam-gan, `lecam.py`).
+ANCHOR_DECAY = 0.99
+# The views of a batch, each with random numbers of its own.
+REAL, FAKE, COPY = range(3)
+
+
+class Regularization(keras.layers.Layer):
+    """Augmentation of what the discriminator sees, and penalties on its logits; by default none.
+
+    Args:
+        policies: of differentiable augmentation, see `augmentation.POLICIES`; applied to real and
+            generated images in both networks' updates.
+        adaptive: whether the probability of augmentation begins at 0 and follows the mean sign of
+            the logits of real images: up where that is above `target`, down where it is below
+            (ADA, Karras et al., arXiv 2006.06676, section 3). Otherwise it is 1.
+        target: in [-1, 1].
+        ramp_images: real images in which the probability can rise from 0 to 1.
+        consistency_weight: of `losses.consistency_loss` between real images and copies that are
+            augmented once more, by `policies` or else by translation.
+        lecam_weight: of `losses.lecam_loss`.
+        r1_weight: of `losses.r1_penalty`, on one of `r1_interval` updates and as much stronger
+            there (lazy regularisation, Karras et al., arXiv 1912.04958, section 3.1).
+        r1_interval: discriminator updates.
+
+    Attributes:
+        probability: float32 variable, of augmentation, if adaptive.
+        anchors: float32 `(2,)` variable, moving averages of the logits of real and generated
+            images, if `lecam_weight` is not 0.
+
+    Raises:
+        ValueError: for an unknown policy, a negative weight, or a value outside its range.
+    """
+
+    def __init__(
+        self,
+        policies: tuple[str, ...] = (),
+        adaptive: bool = False,
+        target: float = 0.6,
+        ramp_images: int = 500_000,
+        consistency_weight: float = 0.0,
+        lecam_weight: float = 0.0,
+        r1_weight: float = 0.0,
+        r1_interval: int = 16,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"name": "regularization", "dtype": "float32", **kwargs})
+        check_policies(policies)
+        _check_range(
+            consistency_weight=consistency_weight, lecam_weight=lecam_weight, r1_weight=r1_weight
+        )
+        if ramp_images < 1 or r1_interval < 1 or not -1 <= target <= 1:
+            raise ValueError(
+                "`ramp_images` and `r1_interval` must be positive, `target` in [-1, 1]. Received: "
+                f"ramp_images={ramp_images}, r1_interval={r1_interval}, target={target}"
+            )
+        if adaptive and not policies:
+            raise ValueError("`adaptive` needs `policies` to apply. Received: policies=()")
+        self.policies = tuple(policies)
+        self.adaptive = adaptive
+        self.target = target
+        self.ramp_images = ramp_images
+        self.consistency_weight = consistency_weight
+        self.lecam_weight = lecam_weight
+        self.r1_weight = r1_weight
+        self.r1_interval = r1_interval
+        self.copy_policies = self.policies or CONSISTENT_UNDER
+        if adaptive:
+            self.probability = self._state("probability", ())
+        if lecam_weight:
+            self.anchors = self._state("anchors", (2,))
+        self.built = True
+
+    @property
+    def num_uniforms(self) -> int:
+        """Random numbers that each view of an image takes; 0 if nothing is random."""
+        if self.policies or self.consistency_weight:
+            return num_uniforms(self.copy_policies)
+        return 0
+
+    @property
+    def scalars(self) -> tuple[str, ...]:
+        """Names of what `penalty` and `update` report."""
+        return (
+            ("augment_probability", "real_logits_sign") * self.adaptive
+            + ("consistency_loss",) * bool(self.consistency_weight)
+            + ("lecam_loss",) * bool(self.lecam_weight)
+        )
+
+    def augmented(self, images: Any, uniforms: Any, view: int) -> Any:
+        """Images as the discriminator sees them.
+
+        Args:
+            images: float32 `(N, S, S, C)` in [-1, 1].
+            uniforms: float32 `(N, 3, num_uniforms)` in [0, 1), or `None` if nothing is random.
+            view: REAL or FAKE.
+        """
+        if not self.policies:
+            return images
+        probability = self.probability if self.adaptive else 1.0
+        return augment(images, uniforms[:, view], self.policies, probability)
+
+    def copies(self, images: Any, uniforms: Any) -> list[Any]:
+        """The copies of real images whose logits shall be the same: one batch, or none."""
+        if not self.consistency_weight:
+            return []
+        return [augment(images, uniforms[:, COPY], self.copy_policies)]
+
+    def penalty(
+        self, real_logits: Any, fake_logits: Any, copies_logits: list[Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        """What is added to the discriminator's loss, a scalar, and its parts by name."""
+        parts = {}
+        total = tf.zeros(())
+        if self.consistency_weight:
+            parts["consistency_loss"] = consistency_loss(real_logits, *copies_logits)
+            total += self.consistency_weight * parts["consistency_loss"]
+        if self.lecam_weight:
+            parts["lecam_loss"] = lecam_loss(real_logits, fake_logits, *tf.unstack(self.anchors))
+            total += self.lecam_weight * parts["lecam_loss"]
+        if self.adaptive:
+            parts["real_logits_sign"] = tf.reduce_mean(tf.sign(real_logits))
+        return total, parts
+
+    def update(self, logs: dict[str, Any], updates: Any, images: Any) -> dict[str, Any]:
+        """Moves what follows the discriminator, after its update.
+
+        Args:
+            logs: of that update, means over all replicas.
+            updates: of the discriminator in all, with this one.
+            images: real ones of this update, over all replicas.
+
+        Returns:
+            The logs with the new state.
+        """
+        if self.lecam_weight:
+            logits = tf.stack([logs["real_logits"], logs["fake_logits"]])
+            # At first a plain mean, so that where it began does not matter.
+            updates = tf.cast(updates, tf.float32)
+            decay = tf.minimum(ANCHOR_DECAY, 1 - 1 / updates)
+            self.anchors.assign(self.anchors * decay + logits * (1 - decay))
+        if self.adaptive:
+            step = tf.cast(images, tf.float32) / self.ramp_images
+            moved = self.probability + tf.sign(logs["real_logits_sign"] - self.target) * step
+            self.probability.assign(tf.clip_by_value(moved, 0.0, 1.0))
+            logs = {**logs, "augment_probability": self.probability.value}
+        return logs
+
+    def _state(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
+        return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=False)
+
+
+def _check_range(**weights: float) -> None:
+    for name, weight in weights.items():
+        if not 0 <= weight < float("inf"):
+            raise ValueError(f"`{name}` must be at least 0 and finite. Received: {name}={weight}")
