@@ -5,9 +5,9 @@ import abc
 import numpy as np
 
 FORMS = (
-    "`digits`, `geotex`, `folder:PATH` (one sub-folder of images per class), `prepared:PATH` "
-    "(written by `python -m sagan_tf.prepare`) or the name of a TensorFlow data set such as "
-    "`imagenet2012`, `cifar10` or `name/config`"
+    "`digits`, `geotex`, `robohash`, `folder:PATH` (one sub-folder of images per class), "
+    "`prepared:PATH` (written by `python -m sagan_tf.prepare`) or the name of a TensorFlow data "
+    "set such as `imagenet2012`, `cifar10` or `name/config`"
 )
 
 

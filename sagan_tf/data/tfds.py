@@ -74,7 +74,7 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         return tfds.builder(name, data_dir=data_dir)
     except (ValueError, AssertionError) as error:
         base_name = name.split("/")[0].split(":")[0]
-        known = ["digits", *tfds.list_builders(with_community_datasets=False)]
+        known = ["digits", "geotex", "robohash", *tfds.list_builders(with_community_datasets=False)]
         if base_name in known:
             raise ValueError(f"TFDS has no {name!r}: {str(error).splitlines()[0]}") from error
         near = difflib.get_close_matches(base_name, known)
