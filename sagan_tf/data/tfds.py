@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # Offline, TFDS would otherwise wait for Google Cloud's metadata server. Before its import.
@@ -61,13 +61,19 @@ class TFDS(Source):
 
     def read(self, index: int) -> tuple[bytes, int]:
         """The encoded image of one example and its label."""
-        features = tf.train.Example.FromString(self._records[index]).features.feature
+        features = self._features(index)
         image = features[self._image_key].bytes_list.value[0]
         return image, features[self._label_key].int64_list.value[0]
+
+    def read_label(self, index: int) -> int:
+        return self._features(index)[self._label_key].int64_list.value[0]
 
     def example_name(self, index: int) -> str:
         """Its place in the split."""
         return f"example {index} of {self.name} {self._split!r}"
+
+    def _features(self, index: int) -> Mapping[str, tf.train.Feature]:
+        return tf.train.Example.FromString(self._records[index]).features.feature
 
 
 def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
