@@ -65,6 +65,8 @@ def test_the_order_stays_the_same_in_later_versions():
     indices = shuffled_indices(np.arange(3590, 3598), 1797, seed=5)
     assert indices.tolist() == [733, 954, 14, 1695, 1449, 1796, 360, 639]
     assert shuffled_indices(np.arange(6), 3, seed=2**64 - 1).tolist() == [0, 1, 2, 2, 0, 1]
+    # A power of two, which fills its bits.
+    assert shuffled_indices(np.arange(60, 66), 64, seed=2).tolist() == [16, 19, 0, 51, 16, 51]
     far = shuffled_indices(10**15 + np.arange(3), 10**12, seed=0)
     assert far.tolist() == [500901919086, 811404731451, 849886250900]
 
