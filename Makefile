@@ -1,12 +1,15 @@
-# `make demo` trains on small digits and samples from the result; `make test` checks everything.
-# Both make their own environment in .venv; after a change of PYTHON, `make clean` first.
+# `make demo` trains on small digits and samples from the result, `make demo-color` on cartoons in
+# colour, which takes longer; `make test` checks everything.
+# All make their own environment in .venv; after a change of PYTHON, `make clean` first.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := runs/digits
 GRID := $(RUN)/grid.png
+COLOR_RUN := runs/robohash
+COLOR_GRID := $(COLOR_RUN)/grid.png
 
-.PHONY: demo test clean
+.PHONY: demo demo-color test clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/python -m sagan_tf.train --dataset=digits --workdir=$(RUN)
@@ -15,6 +18,14 @@ demo: $(VENV)/installed
 	@echo "Sample grid: $(GRID)"
 	@echo "Checkpoints: $(RUN)/checkpoints"
 	@echo "Curves:      $(VENV)/bin/tensorboard --logdir=$(RUN)/tensorboard"
+
+demo-color: $(VENV)/installed-robohash
+	$(VENV)/bin/python -m sagan_tf.train --dataset=robohash --workdir=$(COLOR_RUN)
+	$(VENV)/bin/python -m sagan_tf.sample --workdir=$(COLOR_RUN) --labels=0-3 --seeds=0-7 --out=$(COLOR_GRID)
+	@echo
+	@echo "Sample grid: $(COLOR_GRID)"
+	@echo "Checkpoints: $(COLOR_RUN)/checkpoints"
+	@echo "Curves:      $(VENV)/bin/tensorboard --logdir=$(COLOR_RUN)/tensorboard"
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .
@@ -36,6 +47,10 @@ $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing TensorFlow and the rest, about 2 GB on disk: this takes minutes."
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/installed-robohash: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[robohash]"
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed

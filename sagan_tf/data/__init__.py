@@ -1,6 +1,7 @@
 """A data set's name -> batches of images float32 NHWC in [-1, 1] and labels int32."""
 
 from sagan_tf.data.checks import check_source
+from sagan_tf.data.labels import class_counts
 from sagan_tf.data.pipeline import batches, readable_errors
 from sagan_tf.data.source import Source
 from sagan_tf.data.sources import describe_source, load_source
@@ -9,6 +10,7 @@ __all__ = [
     "Source",
     "batches",
     "check_source",
+    "class_counts",
     "describe_source",
     "load_source",
     "readable_errors",

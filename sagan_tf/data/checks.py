@@ -3,6 +3,7 @@
 import numpy as np
 from absl import logging
 
+from sagan_tf.data.labels import check_labels, class_counts
 from sagan_tf.data.loading import Loader
 from sagan_tf.data.order import shuffled_indices
 from sagan_tf.data.source import Source
@@ -10,18 +11,26 @@ from sagan_tf.data.source import Source
 _NUM_IMAGES = 256
 # Two equal pictures may be chance or a plain background; four of four are a mistake.
 _LEAST_TO_CALL_REPEATED = 4
+# How many times as many images one class has as another where both count as very unequal.
+_UNEQUAL = 10
+# Up to so many classes, the summary names each with its count.
+_MOST_COUNTS_LISTED = 20
 
 
-def check_source(source: Source, image_size: int, seed: int = 0) -> str:
+def check_source(
+    source: Source, image_size: int, seed: int = 0, global_batch_size: int | None = None
+) -> str:
     """Looks at the first images of a run and at the labels, where those are cheap to know.
 
-    Warns in the log of classes without examples, of classes that repeat one image and of images
-    of one flat colour.
+    Warns in the log of classes that repeat one image, of images of one flat colour, of fewer
+    images than a batch takes, and of classes with no image, with one, or with far fewer than
+    others.
 
     Args:
         source: from `load_source`.
         image_size: side of the images to train on.
         seed: the run's seed.
+        global_batch_size: the run's; without it, the number of images is not compared with it.
 
     Returns:
         One line that sums up the data set, also logged.
@@ -35,27 +44,21 @@ def check_source(source: Source, image_size: int, seed: int = 0) -> str:
     loader = Loader(source, image_size)
     images, labels = loader.finish(loader.start(indices))
     known_labels = labels if source.labels is None else source.labels
-    _check_labels(source, known_labels)
+    check_labels(source, known_labels)
     _check_variety(source, images)
     _warn_of_repeats(source, images, labels)
-    if source.labels is not None:
-        _warn_of_empty_classes(source)
+    _warn_of_few_images(source, global_batch_size)
     summary = (
         f"{source.name}: {source.num_examples} images, {source.num_classes} classes, "
         f"{source.channels} channel(s); looked at {count}: {len(np.unique(labels))} classes, "
         f"levels {images.min()} to {images.max()}, mean {images.mean():.0f}"
     )
+    if source.labels is not None:
+        counts = class_counts(source)
+        _warn_of_counts(source, counts)
+        summary += f"; {_counts_line(source, counts)}"
     logging.info("%s", summary)
     return summary
-
-
-def _check_labels(source: Source, labels: np.ndarray) -> None:
-    wrong = labels[(labels < 0) | (labels >= source.num_classes)]
-    if len(wrong):
-        raise ValueError(
-            f"Labels of {source.name} must lie in 0 to {source.num_classes - 1}. Received: "
-            f"{sorted(set(wrong.tolist()))[:10]}. Choose a split with labels."
-        )
 
 
 def _check_variety(source: Source, images: np.ndarray) -> None:
@@ -93,11 +96,57 @@ def _warn_of_repeats(source: Source, images: np.ndarray, labels: np.ndarray) -> 
         )
 
 
-def _warn_of_empty_classes(source: Source) -> None:
-    counts = np.bincount(source.labels, minlength=source.num_classes)
-    empty = [name for name, count in zip(source.class_names, counts, strict=True) if not count]
-    if empty:
-        logging.warning("Classes of %s without images: %s.", source.name, ", ".join(empty[:10]))
+def _warn_of_few_images(source: Source, global_batch_size: int | None) -> None:
+    if global_batch_size is not None and source.num_examples < global_batch_size:
+        logging.warning(
+            "%s has %d images, fewer than the %d of a batch, so each batch repeats some of them. "
+            "Lower `--global_batch_size` or add images.",
+            source.name,
+            source.num_examples,
+            global_batch_size,
+        )
+
+
+def _warn_of_counts(source: Source, counts: np.ndarray) -> None:
+    if (counts == 0).any():
+        empty = _class_names(source, counts == 0)
+        logging.warning("Classes of %s without images: %s.", source.name, empty)
+    if (counts == 1).any():
+        logging.warning(
+            "Classes of %s with one image, which training can only repeat: %s.",
+            source.name,
+            _class_names(source, counts == 1),
+        )
+    # Very unequal: the largest has more than `_UNEQUAL` times as many as these.
+    small = (counts > 0) & (counts * _UNEQUAL < counts.max())
+    if small.any():
+        logging.warning(
+            "Classes of %s are very unequal: %s has %d images, the smallest %d; less than a tenth "
+            "of the largest have %s. `--label_distribution=data` generates classes as often as "
+            "they occur; `--class_balanced` reads every class equally often.",
+            source.name,
+            source.class_names[counts.argmax()],
+            counts.max(),
+            counts[small].min(),
+            _class_names(source, small),
+        )
+
+
+def _counts_line(source: Source, counts: np.ndarray) -> str:
+    if len(counts) > _MOST_COUNTS_LISTED:
+        return (
+            f"images per class: smallest {counts.min()}, median {np.median(counts):.0f}, "
+            f"largest {counts.max()}"
+        )
+    pairs = zip(source.class_names, counts, strict=True)
+    return f"images per class: {', '.join(f'{name} {count}' for name, count in pairs)}"
+
+
+def _class_names(source: Source, chosen: np.ndarray) -> str:
+    """The names of the chosen classes, bool `(num_classes,)`, at most ten of them."""
+    names = [source.class_names[label] for label in np.flatnonzero(chosen)]
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
 
 
 def _all_equal(images: np.ndarray) -> bool:

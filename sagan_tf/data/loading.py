@@ -43,7 +43,8 @@ class Loader:
                 f"The data of {source.name} is prepared or drawn at size {source.image_size}. "
                 f"Received: image_size={image_size}. Train at {source.image_size}, or run "
                 f"`python -m sagan_tf.prepare --dataset={source.name} --image_size={image_size}` "
-                f"into another folder; `geotex` is drawn at `load_source`'s `image_size`."
+                f"into another folder; `geotex` and `robohash` are drawn at `load_source`'s "
+                f"`image_size`."
             )
         self._source = source
         self._image_size = image_size

@@ -6,6 +6,8 @@ four rounds leaves batches with 2.4 times the label variance of a true shuffle, 
 correlate.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 _ROUNDS = 6  # even, so that the two halves end where they began
@@ -26,13 +28,52 @@ def shuffled_indices(positions: np.ndarray, num_examples: int, seed: int) -> np.
     Returns:
         int64 `(n,)` in `[0, num_examples)`.
     """
-    epochs, places = np.divmod(np.asarray(positions, np.int64), num_examples)
-    keys = _mix(_key(seed) + epochs.astype(np.uint64))
-    bits = max(2, (num_examples - 1).bit_length())
-    indices = _permute(places.astype(np.uint64), keys, bits)
-    while (outside := indices >= num_examples).any():
-        indices[outside] = _permute(indices[outside], keys[outside], bits)
-    return indices.astype(np.int64)
+    positions = np.asarray(positions, np.int64)
+    return _shuffle(positions, np.full(positions.shape, num_examples), _key(seed))
+
+
+class ClassMembers(NamedTuple):
+    """The examples of each class.
+
+    Attributes:
+        examples: int64 `(num_examples,)`, indices sorted by class.
+        starts: int64 `(num_classes,)`, where each class begins in `examples`.
+        counts: int64 `(num_classes,)`, how many each class has.
+    """
+
+    examples: np.ndarray
+    starts: np.ndarray
+    counts: np.ndarray
+
+
+def class_members(labels: np.ndarray, num_classes: int) -> ClassMembers:
+    """Groups examples by their labels, int `(num_examples,)` in `[0, num_classes)`."""
+    counts = np.bincount(labels, minlength=num_classes)
+    return ClassMembers(np.argsort(labels, kind="stable"), np.cumsum(counts) - counts, counts)
+
+
+def class_balanced_indices(positions: np.ndarray, members: ClassMembers, seed: int) -> np.ndarray:
+    """The example at each position, where every class comes equally often.
+
+    Of K classes, every K positions in a row from a multiple of K hold each class once, in a
+    shuffled order. Each time a class comes, it gives the next of its own examples, which it goes
+    through in shuffled epochs of their number.
+
+    Args:
+        positions: int64 `(n,)`, >= 0.
+        members: of at least one example per class.
+        seed: chooses all orders.
+
+    Returns:
+        int64 `(n,)`, indices of examples.
+    """
+    positions = np.asarray(positions, np.int64)
+    num_classes = len(members.counts)
+    classes = shuffled_indices(positions, num_classes, seed)
+    # Keys of their own, so that classes of equal size go through their examples differently.
+    keys = _mix(_mix(_key(seed)) + classes.astype(np.uint64))
+    places = _shuffle(positions // num_classes, members.counts[classes], keys)
+    return members.examples[members.starts[classes] + places]
 
 
 def coin_flips(positions: np.ndarray, seed: int) -> np.ndarray:
@@ -42,15 +83,29 @@ def coin_flips(positions: np.ndarray, seed: int) -> np.ndarray:
     return (tosses & np.uint64(1)).astype(bool)
 
 
-def _permute(values: np.ndarray, keys: np.ndarray, bits: int) -> np.ndarray:
-    """A permutation of `[0, 2**bits)` for each key; needs `bits` >= 2."""
+def _shuffle(positions: np.ndarray, sizes: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """`shuffled_indices`, where each position has a size of its own, and maybe a key."""
+    epochs, places = np.divmod(positions, sizes)
+    keys = _mix(keys + epochs.astype(np.uint64))
+    # The exponent of a float is the bit length of the integer: exact below 2**53.
+    bits = np.maximum(2, np.frexp(sizes - 1)[1]).astype(np.uint64)
+    sizes = sizes.astype(np.uint64)
+    indices = _permute(places.astype(np.uint64), keys, bits)
+    while (outside := indices >= sizes).any():
+        indices[outside] = _permute(indices[outside], keys[outside], bits[outside])
+    return indices.astype(np.int64)
+
+
+def _permute(values: np.ndarray, keys: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Permutes each value within its `[0, 2**bits)` by its key; needs `bits` >= 2."""
+    one = np.uint64(1)
     low_bits, high_bits = bits // 2, bits - bits // 2
     for _ in range(_ROUNDS):
         keys = _mix(keys)
-        high, low = values >> np.uint64(low_bits), values & np.uint64(2**low_bits - 1)
-        high ^= _mix(keys ^ low) & np.uint64(2**high_bits - 1)
+        high, low = values >> low_bits, values & ((one << low_bits) - one)
+        high ^= _mix(keys ^ low) & ((one << high_bits) - one)
         # The halves swap places, and with them their widths.
-        values = low << np.uint64(high_bits) | high
+        values = low << high_bits | high
         low_bits, high_bits = high_bits, low_bits
     return values
 

@@ -5,14 +5,20 @@ number of replicas, sees the same images in the same order.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 
 import numpy as np
 import tensorflow as tf
 
+from sagan_tf.data.labels import all_labels
 from sagan_tf.data.loading import Loader
-from sagan_tf.data.order import coin_flips, shuffled_indices
+from sagan_tf.data.order import (
+    class_balanced_indices,
+    class_members,
+    coin_flips,
+    shuffled_indices,
+)
 from sagan_tf.data.source import Source
 
 # While one step trains, the next two are read.
@@ -30,6 +36,7 @@ def batches(
     num_replicas: int = 1,
     replicas: Sequence[int] | None = None,
     flip: bool = False,
+    class_balanced: bool = False,
 ) -> tf.data.Dataset:
     """An infinite dataset whose elements are one replica's share of one training step.
 
@@ -48,19 +55,23 @@ def batches(
         num_replicas: R.
         replicas: which of them this host feeds; by default all.
         flip: mirrors half of the images. The published runs do not.
+        class_balanced: every class comes equally often, however many images it has, instead of
+            every example. Needs the labels, which are read first where they are not known.
 
     Returns:
         `tf.data.Dataset` of (images float32 `(batches_per_step * B / R, S, S, C)` in [-1, 1],
         labels int32 `(batches_per_step * B / R,)`). Iterate it inside `readable_errors(source)`.
 
     Raises:
-        ValueError: a size does not fit; the message says which.
+        ValueError: a size does not fit, or a class to be balanced has no images; the message says
+            which.
     """
     replicas = tuple(range(num_replicas) if replicas is None else replicas)
     _check_sizes(start_step, global_batch_size, batches_per_step, num_replicas, replicas)
     if not 0 <= seed < 2**64:
         raise ValueError(f"`seed` must lie in [0, 2**64). Received: seed={seed}.")
     loader = Loader(source, image_size)
+    example_at = _order(source, seed, class_balanced)
     share = global_batch_size // num_replicas
     rows = np.arange(batches_per_step)[:, np.newaxis] * global_batch_size + np.arange(share)
 
@@ -70,7 +81,7 @@ def batches(
         return first + replicas[element % len(replicas)] * share + rows.ravel()
 
     def start(element: int) -> list[Future]:
-        return loader.start(shuffled_indices(positions_of(element), source.num_examples, seed))
+        return loader.start(example_at(positions_of(element)))
 
     ahead: dict[int, list[Future]] = {}
 
@@ -117,6 +128,21 @@ def readable_errors(source: Source) -> Iterator[None]:
         if source.failure is None:
             raise
         raise ValueError(source.failure) from error
+
+
+def _order(source: Source, seed: int, class_balanced: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """The function from positions to the indices of the examples there."""
+    if not class_balanced:
+        return lambda positions: shuffled_indices(positions, source.num_examples, seed)
+    members = class_members(all_labels(source), source.num_classes)
+    empty = [source.class_names[label] for label in np.flatnonzero(members.counts == 0)]
+    if empty:
+        raise ValueError(
+            f"`class_balanced` needs at least one image of every class. Received: {source.name}, "
+            f"where {len(empty)} of {source.num_classes} classes have none: "
+            f"{', '.join(empty[:10])}. Choose a split that has them, or leave `class_balanced` off."
+        )
+    return lambda positions: class_balanced_indices(positions, members, seed)
 
 
 def _check_sizes(

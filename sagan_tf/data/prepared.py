@@ -107,9 +107,11 @@ class Prepared(Source):
     def read(self, index: int) -> tuple[np.ndarray, int]:
         """One image, uint8 `(S, S, C)`, and its label."""
         record = self._records[index]
-        label = int.from_bytes(record[:_LABEL_BYTES], "little", signed=True)
         pixels = np.frombuffer(record, np.uint8, offset=_LABEL_BYTES)
-        return pixels.reshape(self.image_size, self.image_size, self.channels), label
+        return pixels.reshape(self.image_size, self.image_size, self.channels), _label(record)
+
+    def read_label(self, index: int) -> int:
+        return _label(self._records[index])
 
 
 def shard_path(folder: Path, shard: int) -> Path:
@@ -147,6 +149,10 @@ def write_shard(path: Path, examples: Iterable[tuple[np.ndarray, int]]) -> int:
         except RuntimeError as error:  # here it says what went wrong before, too
             raise OSError(errno.EIO, str(error), str(path)) from error
     return count
+
+
+def _label(record: bytes) -> int:
+    return int.from_bytes(record[:_LABEL_BYTES], "little", signed=True)
 
 
 def _why_not_prepared(path: str, folder: Path) -> str:

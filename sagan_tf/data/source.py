@@ -5,9 +5,9 @@ import abc
 import numpy as np
 
 FORMS = (
-    "`digits`, `geotex`, `folder:PATH` (one sub-folder of images per class), `prepared:PATH` "
-    "(written by `python -m sagan_tf.prepare`) or the name of a TensorFlow data set such as "
-    "`imagenet2012`, `cifar10` or `name/config`"
+    "`digits`, `geotex`, `robohash`, `folder:PATH` (one sub-folder of images per class), "
+    "`prepared:PATH` (written by `python -m sagan_tf.prepare`) or the name of a TensorFlow data "
+    "set such as `imagenet2012`, `cifar10` or `name/config`"
 )
 
 
@@ -37,7 +37,8 @@ class Source(Description, abc.ABC):
     Attributes:
         num_examples: how many images there are.
         image_size: the one size all images are stored or drawn at, else None.
-        labels: int32 `(num_examples,)` where known without reading images, else None.
+        labels: int32 `(num_examples,)` where known without reading the examples, else None until
+            `class_counts` or class-balanced `batches` have read them.
         failure: why reading stopped, for `readable_errors`; None while all is well.
     """
 
@@ -59,6 +60,10 @@ class Source(Description, abc.ABC):
     @abc.abstractmethod
     def read(self, index: int) -> tuple[bytes | np.ndarray, int]:
         """The encoded file or the uint8 `(H, W, C)` pixels of one example, and its label."""
+
+    def read_label(self, index: int) -> int:
+        """The label of one example alone, where that is cheaper than to read it whole."""
+        return self.read(index)[1]
 
     def example_name(self, index: int) -> str:
         """What to call an example in messages, so that its owner finds it."""

@@ -8,11 +8,15 @@ import numpy as np
 
 from sagan_tf.data.imagenet import readable_names
 from sagan_tf.data.prepared import Prepared
+from sagan_tf.data.robohash import CLASS_NAMES as ROBOHASH_CLASS_NAMES
+from sagan_tf.data.robohash import LEAST_SIZE as ROBOHASH_LEAST_SIZE
+from sagan_tf.data.robohash import Robohash
 from sagan_tf.data.source import FORMS, Description, Source
 from sagan_tf.geotex.drawing import CLASS_NAMES, LEAST_SIZE, SPLITS, check_size, draw
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
-_LOCAL = ("digits", "folder", "geotex", "prepared")
+_LOCAL = ("digits", "folder", "geotex", "prepared", "robohash")
+_WITHOUT_PATH = ("digits", "geotex", "robohash")
 
 
 class Digits(Source):
@@ -121,11 +125,12 @@ def load_source(
     """Opens a data set by name, downloading and preparing it first where TFDS can.
 
     Args:
-        name: `digits`, `geotex`, `folder:PATH`, `prepared:PATH` or any TFDS name.
+        name: `digits`, `geotex`, `robohash`, `folder:PATH`, `prepared:PATH` or any TFDS name.
         data_dir: where TFDS keeps its data; by default `~/tensorflow_datasets`.
-        split: a TFDS split, such as `train` or `train[:10%]`; `geotex` has `train` and `test`,
-            other sources `train` only.
-        image_size: side at which `geotex` is drawn, by default 32; others are resized later.
+        split: a TFDS split, such as `train` or `train[:10%]`; `geotex` and `robohash` have `train`
+            and `test`, other sources `train` only.
+        image_size: side at which `geotex` and `robohash` are drawn, by default 32; others are
+            resized later.
 
     Raises:
         ValueError: unknown name, no such split, no image classification, or missing files; the
@@ -150,6 +155,8 @@ def describe_source(name: str, data_dir: str | None = None) -> Description:
         ValueError: as `load_source`.
     """
     kind, _, path = name.partition(":")
+    if name == "robohash":  # whose layers take seconds to load
+        return Description(name, ROBOHASH_CLASS_NAMES, channels=3)
     if kind in _LOCAL:
         return _load_local(name, kind, path, "train", None)
     from sagan_tf.data.tfds import describe_tfds
@@ -158,13 +165,16 @@ def describe_source(name: str, data_dir: str | None = None) -> Description:
 
 
 def _load_local(name: str, kind: str, path: str, split: str, image_size: int | None) -> Source:
-    if (kind in ("digits", "geotex")) != (not path):
+    if (kind in _WITHOUT_PATH) != (not path):
         raise ValueError(f"A data set is one of {FORMS}. Received: {name!r}.")
     if kind == "geotex":
         return GeoTex(split, image_size or LEAST_SIZE)
+    if kind == "robohash":
+        return Robohash(split, image_size or ROBOHASH_LEAST_SIZE)
     if split != "train":
         raise ValueError(
-            f"Only TFDS data sets and `geotex` have splits. Received: `split`={split!r}."
+            f"Only TFDS data sets, `geotex` and `robohash` have splits. "
+            f"Received: `split`={split!r}."
         )
     if kind == "digits":
         return Digits()

@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # Offline, TFDS would otherwise wait for Google Cloud's metadata server. Before its import.
@@ -13,6 +13,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging
 
+from sagan_tf.data import fashion_mnist
 from sagan_tf.data.imagenet import readable_names
 from sagan_tf.data.records import TFRecords, allow_open_files
 from sagan_tf.data.source import FORMS, Description, Source
@@ -47,7 +48,7 @@ class TFDS(Source):
     def __init__(self, name: str, data_dir: str | None, split: str) -> None:
         builder = _builder(name, data_dir)
         self._image_key, self._label_key = _image_and_label_keys(builder.info)
-        _prepare(builder)
+        builder = _prepared(builder)
         self._records = _open_records(builder, split)
         self._split = split
         description = _describe(builder)  # some sets learn their class names while preparing
@@ -60,13 +61,19 @@ class TFDS(Source):
 
     def read(self, index: int) -> tuple[bytes, int]:
         """The encoded image of one example and its label."""
-        features = tf.train.Example.FromString(self._records[index]).features.feature
+        features = self._features(index)
         image = features[self._image_key].bytes_list.value[0]
         return image, features[self._label_key].int64_list.value[0]
+
+    def read_label(self, index: int) -> int:
+        return self._features(index)[self._label_key].int64_list.value[0]
 
     def example_name(self, index: int) -> str:
         """Its place in the split."""
         return f"example {index} of {self.name} {self._split!r}"
+
+    def _features(self, index: int) -> Mapping[str, tf.train.Feature]:
+        return tf.train.Example.FromString(self._records[index]).features.feature
 
 
 def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
@@ -74,7 +81,7 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         return tfds.builder(name, data_dir=data_dir)
     except (ValueError, AssertionError) as error:
         base_name = name.split("/")[0].split(":")[0]
-        known = ["digits", *tfds.list_builders(with_community_datasets=False)]
+        known = ["digits", "geotex", "robohash", *tfds.list_builders(with_community_datasets=False)]
         if base_name in known:
             raise ValueError(f"TFDS has no {name!r}: {str(error).splitlines()[0]}") from error
         near = difflib.get_close_matches(base_name, known)
@@ -115,20 +122,41 @@ def _image_and_label_keys(info: tfds.core.DatasetInfo) -> tuple[str, str]:
     )
 
 
-def _prepare(builder: tfds.core.DatasetBuilder) -> None:
+def _prepared(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
+    """Prepares the data set if needed; returns the builder that knows of the result."""
     if builder.is_prepared():
-        return
+        return builder
+    manual_dir = _manual_dir(builder)
+    folder = None
     if builder.name == "imagenet2012":
-        _check_imagenet_archives(Path(builder.data_dir_root) / "downloads" / "manual")
+        _check_imagenet_archives(manual_dir)
+    elif builder.name == "fashion_mnist" and (folder := fashion_mnist.find_files(manual_dir)):
+        logging.info("Reading Fashion-MNIST from the files in %s.", folder)
+        builder = fashion_mnist.reading_from(folder, builder)
     else:
         _check_network(builder)
     logging.info("Preparing %s in %s, once.", builder.info.full_name, builder.data_dir)
     try:
-        builder.download_and_prepare(file_format="array_record")
+        builder.download_and_prepare(
+            file_format="array_record",
+            download_config=tfds.download.DownloadConfig(manual_dir=folder),
+        )
     except Exception as error:  # a builder's own code may raise anything
         raise ValueError(
             f"TFDS could not prepare {builder.info.full_name} in {builder.data_dir_root}. {error}"
+            f"{_other_ways(builder)}"
         ) from error
+    return builder
+
+
+def _manual_dir(builder: tfds.core.DatasetBuilder) -> Path:
+    return Path(builder.data_dir_root) / "downloads" / "manual"
+
+
+def _other_ways(builder: tfds.core.DatasetBuilder) -> str:
+    if builder.name != "fashion_mnist":
+        return ""
+    return f" {fashion_mnist.advice(_manual_dir(builder))}"
 
 
 def _check_imagenet_archives(manual_dir: Path) -> None:
@@ -156,6 +184,7 @@ def _check_network(builder: tfds.core.DatasetBuilder) -> None:
                 f"{builder.name} is not prepared in {builder.data_dir_root} and cannot be "
                 f"downloaded: {url} does not answer. Connect to the internet, or copy a prepared "
                 f"{builder.name} folder there (`--data_dir` names another place)."
+                f"{_other_ways(builder)}"
             ) from error
 
 

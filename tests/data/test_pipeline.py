@@ -4,8 +4,11 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+from tfds_sets import write_data_set
 
 from sagan_tf.data import batches, load_source, readable_errors
+from sagan_tf.data.order import coin_flips
 
 DIGITS = load_source("digits")
 
@@ -196,3 +199,76 @@ def test_a_reading_thread_may_collect_the_iterator_it_reads_for(image_folder, mo
         assert collected.wait(20)
     finally:
         gc.enable()
+
+
+@pytest.fixture
+def unequal(tmp_path):
+    """37 images of class a, 2 of b and 1 of c, each of one flat colour of its own."""
+    for name, count in (("a", 37), ("b", 2), ("c", 1)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            colour = (ord(name), number, 0)
+            Image.new("RGB", (8, 8), colour).save(tmp_path / name / f"{number:02d}.png")
+    return load_source(f"folder:{tmp_path}")
+
+
+def take_balanced(source, count, **options):
+    settings = {"image_size": 8, "seed": 0, "start_step": 0, "global_batch_size": 6} | options
+    elements = batches(source, class_balanced=True, **settings).take(count)
+    return [(images.numpy(), labels.numpy()) for images, labels in elements]
+
+
+def test_balanced_batches_hold_every_class_equally_often(unequal):
+    elements = take_balanced(unequal, 37)
+    for _, labels in elements:
+        assert sorted(labels) == [0, 0, 1, 1, 2, 2]
+    levels = np.rint((np.concatenate([images[:, 0, 0] for images, _ in elements]) + 1) * 127.5)
+    colours, counts = np.unique(levels.astype(int), axis=0, return_counts=True)
+    # 74 visits to each class, shared evenly among its images.
+    assert counts.tolist() == [2] * 37 + [37, 37] + [74]
+    assert colours[:, 0].tolist() == [97] * 37 + [98, 98] + [99]
+
+
+def test_balanced_runs_resume_and_share_like_others(unequal):
+    whole = take_balanced(unequal, 9, flip=True)
+    assert_same(take_balanced(unequal, 4, start_step=5, flip=True), whole[5:])
+    shares = take_balanced(unequal, 18, num_replicas=2, flip=True)
+    joined = [
+        tuple(np.concatenate(parts) for parts in zip(*shares[at : at + 2], strict=True))
+        for at in range(0, 18, 2)
+    ]
+    assert_same(joined, whole)
+    several = take_balanced(unequal, 3, batches_per_step=3, flip=True)
+    joined = [
+        tuple(np.concatenate(parts) for parts in zip(*whole[at : at + 3], strict=True))
+        for at in range(0, 9, 3)
+    ]
+    assert_same(joined, several)
+
+
+def test_flips_belong_to_positions_in_balanced_runs(image_folder):
+    source = load_source(f"folder:{image_folder}")
+    options = {"image_size": 8, "global_batch_size": 400}
+    plain = take_balanced(source, 1, **options)[0][0]
+    flipped = take_balanced(source, 1, flip=True, **options)[0][0]
+    changed = (plain != flipped).any(axis=(1, 2, 3))
+    np.testing.assert_array_equal(changed, coin_flips(np.arange(400), seed=0))
+
+
+def test_balancing_reads_labels_that_are_not_known(tmp_path):
+    write_data_set(tmp_path, "pets", "array_record")
+    source = load_source("pets", data_dir=str(tmp_path), split="train[:25]")
+    assert source.labels is None
+    assert sorted(take_balanced(source, 1)[0][1]) == [0, 0, 1, 1, 2, 2]
+    assert len(source.labels) == 25
+
+
+def test_classes_without_images_cannot_be_balanced():
+    source = load_source("digits")
+    source.class_names = (*source.class_names, "ten", "eleven")
+    options = {"image_size": 8, "seed": 0, "start_step": 0, "global_batch_size": 6}
+    with pytest.raises(
+        ValueError, match=r"2 of 12 classes have none: ten, eleven\. Choose a split"
+    ):
+        batches(source, class_balanced=True, **options)
+    batches(source, **options)

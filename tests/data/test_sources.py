@@ -103,9 +103,10 @@ def test_descriptions_of_local_data(image_folder):
     [
         ("folder:/nonexistent", "expects an existing folder. Received: folder:/nonexistent"),
         (f"folder:{__file__}", "which is a file"),
-        ("folder:", "A data set is one of `digits`, `geotex`, `folder:PATH`"),
-        ("digits:x", "A data set is one of `digits`, `geotex`, `folder:PATH`"),
-        ("geotex:x", "A data set is one of `digits`, `geotex`, `folder:PATH`"),
+        ("folder:", "A data set is one of `digits`, `geotex`, `robohash`, `folder:PATH`"),
+        ("digits:x", "A data set is one of `digits`, `geotex`, `robohash`, `folder:PATH`"),
+        ("robohash:x", "A data set is one of `digits`, `geotex`, `robohash`, `folder:PATH`"),
+        ("geotex:x", "A data set is one of `digits`, `geotex`, `robohash`, `folder:PATH`"),
         ("prepared:/nonexistent", "`prepared:PATH` expects a folder .* which is missing"),
     ],
 )
@@ -136,5 +137,7 @@ def test_folder_without_permission(image_folder, monkeypatch):
 
 
 def test_only_tfds_has_splits():
-    with pytest.raises(ValueError, match=r"Only TFDS data sets and `geotex` have splits.*'test'"):
+    with pytest.raises(
+        ValueError, match=r"Only TFDS data sets, `geotex` and `robohash` have splits.*'test'"
+    ):
         load_source("digits", split="test")

@@ -76,6 +76,7 @@ def test_descriptions_need_no_data(tmp_path):
     [
         ("cifar11", "Received: 'cifar11'. Did you mean cifar10"),
         ("digit", "Received: 'digit'. Did you mean digits"),
+        ("robohsh", "Received: 'robohsh'. Did you mean robohash"),
         ("../x", r"A data set is one of `digits`.*Received: '../x'"),
         ("imagenet2012:9.9.9", "TFDS has no 'imagenet2012:9.9.9'.*only: 5.1.0"),
         ("celeb_a", "one uint8 Image and one ClassLabel.*attributes: FeaturesDict"),
