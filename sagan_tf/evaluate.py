@@ -23,8 +23,18 @@ if TYPE_CHECKING:
     from sagan_tf.evaluation.moments import Moments
     from sagan_tf.evaluation.protocols import Protocol
 
-METRICS = ("is", "fid", "fid_infinity", "sfid", "intra_fid", "kid", "overlap", "agreement")
-_DEFAULT_METRICS = ("is", "fid", "kid", "overlap", "agreement")
+METRICS = (
+    "is",
+    "fid",
+    "fid_infinity",
+    "sfid",
+    "intra_fid",
+    "kid",
+    "overlap",
+    "agreement",
+    "spread",
+)
+_DEFAULT_METRICS = ("is", "fid", "kid", "overlap", "agreement", "spread")
 # Of the protocol, what the command can change.
 _NUMBERS = ("num_images", "num_real")
 _WORKDIR = "runs/digits"
@@ -235,7 +245,7 @@ def _real_images(
             has_images = "arr_0" in file
         if has_images or not known:
             return ArrayImages(path, protocol.num_real), (), known
-        missing = {"intra_fid", "kid", "overlap"} & set(settings.metrics)
+        missing = {"intra_fid", "kid", "overlap", "spread"} & set(settings.metrics)
         if missing:
             raise ValueError(
                 f"{path} has statistics alone, and `--metrics` {', '.join(sorted(missing))} need "

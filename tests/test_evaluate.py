@@ -7,7 +7,9 @@ import local_server
 import numpy as np
 import pytest
 
+from sagan_tf.data import load_source
 from sagan_tf.evaluate import EvaluateSettings, main
+from sagan_tf.evaluation.images import RealImages
 
 FEW = ("--num_images=60", "--num_real=200")
 
@@ -46,6 +48,8 @@ def test_scores_a_run(workdir, cache):
     assert record["real"]["dataset"] == "digits"
     names = {"frechet_distance", "kernel_distance", "precision", "label_agreement"}
     assert names <= set(record["scores"])
+    assert 0 < record["scores"]["within_class_spread"] < 2
+    assert len(record["by_class"]["within_class_spread"]) == 10
 
 
 def test_averaged_and_not(workdir, cache):
@@ -128,6 +132,23 @@ def test_classes_have_images_of_their_own_number(workdir, cache):
     assert record["protocol"]["num_images"] == 60
     assert record["scores"]["frechet_distance"] == pytest.approx(expected, rel=1e-6)
     assert "intra_frechet_distance_20, round" in (page / "index.html").read_text()
+
+
+def test_spread_of_one_s_own_images(workdir, cache):
+    digits = load_source("digits")
+    real = RealImages(digits, "train", 16, 200)
+    images, labels = real.read(0, 200)
+    for label in range(10):  # half as varied, around the first of each class
+        first = np.flatnonzero(labels == label)[0]
+        images[labels == label] = images[labels == label] // 2 + images[first] // 2
+    np.savez(workdir / "halves.npz", images, labels)
+    settings = {"metrics": ("spread",), "num_images": 200}
+    record = evaluate(workdir, cache, images=f"npz:{workdir / 'halves.npz'}", **settings)
+    assert record["scores"] == {"within_class_spread": pytest.approx(0.5, rel=0.01)}
+    # Without classes, 0 to 9 lie apart on both sides.
+    np.savez(workdir / "plain.npz", images)
+    plain = evaluate(workdir, cache, images=f"npz:{workdir / 'plain.npz'}", **settings)
+    assert plain["scores"]["within_class_spread"] > 0.55
 
 
 def test_published_statistics_as_the_real_side(workdir, cache, inception_weights, monkeypatch):
