@@ -31,6 +31,8 @@ LIBRARIES = [
     "attention",
     "serving",
     "evaluation",
+    "variety",
+    "memorising",
     "monitor",
     "tracking",
     "loop",
