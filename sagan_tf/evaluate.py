@@ -2,11 +2,13 @@
 
 python -m sagan_tf.evaluate --workdir=runs/imagenet
 python -m sagan_tf.evaluate --images=folder:samples --dataset=cifar10 --image_size=32
+python -m sagan_tf.evaluate --images=real --workdir=runs/digits
 python -m sagan_tf.evaluate --compare first.jsonl second.jsonl
 """
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +24,18 @@ if TYPE_CHECKING:
     from sagan_tf.evaluation.moments import Moments
     from sagan_tf.evaluation.protocols import Protocol
 
-METRICS = ("is", "fid", "fid_infinity", "sfid", "intra_fid", "kid", "overlap", "agreement")
-_DEFAULT_METRICS = ("is", "fid", "kid", "overlap", "agreement")
+METRICS = (
+    "is",
+    "fid",
+    "fid_infinity",
+    "sfid",
+    "intra_fid",
+    "kid",
+    "overlap",
+    "agreement",
+    "spread",
+)
+_DEFAULT_METRICS = ("is", "fid", "kid", "overlap", "agreement", "spread")
 # Of the protocol, what the command can change.
 _NUMBERS = ("num_images", "num_real")
 _WORKDIR = "runs/digits"
@@ -34,6 +46,7 @@ _IMAGES = {
     "savedmodel": "savedmodel:PATH",
     "http": "http://...",
     "https": "https://...",
+    "real": "real",
 }
 
 
@@ -45,7 +58,8 @@ class EvaluateSettings:
     images: str | None = setting(
         None,
         "Instead of the run's generator: folder:PATH of image files, npz:PATH with `arr_0`, "
-        "savedmodel:PATH of an exported version, or http://... of a server.",
+        "savedmodel:PATH of an exported version, http://... of a server, or real: other images of "
+        "the data set (at most half), whose scores are the best that can be hoped for.",
     )
     model_name: str = setting("sagan", "The model's name at a server.")
     averaged: bool = setting(True, "Score the run's averaged generator, if it keeps one.")
@@ -116,12 +130,16 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
     workdir = settings.workdir or (None if settings.images else _WORKDIR)
     run = {} if workdir is None else load_description(workdir)["settings"]
     with team.chief_first():  # which downloads and prepares them
-        real, class_names, known = _real_images(settings, run, protocol)
+        real, class_names, known = _real_images(settings, run, protocol.num_real)
+    learned = real
     groups = {} if settings.groups is None else read_groups(settings.groups, class_names)
-    generated, step = _generated_images(settings, workdir, protocol, run, len(class_names))
+    if settings.images == "real":
+        real, generated, step = *_real_halves(settings, run, protocol), None
+    else:
+        generated, step = _generated_images(settings, workdir, protocol, run, len(class_names))
     with team.chief_first():  # which downloads or trains it
         extractor = make_extractor(
-            settings.extractor, real, len(class_names), settings.metrics, protocol, cache
+            settings.extractor, learned, len(class_names), settings.metrics, protocol, cache
         )
     evaluation = evaluate(
         real, generated, extractor, protocol, settings.metrics, cache, known, groups, team
@@ -159,7 +177,8 @@ def _report_writer(settings: EvaluateSettings) -> Callable[..., None] | None:
 def _print(record: Mapping[str, Any], extractor: str) -> None:
     protocol, step = record["protocol"], record["step"]
     print(
-        f"{protocol['num_images']} generated against {protocol['num_real']} real images"
+        f"{protocol['num_images']} {'other real' if 'real' in record['images'] else 'generated'} "
+        f"against {protocol['num_real']} real images"
         + (f", step {step}" if step is not None else "")
         + f", protocol {protocol['name']}, extractor {extractor}"
     )
@@ -218,7 +237,7 @@ def _protocol(settings: EvaluateSettings) -> "Protocol":
 
 
 def _real_images(
-    settings: EvaluateSettings, run: dict[str, Any], protocol: "Protocol"
+    settings: EvaluateSettings, run: dict[str, Any], num_images: int
 ) -> tuple["Images", tuple[str, ...], dict[str, "Moments"]]:
     """Real images, the names of their classes, and moments that are known without them."""
     from sagan_tf.data import load_source
@@ -233,8 +252,8 @@ def _real_images(
         with np.load(path) as file:
             has_images = "arr_0" in file
         if has_images or not known:
-            return ArrayImages(path, protocol.num_real), (), known
-        missing = {"intra_fid", "kid", "overlap"} & set(settings.metrics)
+            return ArrayImages(path, num_images), (), known
+        missing = {"intra_fid", "kid", "overlap", "spread"} & set(settings.metrics)
         if missing:
             raise ValueError(
                 f"{path} has statistics alone, and `--metrics` {', '.join(sorted(missing))} need "
@@ -248,8 +267,34 @@ def _real_images(
     image_size = image_size or source.image_size
     if image_size is None:
         raise ValueError("`--image_size` must say to what size real images are brought.")
-    images = RealImages(source, settings.split, image_size, protocol.num_real)
+    images = RealImages(source, settings.split, image_size, num_images)
     return images, source.class_names, {}
+
+
+def _real_halves(
+    settings: EvaluateSettings, run: dict[str, Any], protocol: "Protocol"
+) -> tuple["Images", "Images"]:
+    """Real images, and others of the same data set that are scored as if they were generated.
+
+    The others are the last of the data set's fixed order. So the first are also those that
+    generated images are compared with if `--num_real` asks for as many.
+    """
+    from sagan_tf.evaluation.images import ImagesPart
+
+    whole, *_ = _real_images(settings, run, sys.maxsize)
+    half = whole.num_images // 2
+    if half < max(2, settings.num_images or 0):
+        raise ValueError(
+            "`--images=real` scores at least 2 and at most half of the real images "
+            "(`--num_images`) against the others. Received: "
+            f"num_images={settings.num_images or 2} of {whole.num_images} real images. Ask for "
+            "fewer, or take a larger data set."
+        )
+    count = min(protocol.num_images, half)
+    first = whole.num_images - count
+    real, *_ = _real_images(settings, run, min(protocol.num_real, first))
+    identity = {"real": {**whole.identity, "first": first, "num_images": count}}
+    return real, ImagesPart(whole, range(first, whole.num_images), identity)
 
 
 def _generated_images(

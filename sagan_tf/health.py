@@ -1,6 +1,7 @@
-"""Signs that a run has gone wrong: numbers that are not finite, losses and samples that collapse.
+"""Signs that a run has gone wrong: numbers that are not finite, losses that collapse.
 
-The first kind stops the run or sends it back to its last checkpoint; the second is reported.
+The first kind stops the run or sends it back to its last checkpoint; the second is reported, as
+are samples that look alike (`variety`) or are learned by heart (`memorising`).
 """
 
 import math
@@ -13,12 +14,12 @@ from absl import logging
 
 # The hinge loss is 0 when every real and fake image is told apart by more than the margin.
 ZERO_LOSS = 0.01
-# Of 255: images of one class that differ by less look the same. A good run on the digits has 18
-# to 24, and the digits themselves 42.
-NARROW_SPREAD = 2.0
 # How often in a row a sign must be seen: a single batch of samples may be a bad moment.
 LOSSES_IN_A_ROW = 10
 GRIDS_IN_A_ROW = 3
+# The first grids after a start do not count: what is hardly trained shows neither variety nor
+# copies. One is of step 0, and up to three come soon after it.
+EARLY_GRIDS = 4
 
 _REMEDIES = (
     "What usually helps: a lower --discriminator_learning_rate or fewer --d_steps, a higher "
@@ -81,15 +82,39 @@ def sample_spread(images: Sequence[np.ndarray], labels: Sequence[int] | None) ->
     return float(np.mean([images[labels == label].std(axis=0) for label in np.unique(labels)]))
 
 
+class LastingSign:
+    """Tells once that a sign has been seen often enough in a row.
+
+    Args:
+        needed: how often in a row.
+        ignored: so many of the first observations do not count.
+    """
+
+    def __init__(self, needed: int, ignored: int = 0) -> None:
+        self._needed = needed
+        self._ignored = ignored
+        self._seen = 0
+
+    def lasts(self, seen: bool) -> bool:
+        """Whether it is seen for the `needed`th time in a row; once it was, never again."""
+        if self._ignored:
+            self._ignored -= 1
+            return False
+        if self._seen == self._needed:
+            return False
+        self._seen = self._seen + 1 if seen else 0
+        return self._seen == self._needed
+
+
 class CollapseReports:
-    """Warns of a loss or of samples that stay collapsed, of each once."""
+    """Warns once of a loss that stays collapsed."""
 
     def __init__(self) -> None:
-        self._seen = {"loss": 0, "spread": 0}
+        self._zero_loss = LastingSign(LOSSES_IN_A_ROW)
 
     def see_loss(self, step: int, discriminator_loss: float) -> None:
         """Takes note of a logged loss."""
-        if self._lasts("loss", discriminator_loss < ZERO_LOSS, LOSSES_IN_A_ROW):
+        if self._zero_loss.lasts(discriminator_loss < ZERO_LOSS):
             logging.warning(
                 "Step %d: the discriminator's loss has been under %g in %d lines of the log: it "
                 "tells all images apart and the generator learns nothing from it. %s",
@@ -98,22 +123,3 @@ class CollapseReports:
                 LOSSES_IN_A_ROW,
                 _REMEDIES,
             )
-
-    def see_spread(self, step: int, spread: float) -> None:
-        """Takes note of a grid's `sample_spread`."""
-        if self._lasts("spread", spread < NARROW_SPREAD, GRIDS_IN_A_ROW):
-            logging.warning(
-                "Step %d: samples of one class have been nearly equal in %d grids (they differ by "
-                "%.2f levels of 255): the generator has collapsed. %s",
-                step,
-                GRIDS_IN_A_ROW,
-                spread,
-                _REMEDIES,
-            )
-
-    def _lasts(self, sign: str, seen: bool, needed: int) -> bool:
-        """Whether a sign is seen for the `needed`th time in a row; once it was, never again."""
-        if self._seen[sign] < needed:
-            self._seen[sign] = self._seen[sign] + 1 if seen else 0
-            return self._seen[sign] == needed
-        return False

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from sagan_tf.tracking import ScoreTracker
 
 
+# Steps between sample grids that are too many to wait for the first one.
+_LONG_WAIT = 100
+
+
 @dataclasses.dataclass(frozen=True)
 class Schedule:
     """When the loop does what, in steps.
@@ -28,7 +32,7 @@ class Schedule:
         steps: in all.
         steps_per_call: run by TensorFlow before Python looks again.
         log_every: between lines of scalars.
-        sample_every: between sample grids.
+        sample_every: between sample grids; from 100 on, some more come soon after the start.
         checkpoint_every: between checkpoints.
         max_rollbacks: how often to go back to the newest checkpoint when training breaks.
         eval_every: between scores, each of which has a checkpoint; 0 for none.
@@ -46,11 +50,23 @@ class Schedule:
         """Whether something done `every` so many steps is done at `step`; at the end all is."""
         return every > 0 and (step == self.steps or step % every == 0)
 
+    def samples_due(self, step: int) -> bool:
+        """Whether a sample grid is shown after `step` steps."""
+        return step in self._early_samples or self.due(step, self.sample_every)
+
     def steps_until_due(self, step: int) -> int:
         """How many steps to run before something may be due."""
         due = (self.log_every, self.sample_every, self.checkpoint_every, self.eval_every)
         left = [every - step % every for every in due if every]
+        left += [early - step for early in self._early_samples if early > step]
         return min(self.steps_per_call, self.steps - step, *left)
+
+    @property
+    def _early_samples(self) -> tuple[int, ...]:
+        """Steps of the first grids, so that a run shows early whether it learns anything."""
+        if self.sample_every < _LONG_WAIT:
+            return ()
+        return self.sample_every // 8, self.sample_every // 4, self.sample_every // 2
 
 
 class Stopped(Exception):  # noqa: N818 - nothing went wrong
@@ -142,6 +158,8 @@ def train(
     batches = batches_from(first_step, _rollbacks(sagan))
     if schedule.max_rollbacks and not first_step:
         _save(checkpoints, sagan, 0)  # to go back to
+    if not first_step:
+        monitor.show_samples(0)  # whose averaged generator has statistics that no step looks at
     step, stopped = first_step, 0
     with StopSignal() as stop:
         unscored = tracker is not None and not tracker.scored(first_step)
@@ -201,11 +219,10 @@ def _show_and_save(
     team: Team,
 ) -> None:
     """Does what is due at `step`, if the numbers of all are sound."""
-    log, show, save = (
-        schedule.due(step, every)
-        for every in (schedule.log_every, schedule.sample_every, schedule.checkpoint_every)
+    log, show = schedule.due(step, schedule.log_every), schedule.samples_due(step)
+    save = any(
+        schedule.due(step, every) for every in (schedule.checkpoint_every, schedule.eval_every)
     )
-    save = save or schedule.due(step, schedule.eval_every)
     if log or show or save or stopped:
         losses = _checked(step, losses, checkpoints.variables, team)
     if show:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +29,15 @@ GRID_COLUMNS = 10
 GRID_ROWS = 8
 
 
+class GridCheck(Protocol):
+    """What looks at every sample grid."""
+
+    def see(
+        self, step: int, images: Sequence[np.ndarray], labels: Sequence[int] | None
+    ) -> dict[str, float]:
+        """Returns scalars to log, by name, of samples uint8 `(H, W, C)` and their classes."""
+
+
 class Monitor:
     """Progress bar, `metrics.jsonl`, TensorBoard logs, PNG grids and reports of collapse.
 
@@ -43,6 +52,7 @@ class Monitor:
             killed after its last checkpoint, are removed.
         steps: steps in all.
         images_per_step: real images per step, for the rate.
+        checks: look at every sample grid; what they return is logged.
     """
 
     def __init__(
@@ -53,11 +63,13 @@ class Monitor:
         first_step: int,
         steps: int,
         images_per_step: int,
+        checks: Sequence[GridCheck] = (),
     ) -> None:
         self._workdir = workdir
         self._sagan = sagan
         self._class_names = class_names
         self._images_per_step = images_per_step
+        self._checks = checks
         self._metrics = workdir / "metrics.jsonl"
         self._tensorboard = workdir / "tensorboard"
         self._tensorboard_bytes = 0
@@ -117,12 +129,12 @@ class Monitor:
         path = self._workdir / "samples" / f"step-{step:08d}.png"
         must_exist(self._workdir)
         save_png(grid, path, grid_scale(generator.image_size))
-        spread = sample_spread(images, labels)
         self._sample_scalars = {
-            "sample_spread": spread,
+            "sample_spread": sample_spread(images, labels),
             **_attention_scalars(generator, self._sagan.discriminator, images, labels),
         }
-        self._collapse.see_spread(step, spread)
+        for check in self._checks:
+            self._sample_scalars |= check.see(step, images, labels)
         with self._tensorboard_at(step):
             tf.summary.image("samples", grid[None])
             for name, value in self._sample_scalars.items():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sagan_tf.cluster import Team
     from sagan_tf.data import Source
+    from sagan_tf.monitor import GridCheck
     from sagan_tf.regularization import Regularization
     from sagan_tf.tracking import ScoreTracker
     from sagan_tf.trainer import SAGAN
@@ -32,6 +33,8 @@ SEED_STRIDE = 0x9E3779B97F4A7C15
 LINK_RATES = (1, 10, 100)
 # Suggested where attention takes much of the memory.
 CHUNK_SIZE = 256
+# Training images that samples are compared with while training, and their pixel values at most.
+REFERENCE_IMAGES, REFERENCE_VALUES = 2048, 2**27
 # Scores while training: those that take less time than the images do.
 TRACKED = ("is", "fid", "agreement")
 
@@ -347,7 +350,13 @@ def _train(
     monitor = contextlib.nullcontext(Onlooker())
     if team.is_chief:
         monitor = Monitor(
-            workdir, sagan, source.class_names, first_step, settings.steps, images_per_step
+            workdir,
+            sagan,
+            source.class_names,
+            first_step,
+            settings.steps,
+            images_per_step,
+            _grid_checks(settings, source, sagan),
         )
     with monitor as shown, readable_errors(source):
         step, stopped = loop.train(
@@ -360,6 +369,29 @@ def _train(
     if stopped:
         print(f"stopped at step {step}; the same command goes on from there", file=sys.stderr)
         sys.exit(128 + stopped)
+
+
+def _grid_checks(
+    settings: config.TrainSettings, source: "Source", sagan: "SAGAN"
+) -> "list[GridCheck]":
+    """What looks at every sample grid: at its variety, and for training images known by heart."""
+    from sagan_tf.evaluation.images import RealImages
+    from sagan_tf.memorising import Copies, KnownImages, held_out_images
+    from sagan_tf.monitor import GRID_ROWS
+    from sagan_tf.variety import Variety
+
+    values = settings.image_size**2 * source.channels
+    count = min(REFERENCE_IMAGES, max(2, REFERENCE_VALUES // values))
+    real = RealImages(source, settings.split, settings.image_size, count)
+    images, labels = real.read(0, real.num_images)
+    conditional = sagan.generator.num_classes is not None
+    checks = [Variety(images, labels if conditional else None, GRID_ROWS), Copies(images)]
+    held_out = held_out_images(
+        settings.dataset, settings.data_dir, settings.split, settings.image_size
+    )
+    if held_out is not None:
+        checks.append(KnownImages(sagan.discriminator, (images, labels), held_out))
+    return checks
 
 
 def _saved(settings: config.TrainSettings, sagan: "SAGAN") -> tuple[tuple[Any, ...], str]:

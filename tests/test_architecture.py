@@ -33,6 +33,8 @@ LIBRARIES = [
     "attention",
     "serving",
     "evaluation",
+    "variety",
+    "memorising",
     "monitor",
     "tracking",
     "loop",

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import shutil
@@ -7,7 +8,9 @@ import local_server
 import numpy as np
 import pytest
 
-from sagan_tf.evaluate import EvaluateSettings, main
+from sagan_tf.data import load_source
+from sagan_tf.evaluate import EvaluateSettings, _protocol, _real_halves, main
+from sagan_tf.evaluation.images import RealImages
 
 FEW = ("--num_images=60", "--num_real=200")
 
@@ -46,6 +49,8 @@ def test_scores_a_run(workdir, cache):
     assert record["real"]["dataset"] == "digits"
     names = {"frechet_distance", "kernel_distance", "precision", "label_agreement"}
     assert names <= set(record["scores"])
+    assert 0 < record["scores"]["within_class_spread"] < 2
+    assert len(record["by_class"]["within_class_spread"]) == 10
 
 
 def test_averaged_and_not(workdir, cache):
@@ -130,6 +135,62 @@ def test_classes_have_images_of_their_own_number(workdir, cache):
     assert "intra_frechet_distance_20, round" in (page / "index.html").read_text()
 
 
+def test_real_images_as_if_they_were_generated(workdir, cache):
+    generated = evaluate(workdir, cache, num_real=300)
+    ceiling = evaluate(workdir, cache, num_real=300, images="real")
+    # All that the two are scored by is the same.
+    for name in ("protocol", "extractor", "real"):
+        assert ceiling[name] == generated[name]
+    assert ceiling["images"]["real"]["dataset"] == "digits"
+    assert ceiling["images"]["real"]["num_images"] == 60
+    assert ceiling["images"]["real"]["first"] == 1797 - 60
+    assert ceiling["step"] is None
+    assert len((workdir / "scores.jsonl").read_text().splitlines()) == 1  # of the run's own images
+    scores = ceiling["scores"]
+    assert scores["frechet_distance"] < 0.5 * generated["scores"]["frechet_distance"]
+    assert scores["label_agreement"] > 0.8
+    assert scores["within_class_spread"] == pytest.approx(1, abs=0.1)
+    assert scores["recall"] > 0.5
+
+
+def test_real_images_are_halved_and_no_image_is_on_both_sides(workdir, cache):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 1), np.uint8)
+    np.savez(workdir / "all.npz", pixels)
+    settings = EvaluateSettings(images="real", dataset=f"npz:{workdir / 'all.npz'}", num_images=15)
+    protocol = _protocol(settings)
+    real, others = _real_halves(settings, {}, protocol)
+    assert (real.num_images, others.num_images) == (25, 15)
+    read = np.concatenate([real.read(0, 25)[0], others.read(0, 5)[0], others.read(5, 15)[0]])
+    np.testing.assert_array_equal(read, pixels)
+    real, others = _real_halves(dataclasses.replace(settings, num_images=None), {}, protocol)
+    assert (real.num_images, others.num_images) == (25, 15)
+    few = dataclasses.replace(protocol, num_images=50_000, num_real=7)
+    real, others = _real_halves(dataclasses.replace(settings, num_images=None), {}, few)
+    assert (real.num_images, others.num_images) == (7, 20)
+    with pytest.raises(ValueError, match=r"at most half .* num_images=21 of 40 real images"):
+        _real_halves(dataclasses.replace(settings, num_images=21), {}, protocol)
+    np.savez(workdir / "all.npz", pixels[:3])
+    with pytest.raises(ValueError, match="num_images=2 of 3 real images"):
+        _real_halves(dataclasses.replace(settings, num_images=None), {}, few)
+
+
+def test_spread_of_one_s_own_images(workdir, cache):
+    digits = load_source("digits")
+    real = RealImages(digits, "train", 16, 200)
+    images, labels = real.read(0, 200)
+    for label in range(10):  # half as varied, around the first of each class
+        first = np.flatnonzero(labels == label)[0]
+        images[labels == label] = images[labels == label] // 2 + images[first] // 2
+    np.savez(workdir / "halves.npz", images, labels)
+    settings = {"metrics": ("spread",), "num_images": 200}
+    record = evaluate(workdir, cache, images=f"npz:{workdir / 'halves.npz'}", **settings)
+    assert record["scores"] == {"within_class_spread": pytest.approx(0.5, rel=0.01)}
+    # Without classes, 0 to 9 lie apart on both sides.
+    np.savez(workdir / "plain.npz", images)
+    plain = evaluate(workdir, cache, images=f"npz:{workdir / 'plain.npz'}", **settings)
+    assert plain["scores"]["within_class_spread"] > 0.55
+
+
 def test_published_statistics_as_the_real_side(workdir, cache, inception_weights, monkeypatch):
     monkeypatch.setenv("SAGAN_TF_INCEPTION", str(inception_weights))
     path = workdir / "real.npz"
@@ -157,6 +218,7 @@ def test_without_weights_or_network_it_says_how(workdir, cache, monkeypatch, tmp
         (["--compare", "one"], "`--compare` expects two files"),
         (["--compare", "/none", "/none"], "holds no scores of this command"),
         (["--images=folder:/tmp"], "`--images` needs real images"),
+        (["--images=real"], "`--images` needs real images"),
         (["--report=README.md"], "`--report` must be a directory. Received: README.md, a file"),
         (["--workdir=/none"], "holds no training run"),
         (

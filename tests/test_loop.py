@@ -9,8 +9,11 @@ import tensorflow as tf
 
 from sagan_tf import checkpoint, loop
 from sagan_tf.health import NotFiniteError
+from sagan_tf.memorising import Copies, KnownImages
 from sagan_tf.models import Discriminator, Generator
+from sagan_tf.monitor import Monitor
 from sagan_tf.trainer import SAGAN
+from sagan_tf.variety import Variety
 
 SCHEDULE = loop.Schedule(
     steps=25, steps_per_call=8, log_every=10, sample_every=7, checkpoint_every=20
@@ -22,6 +25,21 @@ def test_no_call_runs_past_what_is_due():
     while steps[-1] < 25:
         steps.append(steps[-1] + SCHEDULE.steps_until_due(steps[-1]))
     assert steps == [0, 7, 10, 14, 20, 21, 25]
+
+
+def test_grids_come_soon_where_one_would_wait_long():
+    schedule = loop.Schedule(
+        steps=1000, steps_per_call=200, log_every=300, sample_every=400, checkpoint_every=500
+    )
+    steps = [0]
+    while steps[-1] < 1000:
+        steps.append(steps[-1] + schedule.steps_until_due(steps[-1]))
+    assert [step for step in steps[1:] if schedule.samples_due(step)] == [
+        *(50, 100, 200),
+        *(400, 800, 1000),
+    ]
+    # Where grids are frequent, none is added.
+    assert [step for step in range(1, 26) if SCHEDULE.samples_due(step)] == [7, 14, 21, 25]
 
 
 def test_what_is_done_every_0_steps_is_never_due():
@@ -77,8 +95,8 @@ class Run:
         self.checkpoints = checkpoint.Checkpoints(directory, owners, max_to_keep=10)
         self.monitor, self.begun = Listener(), []
 
-    def train(self, max_rollbacks, tracker=None):
-        schedule = loop.Schedule(10, 5, 100, 100, 3, max_rollbacks, 4 if tracker else 0)
+    def train(self, max_rollbacks, tracker=None, sample_every=100):
+        schedule = loop.Schedule(10, 5, 100, sample_every, 3, max_rollbacks, 4 if tracker else 0)
         first_step = self.checkpoints.restore_newest()
         strategy = tf.distribute.get_strategy()
         arguments = (self.checkpoints, self.monitor, schedule, first_step, tracker)
@@ -118,7 +136,8 @@ def origin(tmp_path_factory):
     keras.utils.set_random_seed(0)
     network = {"image_size": 16, "num_classes": 3, "base_filters": 4, "channels": 1}
     network["attention_resolutions"] = ()
-    sagan = Fragile(Generator(latent_dim=8, **network), Discriminator(**network))
+    networks = Generator(latent_dim=8, **network), Discriminator(**network)
+    sagan = Fragile(*networks, ema_decay=0.9)
     sagan.compile(
         keras.optimizers.Adam(1e-3, name="generator_optimizer"),
         keras.optimizers.Adam(1e-3, name="discriminator_optimizer"),
@@ -167,6 +186,40 @@ def test_a_rollback_goes_on_with_other_noise_and_data_and_resumes_exactly(origin
         assert part.train(max_rollbacks=1) == (10, 0)
         assert part.begun == ([(6, 0), (6, 1)] if last == 6 else [(9, 1)])
         assert_equal(part.saved()[10], saved[10])
+
+
+def test_a_fresh_run_begins_with_a_grid_and_a_resumed_one_does_not(origin, tmp_path):
+    sagan, directory = origin
+    run = Run(sagan, shutil.copytree(directory, tmp_path / "run"))
+    run.train(max_rollbacks=0)
+    assert [call[1] for call in run.monitor.told if call[0] == "show_samples"] == [0, 10]
+    for path in run.directory.glob("step-9.*"), run.directory.glob("step-10.*"):
+        for file in path:
+            file.unlink()
+    run.monitor = Listener()
+    run.train(max_rollbacks=0)
+    assert [call[1] for call in run.monitor.told if call[0] == "show_samples"] == [10]
+
+
+def test_what_looks_at_a_run_changes_none_of_its_numbers(origin, tmp_path):
+    """Every variable of every checkpoint, with grids and all checks at all steps or with none."""
+    sagan, directory = origin
+    unseen = Run(sagan, shutil.copytree(directory, tmp_path / "unseen"))
+    unseen.train(max_rollbacks=0)
+    seen = Run(sagan, shutil.copytree(directory, tmp_path / "seen"))
+    real = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 1), np.uint8)
+    labels = np.arange(60) % 3
+    checks = [
+        Variety(real, labels, 8),
+        Copies(real),
+        KnownImages(sagan.discriminator, (real, labels), (real[::-1], labels)),
+    ]
+    with Monitor(seen.directory, sagan, "abc", 0, 10, 4, checks) as seen.monitor:
+        seen.train(max_rollbacks=0, sample_every=1)
+    assert len(list((seen.directory / "samples").iterdir())) == 11
+    assert list(seen.saved()) == list(unseen.saved()) == [0, 3, 6, 9, 10]
+    for step, values in unseen.saved().items():
+        assert_equal(values, seen.saved()[step])
 
 
 class Tracker:

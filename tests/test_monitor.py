@@ -9,7 +9,9 @@ import tensorflow as tf
 from sagan_tf import monitor
 from sagan_tf.attention import attention_layers
 from sagan_tf.health import ZERO_LOSS
+from sagan_tf.memorising import Copies, KnownImages
 from sagan_tf.models import Discriminator, Generator
+from sagan_tf.variety import Variety
 
 
 def test_lines_after_the_checkpoint_are_forgotten(tmp_path):
@@ -60,7 +62,7 @@ def lines(workdir):
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_spread_of_the_grid_is_logged_and_collapse_reported_once(shown, caplog):
+def test_spread_of_the_grid_is_logged_and_a_lost_generator_reported_once(shown, caplog):
     shown, workdir = shown
     shown.log(1, LOSSES)
     shown.show_samples(2)
@@ -68,15 +70,55 @@ def test_spread_of_the_grid_is_logged_and_collapse_reported_once(shown, caplog):
     assert "sample_spread" not in lines(workdir)[0]
     assert lines(workdir)[1]["sample_spread"] > 0
     assert LOSSES["discriminator_loss"] < ZERO_LOSS
-    norm = shown._sagan.generator.output_norm  # before the last convolution
-    for variable in norm.trainable_variables:
-        variable.assign(np.zeros(variable.shape))
+    make_all_samples_equal(shown)
     for step in range(3, 20):
         shown.log(step, LOSSES)
         shown.show_samples(step)
     assert lines(workdir)[-1]["sample_spread"] == 0
     assert caplog.text.count("the generator learns nothing from it") == 1
-    assert caplog.text.count("the generator has collapsed") == 1
+
+
+def make_all_samples_equal(shown):
+    norm = shown._sagan.generator.output_norm  # before the last convolution
+    for variable in norm.trainable_variables:
+        variable.assign(np.zeros(variable.shape))
+
+
+def test_checks_see_every_grid_and_what_they_find_is_logged(workdir, caplog):
+    real = np.random.default_rng(0).integers(0, 256, (64, 16, 16, 1), np.uint8)
+    labels = np.arange(64) % 2
+    sagan = untrained()
+    checks = [
+        Variety(real, labels, monitor.GRID_ROWS),
+        Copies(real),
+        KnownImages(sagan.discriminator, (real, labels), (real, labels)),
+    ]
+    with monitor.Monitor(workdir, sagan, ["cat", "dog"], 0, 1000, 8, checks) as shown:
+        shown.show_samples(0)
+        shown.log(1, LOSSES)
+        make_all_samples_equal(shown)
+        for step in range(2, 20):
+            shown.show_samples(step)
+        shown.log(20, LOSSES)
+    first, last = lines(workdir)
+    names = {
+        "variety/relative_spread",
+        "memorising/nearest_distance",
+        "memorising/train_logits",
+        "memorising/held_out_logits",
+        "memorising/sample_logits",
+    }
+    assert names <= first.keys()
+    assert first["variety/relative_spread"] > 0
+    assert last["variety/relative_spread"] == 0
+    assert caplog.text.count("samples of a class have looked alike in 3 grids") == 1
+    (file,) = (workdir / "tensorboard").iterdir()
+    tags = {
+        value.tag
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+    }
+    assert names <= tags
 
 
 @pytest.mark.parametrize("replicas", [1, 2])

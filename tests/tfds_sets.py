@@ -5,8 +5,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 
-def write_data_set(data_dir, name, file_format, features=None, examples=None, **info):
-    """Prepares a data set of 30 images as TFDS stores any of its own."""
+def write_data_set(
+    data_dir, name, file_format, features=None, examples=None, splits=("train",), **info
+):
+    """Prepares a data set of 30 images in each split as TFDS stores any of its own."""
     rng = np.random.default_rng(0)
     features = features or {
         "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
@@ -21,10 +23,11 @@ def write_data_set(data_dir, name, file_format, features=None, examples=None, **
         version="1.0.0",
         data_dir=data_dir,
         split_datasets={
-            "train": tf.data.Dataset.from_generator(
+            split: tf.data.Dataset.from_generator(
                 lambda: iter(examples),
                 output_signature=tfds.features.FeaturesDict(features).get_tensor_spec(),
             )
+            for split in splits
         },
         features=tfds.features.FeaturesDict(features),
         description="test",

@@ -12,6 +12,7 @@ from sagan_tf.evaluation.images import Images
 from sagan_tf.evaluation.moments import Moments
 from sagan_tf.evaluation.protocols import Protocol, difference
 from sagan_tf.evaluation.scores import all_scores, class_scores, summary
+from sagan_tf.evaluation.spread import spread_of_images
 
 # What must be alike for two records to be compared.
 _CONDITIONS = ("protocol", "extractor", "real")
@@ -57,7 +58,8 @@ def evaluate(
         generated: images; those beyond the protocol's number count for scores of classes alone.
         extractor: of their features.
         protocol: how.
-        metrics: see `scores.all_scores` and `scores.class_scores`.
+        metrics: see `scores.all_scores` and `scores.class_scores`; and `spread`, see
+            `spread.spread_of_images`.
         directory: keeps features.
         known: moments of real features that are taken instead of the images'.
         groups: classes by the name of their group.
@@ -78,7 +80,13 @@ def evaluate(
         return None
     counted = features.first(protocol.num_images)
     by_class = class_scores(real_features, features, metrics)
-    scores = all_scores(real_features, counted, protocol, metrics, known or {})
+    scores = all_scores(real_features, counted, protocol, metrics, known or {}) | summary(by_class)
+    if "spread" in metrics and real_features is not None:
+        # Of pixels, which features do not keep.
+        spread = spread_of_images(real, real_features.labels, generated, features.labels)
+        if spread is not None:
+            scores["within_class_spread"] = spread.ratio
+            by_class["within_class_spread"] = spread.by_class
     record = {
         "images": generated.identity,
         "real": real.identity,
@@ -88,7 +96,7 @@ def evaluate(
             "num_images": len(counted),
             "num_real": real.num_images,
         },
-        "scores": _rounded(scores | summary(by_class)),
+        "scores": _rounded(scores),
         "by_class": {name: _rounded(values) for name, values in by_class.items()},
         "groups": {
             name: _rounded(group_means(values, groups or {})) for name, values in by_class.items()

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sagan_tf.cluster import ALONE, Team
-from sagan_tf.evaluation.images import Images
+from sagan_tf.evaluation.images import Images, ImagesPart
 from sagan_tf.evaluation.moments import Moments, MomentsStream
 from sagan_tf.files import check_space, replacing, write_text
 
@@ -138,7 +138,7 @@ def _extract_parts(
         return
     shares = [team.share_of(range(images.num_images), index) for index in range(team.size)]
     parts = [folder.with_name(f"{name}-part-{share.start}-{share.stop}") for share in shares]
-    own = _Part(images, shares[team.index])
+    own = ImagesPart(images, shares[team.index])
     if own.num_images:
         parts[team.index].mkdir(parents=True, exist_ok=True)
         _extract(own, extractor, parts[team.index], title, batch_size, team.is_chief)
@@ -146,19 +146,6 @@ def _extract_parts(
     if team.is_chief:
         counts = {part: len(share) for part, share in zip(parts, shares, strict=True) if share}
         _join(counts, folder)
-
-
-class _Part:
-    """Some images of others."""
-
-    def __init__(self, images: Images, numbers: range) -> None:
-        self._images = images
-        self._first = numbers.start
-        self.num_images = len(numbers)
-        self.identity = images.identity
-
-    def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
-        return self._images.read(self._first + start, self._first + stop)
 
 
 def _join(parts: Mapping[Path, int], whole: Path) -> None:

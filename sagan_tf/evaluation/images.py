@@ -204,6 +204,32 @@ class ServedImages:
         return hashlib.sha256(images.tobytes()).hexdigest()
 
 
+class ImagesPart:
+    """Some consecutive images of others, numbered from 0.
+
+    Args:
+        images: the others.
+        numbers: of those that are taken.
+        identity: see `Images`; without it that of all.
+    """
+
+    def __init__(
+        self, images: Images, numbers: range, identity: Mapping[str, Any] | None = None
+    ) -> None:
+        self._images = images
+        self._first = numbers.start
+        self.num_images = len(numbers)
+        self.identity = images.identity if identity is None else identity
+
+    def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
+        return self._images.read(self._first + start, self._first + stop)
+
+
+def as_uint8(images: np.ndarray) -> np.ndarray:
+    """Images as uint8; those that were never rounded lie in [0, 256]."""
+    return np.uint8(np.clip(np.floor(images), 0, 255))
+
+
 def asked_classes(
     num_images: int, num_classes: int | None, labels: str = "balanced"
 ) -> np.ndarray | None:

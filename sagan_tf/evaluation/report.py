@@ -9,7 +9,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from sagan_tf.evaluation.evaluation import Evaluation, unlike
-from sagan_tf.evaluation.images import Images
+from sagan_tf.evaluation.images import Images, as_uint8
 from sagan_tf.evaluation.neighbours import nearest
 from sagan_tf.evaluation.scores import main_names
 from sagan_tf.files import write_text
@@ -18,6 +18,8 @@ from sagan_tf.pictures import grid_scale, image_grid, png_address, to_picture
 
 # Of a record, what tells how the scores were made.
 _CONDITIONS = ("protocol", "extractor", "images", "real")
+# Scores of classes of which the best is the greatest.
+_RISING = ("label_agreement", "within_class_spread")
 # Images of a class in its row, and classes among the best and the worst.
 _ROW = 8
 _EXTREMES = 6
@@ -127,7 +129,7 @@ def _extremes(
 ) -> Iterator[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]]:
     """Of each score of classes its name, the best classes, and the worst, with real images."""
     for name, values in evaluation.record["by_class"].items():
-        ranked = sorted(values, key=values.get, reverse=name == "label_agreement")
+        ranked = sorted(values, key=values.get, reverse=name in _RISING)
         count = min(_EXTREMES, len(ranked) // 2)
         sides = []
         for labels in (ranked[:count], ranked[::-1][:count]):
@@ -195,14 +197,9 @@ def _copies(evaluation: Evaluation, class_names: Sequence[str]) -> dict[str, Any
 
 def _strip(images: Images, rows: Sequence[int], limit: int | None = None) -> str:
     """Images side by side as a PNG within an address."""
-    read = [_as_uint8(images.read(int(row), int(row) + 1)[0][0]) for row in rows]
+    read = [as_uint8(images.read(int(row), int(row) + 1)[0][0]) for row in rows]
     scale = grid_scale(read[0].shape[1])
     picture = to_picture(image_grid(read, len(read)), scale)
     if limit is not None and read[0].shape[0] > limit:
         picture = picture.resize((len(read) * limit, limit))
     return png_address(picture)
-
-
-def _as_uint8(image: np.ndarray) -> np.ndarray:
-    # Those that were never rounded lie in [0, 256].
-    return np.uint8(np.clip(np.floor(image), 0, 255))

@@ -1,0 +1,169 @@
+import keras
+import numpy as np
+import pytest
+from tfds_sets import write_data_set
+
+from sagan_tf import memorising
+from sagan_tf.data import Source, load_source
+from sagan_tf.evaluation.images import RealImages
+from sagan_tf.memorising import Copies, KnownImages, held_out_images
+from sagan_tf.models import Discriminator
+
+
+def flat(*levels):
+    return np.stack([np.full((4, 4, 1), level, np.uint8) for level in levels])
+
+
+def test_distances_known_by_hand():
+    # The nearest others are at 10, 10 and 30 levels: 50 / 3 on average.
+    copies = Copies(flat(0, 10, 40))
+    found = copies.see(0, list(flat(10, 45)), None)["memorising/nearest_distance"]
+    assert found == pytest.approx(2.5 / (50 / 3), rel=1e-5)
+    assert copies.see(0, list(flat(0, 40)), [0, 1]) == {"memorising/nearest_distance": 0}
+
+
+def test_training_images_without_distance_say_nothing():
+    for images in (flat(7), flat(7, 7)):
+        assert Copies(images).see(0, list(flat(0, 50)), None) == {}
+
+
+def test_large_images_are_reduced_by_means():
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    rows = memorising._rows(images)
+    assert rows.shape == (3, 32 * 32 * 3)
+    assert rows[1, 3] == pytest.approx(images[1, :2, 2:4, 0].mean())
+    np.testing.assert_array_equal(
+        memorising._rows(images[:, :32, :32])[0], images[0, :32, :32].ravel()
+    )
+
+
+@pytest.fixture(scope="module")
+def digits():
+    real = RealImages(load_source("digits"), "train", 16, 1797)
+    return real.read(0, 1797)
+
+
+def test_copies_are_told_from_other_real_images_and_from_means_of_classes(digits):
+    images, labels = digits
+    copies = Copies(images[:1000])
+
+    def distance(samples):
+        return copies.see(0, list(samples), None)["memorising/nearest_distance"]
+
+    assert distance(images[1000:1080]) == pytest.approx(1, abs=0.1)
+    assert distance(images[:80]) < 0.01
+    noise = np.random.default_rng(0).normal(0, 8, (80, 16, 16, 1))
+    assert distance(np.uint8(np.clip(images[:80] + noise, 0, 255))) < memorising.COPIED_DISTANCE
+    means = [images[labels == label].mean(axis=0) for label in range(10)]
+    assert distance(np.uint8(means)) > memorising.COPIED_DISTANCE
+
+
+def test_copies_are_reported_once(digits, caplog):
+    images, _ = digits
+    copies = Copies(images[:1000])
+    for step in range(10):
+        copies.see(step, list(images[1000:1010]), None)
+    assert not caplog.records
+    for step in range(10, 20):
+        copies.see(step, list(images[:10]), None)
+    (record,) = caplog.records
+    assert record.message.startswith("Step 12: samples have been near to copies of training")
+    for words in ("--augment=translation,", "--consistency_weight", "--r1_weight", "best/"):
+        assert words in record.message
+
+
+class ByHeart:
+    """A discriminator whose logit is the mean pixel, and 1 more for images it knows."""
+
+    num_classes = 10
+
+    def __init__(self, known, more):
+        self.known = {image.tobytes() for image in np.float32(known) / 127.5 - 1}
+        self.more = more
+
+    def __call__(self, images, labels, training):
+        assert not training
+        assert labels.dtype == np.int32
+        known = np.array([self.more * (image.tobytes() in self.known) for image in images])
+        return images.mean(axis=(1, 2, 3))[:, None] + known[:, None]
+
+
+@pytest.mark.parametrize(("more", "reports"), [(0.0, 0), (1.0, 1)])
+def test_training_images_known_by_heart(digits, caplog, more, reports):
+    training, held_out = ([part[rows] for part in digits] for rows in (slice(300), slice(300, 600)))
+    check = KnownImages(ByHeart(training[0], more), training, held_out)
+    dark = np.uint8(digits[0][600:610] * 0.5)
+    labels = list(digits[1][600:610])
+    for step in range(10):
+        found = check.see(step, list(dark), labels)
+    scaled = np.float32(digits[0]) / 127.5 - 1
+    assert found["memorising/train_logits"] == pytest.approx(scaled[:256].mean() + more, abs=1e-5)
+    assert found["memorising/held_out_logits"] == pytest.approx(scaled[300:556].mean(), abs=1e-5)
+    assert found["memorising/sample_logits"] < found["memorising/held_out_logits"]
+    assert len(caplog.records) == reports
+    if reports:
+        assert caplog.records[0].message.startswith("Step 6: the discriminator has known its")
+        assert "--augment=translation," in caplog.text
+
+
+def test_a_difference_by_chance_is_not_reported(digits, caplog):
+    images, labels = digits
+    # So like the samples that any difference is more than half of theirs.
+    check = KnownImages(ByHeart(images[:1], 0.0), (images, labels), (images[300:], labels[300:]))
+    for start in range(20):
+        check.see(start, list(images[start * 80 :][:80]), labels[start * 80 :][:80])
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("num_classes", [10, None])
+def test_a_discriminator_of_ours_stays_as_it_is(digits, num_classes):
+    network = {"base_filters": 4, "channels": 1, "attention_resolutions": ()}
+    discriminator = Discriminator(16, num_classes, **network)
+    discriminator.build()
+    before = discriminator.get_weights()
+    check = KnownImages(discriminator, digits, digits)
+    found = check.see(0, list(digits[0][:20]), None if num_classes is None else digits[1][:20])
+    assert found["memorising/train_logits"] == found["memorising/held_out_logits"]
+    labels = None if num_classes is None else digits[1][:256]
+    logits = discriminator(np.float32(digits[0][:256]) / 127.5 - 1, labels, training=False)
+    assert found["memorising/train_logits"] == pytest.approx(
+        float(keras.ops.mean(logits)), rel=1e-4, abs=1e-6
+    )
+    for value, now in zip(before, discriminator.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, now)
+
+
+def test_held_out_images_are_of_another_split():
+    assert held_out_images("digits", None, "train", 16) is None
+    images, labels = held_out_images("geotex", None, "train", 32)
+    assert images.shape == (256, 32, 32, 3)
+    assert images.dtype == np.uint8
+    expected = RealImages(load_source("geotex", split="test"), "test", 32, 256).read(0, 256)
+    np.testing.assert_array_equal(images, expected[0])
+    np.testing.assert_array_equal(labels, expected[1])
+    # What is trained on is not held out.
+    assert held_out_images("geotex", None, "test", 32) is None
+
+
+def test_held_out_images_of_tfds_that_are_there(tmp_path):
+    write_data_set(tmp_path, "pets", "array_record", splits=("train", "test"))
+    images, labels = held_out_images("pets", str(tmp_path), "train", 16)
+    assert images.shape == (30, 16, 16, 3)
+    assert sorted(labels) == [0] * 10 + [1] * 10 + [2] * 10
+    write_data_set(tmp_path, "plain", "array_record")
+    assert held_out_images("plain", str(tmp_path), "train", 16) is None
+
+
+def test_held_out_images_without_classes_or_damaged_are_left_alone(monkeypatch):
+    class Broken(Source):
+        def __init__(self, name, data_dir, split, image_size):
+            super().__init__(name, ("a",), 3, 40, image_size)
+            self.split = split
+
+        def read(self, index):
+            if self.split == "validation":
+                raise OSError("damaged")
+            return np.zeros((16, 16, 3), np.uint8), -1  # as ImageNet's test split
+
+    monkeypatch.setattr(memorising, "load_source", Broken)
+    assert held_out_images("broken", None, "train", 16) is None
