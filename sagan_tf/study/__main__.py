@@ -1,6 +1,7 @@
 """Trains, measures and reports runs that differ in one thing each.
 
 python -m sagan_tf.study --preset=smoke --out=studies/smoke
+python -m sagan_tf.study --ablation --out=studies/ablation
 python -m sagan_tf.study --table=1 --dataset=imagenet2012 --out=studies/table1
 
 The same command goes on with what is there. Given several times at once, on one machine or on
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from sagan_tf import command, config
 from sagan_tf.command import setting
-from sagan_tf.study import plans
+from sagan_tf.study import ablation, plans
 
 if TYPE_CHECKING:
     from sagan_tf.loop import StopSignal
@@ -50,6 +51,7 @@ class StudySettings:
     figure: str | None = setting(
         None, "Instead: stabilisation, spectral normalisation and two learning rates."
     )
+    ablation: bool = setting(False, "Instead: what keeps samples of a class varied, on the digits.")
     out: str | None = setting(None, "The study's folder; without it studies/<what is asked for>.")
 
     dataset: str = setting("imagenet2012", "Of tables and figures, as `sagan_tf.train` says.")
@@ -62,7 +64,7 @@ class StudySettings:
     final_images: int | None = setting(
         None, "Images that score a table's runs at the end; without it the protocol's."
     )
-    seeds: int | None = setting(None, "Runs of each arm, on drawn images.")
+    seeds: int | None = setting(None, "Runs of each arm, on drawn images and the digits.")
     train_flags: str = setting(
         "", "More flags for every run, in quotes, as in '--base_filters=8 --device=cpu'."
     )
@@ -85,6 +87,7 @@ def main(settings: StudySettings) -> None:
     with StopSignal() as stop:
         try:
             _do(plan, chosen, out, stop)
+            _score_ceiling(plan, out, stop)
         except Stopped:
             print("stopped; the same command goes on from there", file=sys.stderr)
             sys.exit(128 + stop.received)
@@ -95,22 +98,29 @@ def _plan(settings: StudySettings) -> tuple["Plan", Path]:
     """What is asked for, and its folder."""
     asked = {name: getattr(settings, name) for name in ("preset", "table", "figure")}
     asked = {name: value for name, value in asked.items() if value is not None}
+    if settings.ablation:
+        asked["ablation"] = "true"
     if len(asked) != 1:
         raise ValueError(
-            "One of `--preset`, `--table` and `--figure` must say what to study. Received: "
+            "One of `--preset`, `--ablation`, `--table` and `--figure` must say what to study. "
+            "Received: "
             + (", ".join(f"--{name}={value}" for name, value in asked.items()) or "none")
         )
     ((name, value),) = asked.items()
-    choices = {"preset": plans.GEOTEX_PRESETS, "table": _TABLES, "figure": _FIGURES}[name]
-    if value not in choices:
-        raise ValueError(f"`--{name}` is one of {', '.join(choices)}. Received: {value}")
+    choices = {"preset": plans.GEOTEX_PRESETS, "table": _TABLES, "figure": _FIGURES}
+    if name in choices and value not in choices[name]:
+        raise ValueError(f"`--{name}` is one of {', '.join(choices[name])}. Received: {value}")
     for number in ("steps", "measure_every", "samples", "final_images", "seeds"):
         if getattr(settings, number) is not None and getattr(settings, number) < 1:
             raise ValueError(
                 f"`--{number}` must be positive. Received: {getattr(settings, number)}"
             )
-    out = Path(settings.out or f"studies/{value if name != 'table' else f'table{value}'}")
+    folder = {"table": f"table{value}", "ablation": "ablation"}.get(name, value)
+    out = Path(settings.out or f"studies/{folder}")
     flags = _train_flags(settings.train_flags)
+    if name == "ablation":
+        seeds, steps = settings.seeds or ablation.SEEDS, settings.steps or ablation.STEPS
+        return ablation.ablation_plan(seeds, steps, flags), out
     if name == "preset":
         return _geotex_plan(settings, flags), out
     return _paper_plan(settings, flags), out
@@ -272,6 +282,17 @@ def _measure(
     say("")
 
 
+def _score_ceiling(plan: "Plan", out: Path, stop: "StopSignal") -> None:
+    """Scores real images against other real ones, once."""
+    from sagan_tf.study import runs
+
+    if plan.ceiling and not _final(out):
+        told = {**plan.ceiling, "out": out / _FINAL}
+        cache = {name: plan.runs[0].flags.get(name) for name in _EVALUATED}
+        told |= {name: value for name, value in cache.items() if value is not None}
+        runs.call("evaluate", runs.as_flags(told), out / "evaluation.log", stop)
+
+
 def _final(workdir: Path) -> dict[str, Any] | None:
     """What the best checkpoint scored by the whole protocol."""
     path = workdir / _FINAL
@@ -289,6 +310,8 @@ def _report(plan: "Plan", out: Path) -> None:
     facts = _facts(len(trained), len(plan.runs))
     if plan.samples:
         _report_measures(plan, trained, out, page, facts)
+    elif plan.ceiling:
+        _report_ablation(plan, trained, out, page, facts)
     else:
         _report_scores(plan, trained, out, page, facts)
     print(f"{len(trained)} of {len(plan.runs)} runs are trained")
@@ -308,6 +331,24 @@ def _report_measures(
     for run in trained:
         workdirs.setdefault(run.arm, run_folder(out, run))
     write_geotex_report(page, plan, Findings(records), workdirs, facts)
+
+
+def _report_ablation(
+    plan: "Plan", trained: list["Run"], out: Path, page: Path, facts: dict[str, str]
+) -> None:
+    from sagan_tf.study.ablation_report import write_ablation_report
+    from sagan_tf.study.runs import run_folder
+
+    scores: dict[str, list[dict[str, float]]] = {}
+    grids: dict[str, Path] = {}
+    for run in trained:
+        final = _final(run_folder(out, run))
+        if final:
+            scores.setdefault(run.arm, []).append(final["scores"])
+            newest = max((run_folder(out, run) / "samples").glob("*.png"))
+            grids.setdefault(run.arm, newest)
+    ceiling = (_final(out) or {"scores": {}})["scores"]
+    write_ablation_report(page, plan, scores, ceiling, grids, facts)
 
 
 def _report_scores(

@@ -53,6 +53,7 @@ class Plan:
         samples: drawn images per class that each checkpoint is measured by; 0 where
             `sagan_tf.evaluate` scores.
         evaluation: flags of that for a run that has ended; none do not score it once more.
+        ceiling: flags of that for real images against other real ones; none do not score them.
         published: by arm, scores by name.
         source: of `published`.
     """
@@ -63,6 +64,7 @@ class Plan:
     steps: int
     samples: int = 0
     evaluation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    ceiling: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     published: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     source: str = ""
 

@@ -1,0 +1,76 @@
+"""An ablation as one page: each arm's scores, mean and range over its seeds, and the ceiling."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from sagan_tf.files import write_text
+from sagan_tf.pages import render
+from sagan_tf.pictures import png_address
+from sagan_tf.study.plans import Plan
+
+# In this order, with what they are called: as many as a reader can take in.
+COLUMNS = {
+    "label_agreement": "recognised",
+    "within_class_spread": "spread within classes",
+    "recall": "recall",
+    "coverage": "coverage",
+    "precision": "precision",
+    "density": "density",
+    "frechet_distance": "Fréchet distance",
+}
+
+
+def write_ablation_report(
+    path: Path,
+    plan: Plan,
+    scores: Mapping[str, Sequence[Mapping[str, float]]],
+    ceiling: Mapping[str, float],
+    grids: Mapping[str, Path],
+    facts: Mapping[str, Any],
+) -> None:
+    """Writes what runs scored.
+
+    Args:
+        path: of the page.
+        plan: the study.
+        scores: by arm, the scores of its runs by name; at least one.
+        ceiling: the scores of real images against other real ones.
+        grids: by arm, a PNG of samples.
+        facts: about command and machine, shown as they are.
+    """
+    rows = [
+        {
+            "arm": arm,
+            "runs": len(of_arm),
+            "cells": [_cell([record.get(name) for record in of_arm]) for name in COLUMNS],
+            "grid": _address(grids[arm]) if arm in grids else None,
+        }
+        for arm, of_arm in scores.items()
+    ]
+    page = render(
+        "sagan_tf.study",
+        "ablation_report.html",
+        plan=plan,
+        facts=facts,
+        columns=COLUMNS.values(),
+        rows=rows,
+        ceiling=[_cell([ceiling.get(name)]) for name in COLUMNS],
+    )
+    write_text(path, page)
+
+
+def _cell(values: Sequence[float | None]) -> str:
+    """The mean of values and, of several, their range."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "n/a"
+    mean = f"{sum(known) / len(known):.3f}"
+    return mean if len(known) == 1 else f"{mean} ({min(known):.3f} to {max(known):.3f})"
+
+
+def _address(path: Path) -> str:
+    with Image.open(path) as picture:
+        return png_address(picture)
