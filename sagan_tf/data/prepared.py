@@ -7,7 +7,7 @@ little-endian) followed by the pixels (uint8, row by row).
 import dataclasses
 import errno
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -110,8 +110,8 @@ class Prepared(Source):
         pixels = np.frombuffer(record, np.uint8, offset=_LABEL_BYTES)
         return pixels.reshape(self.image_size, self.image_size, self.channels), _label(record)
 
-    def read_label(self, index: int) -> int:
-        return _label(self._records[index])
+    def read_labels(self, indices: Sequence[int]) -> list[int]:
+        return [_label(record) for record in self._records.__getitems__(indices)]
 
 
 def shard_path(folder: Path, shard: int) -> Path:

@@ -55,6 +55,10 @@ class TFRecords:
             file.seek(begin + _HEADER_BYTES)
             return file.read(end - begin - _HEADER_BYTES - _FOOTER_BYTES)
 
+    def __getitems__(self, indices: Sequence[int]) -> list[bytes]:
+        """Several records, as ArrayRecord's data source gives them."""
+        return [self[index] for index in indices]
+
 
 def allow_open_files(count: int) -> None:
     """Raises the process's limit of open files, if needed and allowed, to hold `count` more."""

@@ -1,6 +1,7 @@
 """A labelled set of images, read by index."""
 
 import abc
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -61,9 +62,9 @@ class Source(Description, abc.ABC):
     def read(self, index: int) -> tuple[bytes | np.ndarray, int]:
         """The encoded file or the uint8 `(H, W, C)` pixels of one example, and its label."""
 
-    def read_label(self, index: int) -> int:
-        """The label of one example alone, where that is cheaper than to read it whole."""
-        return self.read(index)[1]
+    def read_labels(self, indices: Sequence[int]) -> list[int]:
+        """The labels of some examples, where that is cheaper than to read each by itself."""
+        return [self.read(index)[1] for index in indices]
 
     def example_name(self, index: int) -> str:
         """What to call an example in messages, so that its owner finds it."""

@@ -61,19 +61,22 @@ class TFDS(Source):
 
     def read(self, index: int) -> tuple[bytes, int]:
         """The encoded image of one example and its label."""
-        features = self._features(index)
+        features = _features(self._records[index])
         image = features[self._image_key].bytes_list.value[0]
         return image, features[self._label_key].int64_list.value[0]
 
-    def read_label(self, index: int) -> int:
-        return self._features(index)[self._label_key].int64_list.value[0]
+    def read_labels(self, indices: Sequence[int]) -> list[int]:
+        # Many records at a time come 20 times faster from ArrayRecord than one by one.
+        records = self._records.__getitems__(indices)
+        return [_features(record)[self._label_key].int64_list.value[0] for record in records]
 
     def example_name(self, index: int) -> str:
         """Its place in the split."""
         return f"example {index} of {self.name} {self._split!r}"
 
-    def _features(self, index: int) -> Mapping[str, tf.train.Feature]:
-        return tf.train.Example.FromString(self._records[index]).features.feature
+
+def _features(record: bytes) -> Mapping[str, tf.train.Feature]:
+    return tf.train.Example.FromString(record).features.feature
 
 
 def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:

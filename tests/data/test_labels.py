@@ -29,7 +29,7 @@ def test_labels_of_tfds_are_read_once_and_no_image(tmp_path, monkeypatch, file_f
     counts = class_counts(source)
     assert counts.tolist() == np.bincount(expected).tolist()
     assert all_labels(source).tolist() == expected
-    monkeypatch.setattr(source, "read_label", None)
+    monkeypatch.setattr(source, "read_labels", None)
     assert class_counts(source).tolist() == counts.tolist()
 
 
