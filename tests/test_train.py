@@ -38,7 +38,12 @@ def test_a_run_leaves_what_it_says(digits):
         "singular_value/discriminator/embedding",
         "learning_rate/generator",
         "images_per_second",
+        "sample_spread",
+        "variety/relative_spread",
+        "memorising/nearest_distance",
     } <= lines[0].keys()
+    grids = sorted(path.name for path in (digits / "samples").iterdir())
+    assert grids == [f"step-{step:08}.png" for step in (0, 10, 20)]
     grid = pixels(digits / "samples" / "step-00000020.png")
     assert grid.shape == ((12 + 8 * 17 - 1) * 3, (10 * 17 - 1) * 3)
     events = EventAccumulator(str(digits / "tensorboard")).Reload()
