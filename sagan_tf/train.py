@@ -73,7 +73,9 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
                 settings.dataset, settings.data_dir, settings.split, settings.image_size
             )
         if team.is_chief:
-            print(check_source(source, settings.image_size, settings.seed))
+            print(
+                check_source(source, settings.image_size, settings.seed, settings.global_batch_size)
+            )
         enough_memory = _enough_memory(settings, source, replicas, replicas // team.size)
         with enough_memory, files.explained(workdir, "workdir"):
             with strategy.scope():
@@ -473,12 +475,14 @@ def _print_costs(settings: config.TrainSettings, sources: dict[str, str], source
 
 def _resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str]]:
     dataset = given.get("dataset", config.TrainSettings.dataset)
-    if dataset.startswith("prepared:"):
-        from sagan_tf.data import describe_source
+    num_images = None
+    if dataset.startswith(("prepared:", "folder:")):
+        from sagan_tf.data import load_source
 
-        # The preset follows the data set that was prepared.
-        dataset = describe_source(dataset).name
-    return config.resolve(given, dataset)
+        # The preset follows the data set that was prepared, and the number of pictures.
+        source = load_source(dataset)
+        dataset, num_images = source.name, source.num_examples
+    return config.resolve(given, dataset, num_images)
 
 
 if __name__ == "__main__":

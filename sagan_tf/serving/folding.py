@@ -14,6 +14,7 @@ from sagan_tf.layers import (
 )
 from sagan_tf.layers.resampling import merged_upsampling_kernel
 from sagan_tf.layers.self_attention import attend, attend_in_chunks
+from sagan_tf.layers.spectral_norm import SpectralNormalization
 from sagan_tf.models import Generator
 
 # Of the image, given at a time by the last convolution: its one or three channels alone would leave
@@ -224,8 +225,10 @@ class _Bottleneck(tf.Module):
 
 
 def _kernel(layer: keras.layers.Layer) -> tf.Tensor:
-    """The kernel divided by its spectral norm, float32 under every policy."""
-    return layer.kernel / layer.singular_value()
+    """The kernel divided by its spectral norm, if it has one; float32 under every policy."""
+    if isinstance(layer, SpectralNormalization):
+        return layer.kernel / layer.singular_value()
+    return tf.identity(layer.kernel.value)
 
 
 def _widened(kernel: tf.Tensor) -> tf.Tensor:

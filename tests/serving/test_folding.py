@@ -49,6 +49,9 @@ def class_rows(folded, labels, batch_size=4):
         {"resampling": "plain"},
         {"resampling": "merged"},
         {"kernel_initializer": "orthogonal"},
+        {"attention_resolutions": (8,), "spectral_normalization": False},
+        {"attention_resolutions": (8,), "mixing": "residual", "spectral_normalization": False},
+        {"dense_bias": False},
         # At 4x4, kernels of this size stay plain by themselves.
         {"image_size": 16, "base_filters": 128, "num_classes": None},
     ],
