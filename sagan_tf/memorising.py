@@ -95,8 +95,10 @@ class KnownImages:
         held_out: tuple[np.ndarray, np.ndarray],
     ) -> None:
         self._discriminator = discriminator
-        self._training = tuple(part[:_COMPARED] for part in training)
-        self._held_out = tuple(part[:_COMPARED] for part in held_out)
+        # Copied, so that the rest need not stay in memory.
+        self._training, self._held_out = (
+            tuple(np.array(part[:_COMPARED]) for part in side) for side in (training, held_out)
+        )
         self._sign = LastingSign(GRIDS_IN_A_ROW, EARLY_GRIDS)
 
     def see(
