@@ -274,7 +274,6 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
     "small": {
         "image_size": (64, OURS),
         "base_filters": (32, OURS),
-        "attention_resolutions": ((32,), BIGGAN_PYTORCH),
         "dense_bias": (False, ABLATION),
         "d_steps": (2, ABLATION),
         "global_batch_size": (32, OURS),
@@ -316,7 +315,12 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
     "robohash": _AT_32_PIXELS,
     # python -m sagan_tf.train --dataset=geotex
     # Drawn images that tell geometry from texture, small enough for a CPU.
-    "geotex": {**_AT_32_PIXELS, "steps": (20_000, OURS)},
+    "geotex": {
+        **_AT_32_PIXELS,
+        "base_filters": (8, OURS),
+        "discriminator_base_filters": (32, OURS),
+        "steps": (20_000, OURS),
+    },
 }
 
 

@@ -11,9 +11,46 @@ def test_the_preset_follows_the_data_set():
         "digits": "digits",
         "folder:/pictures": "modern",
         "cats_vs_dogs": "modern",
+        "fashion_mnist": "fashion_mnist",
+        "robohash": "robohash",
+        "geotex": "geotex",
     }
     for dataset, preset in expected.items():
         assert config.resolve({"dataset": dataset}, dataset)[0].preset == preset
+
+
+@pytest.mark.parametrize(
+    ("dataset", "num_images", "preset"),
+    [
+        ("folder:/cats", 2000, "small"),
+        ("folder:/cats", 9999, "small"),
+        ("folder:/cats", 10_000, "modern"),
+        ("cifar10", 100, "cifar10"),
+    ],
+)
+def test_few_own_pictures_have_a_preset(dataset, num_images, preset):
+    assert config.resolve({}, dataset, num_images)[0].preset == preset
+    assert config.resolve({"preset": "paper"}, dataset, num_images)[0].preset == "paper"
+
+
+def test_published_presets_have_none_of_what_they_did_not_publish():
+    for preset in ("released", "paper", "cifar10", "modern"):
+        settings, _ = config.resolve({"preset": preset}, "cats")
+        assert settings.dense_bias
+        assert settings.discriminator_base_filters is None
+        assert settings.augment == ()
+        assert not settings.adaptive_augment
+        assert settings.consistency_weight == settings.lecam_weight == settings.r1_weight == 0
+        assert (settings.schedule, settings.label_distribution) == ("constant", "uniform")
+        assert not settings.class_balanced
+        assert settings.ema_half_life == settings.freeze_discriminator == 0
+
+
+def test_one_way_to_average_takes_the_place_of_the_presets():
+    settings, _ = config.resolve({"ema_half_life": 1000}, "digits")
+    assert (settings.ema_decay, settings.ema_half_life) == (0, 1000)
+    settings, _ = config.resolve({"preset": "small", "ema_decay": 0.9}, "digits")
+    assert (settings.ema_decay, settings.ema_half_life) == (0.9, 0)
 
 
 def test_released_preset_is_the_published_recipe():
@@ -70,6 +107,9 @@ def test_only_what_changes_the_result_must_match():
     before, after = {"steps": 1, "seed": 0, "xla": False}, {"steps": 2, "seed": 1, "xla": False}
     assert config.differences(before, after) == ["seed: 0 -> 1"]
     assert config.differences({}, {"beta_1": 0.5}) == ["beta_1: None -> 0.5"]
+    # Rates that fall to 0 at the last step are others if that is another one.
+    before, after = ({"steps": steps, "schedule": "linear"} for steps in (1, 2))
+    assert config.differences(before, after) == ["steps: 1 -> 2"]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +127,22 @@ def test_only_what_changes_the_result_must_match():
         ({"dtype_policy": "mixed_float16"}, "mixed_float16 is not offered: its range ends"),
         ({"dtype_policy": "float64"}, "`--dtype_policy` must be one of"),
         ({"device": "tpu"}, "`--device` must be one of"),
+        ({"schedule": "step"}, "`--schedule` must be one of"),
+        ({"label_distribution": "normal"}, "`--label_distribution` must be one of"),
+        ({"augment": ("blur",)}, "`--augment` expects some of color, translation, cutout"),
+        ({"augment": ("color", "color")}, "each once. Received: color,color"),
+        ({"adaptive_augment": True}, "`--adaptive_augment` needs `--augment`"),
+        ({"augment_target": 1.5}, "`--augment_target` must be between -1 and 1"),
+        ({"augment_ramp_images": 0}, "`--augment_ramp_images` must be positive"),
+        ({"consistency_weight": -1.0}, "`--consistency_weight` must be >= 0. Received: -1.0"),
+        ({"lecam_weight": -0.1}, "`--lecam_weight` must be >= 0"),
+        ({"r1_weight": float("nan")}, "`--r1_weight` must be >= 0. Received: nan"),
+        ({"r1_interval": 0}, "`--r1_interval` must be positive"),
+        ({"ema_ramp": -1.0}, "`--ema_ramp` must be >= 0"),
+        ({"ema_decay": 0.9, "ema_half_life": 9}, "Only one of `--ema_decay` and `--ema_half_life`"),
+        ({"freeze_discriminator": 1}, "which `--init_from` must name"),
+        ({"class_balanced": True, "conditional": False}, "need classes. Received: --noconditional"),
+        ({"discriminator_base_filters": 0}, "`--discriminator_base_filters` must be positive"),
     ],
 )
 def test_bad_values(given, message):

@@ -107,8 +107,10 @@ def test_another_study_is_not_mixed_in(study):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "One of `--preset`, `--table` and `--figure` must say what to study"),
+        ([], "One of `--preset`, `--ablation`, `--table` and `--figure` must say"),
         (["--preset=smoke", "--table=1"], "Received: --preset=smoke, --table=1"),
+        (["--preset=smoke", "--ablation"], "Received: --preset=smoke, --ablation=true"),
+        (["--ablation", "--seeds=0"], "`--seeds` must be positive. Received: 0"),
         (["--preset=tiny"], "`--preset` is one of smoke, cpu, full. Received: tiny"),
         (["--table=3"], "`--table` is one of 1, 2. Received: 3"),
         (["--preset=cpu", "--steps=0"], "`--steps` must be positive. Received: 0"),
@@ -144,3 +146,24 @@ def test_the_papers_table_on_another_data_set(tmp_path):
     )
     assert final["protocol"]["num_images"] == 30
     assert set(final["scores"]) >= {"frechet_distance"}
+
+
+def test_the_ablation_has_a_line_for_each_arm_and_for_real_images(tmp_path):
+    small = "--base_filters=4 --global_batch_size=8 --latent_dim=4 --query_key_ratio=4"
+    flags = [f"--train_flags={small} --cache_dir={tmp_path / 'cache'}", "--ablation", "--steps=4"]
+    flags += ["--seeds=1", "--runs=00-as-it-was-0,02-no-spectral-normalisation-in-G-0"]
+    output = commands.run("study", *flags, f"--out={tmp_path / 'out'}")
+    assert "2 of 15 runs are trained" in output
+    final = json.loads((tmp_path / "out" / "final_scores.jsonl").read_text())
+    assert final["images"]["real"]["dataset"] == "digits"
+    assert final["scores"]["within_class_spread"] == pytest.approx(1, abs=0.02)
+    with browser.browsing() as started:
+        tab = started.new_page()
+        tab.goto(f"file://{tmp_path / 'out' / 'index.html'}")
+        rows = tab.locator("table").first.inner_text().splitlines()
+        widths = tab.locator("img").evaluate_all("all => all.map(image => image.naturalWidth)")
+    assert rows[1].split("\t")[0] == "as it was"
+    assert rows[-1].startswith("real images against other real ones")
+    assert f"{final['scores']['coverage']:.3f}" in rows[-1]
+    assert len(widths) == 2
+    assert min(widths) > 100

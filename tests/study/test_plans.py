@@ -5,6 +5,8 @@ import pytest
 from sagan_tf import cost
 from sagan_tf.config import PRESETS, TrainSettings, resolve
 from sagan_tf.models import Discriminator, Generator
+from sagan_tf.study import ablation
+from sagan_tf.study.ablation import ablation_plan
 from sagan_tf.study.plans import (
     ARMS,
     GEOTEX_PRESETS,
@@ -20,6 +22,7 @@ def all_plans():
     yield from map(geotex_plan, GEOTEX_PRESETS.values())
     yield from (table_plan(table, 100, 10, FLAGS, (8, 16, 32, 64), {}) for table in "12")
     yield stabilisation_plan(100, 10, FLAGS, (1e-4, 4e-4))
+    yield ablation_plan(3, 100, {})
 
 
 @pytest.mark.parametrize("plan", list(all_plans()), ids=lambda plan: plan.title)
@@ -50,13 +53,14 @@ def test_arms_of_a_seed_differ_in_what_mixes_alone():
 @pytest.mark.parametrize("network", [Generator, Discriminator])
 def test_residual_arm_has_as_many_weights_as_attention(network):
     values = {name: value for name, (value, _) in PRESETS["geotex"].items()}
+    width = "base_filters" if network is Generator else "discriminator_base_filters"
     counts = {}
     for arm, flags in ARMS.items():
         settings = {**values, **flags}
         model = network(
             settings["image_size"],
             8,
-            base_filters=settings["base_filters"],
+            base_filters=settings[width],
             attention_resolutions=settings["attention_resolutions"],
             mixing=settings.get("mixing", "attention"),
         )
@@ -94,3 +98,20 @@ def test_stabilisation_takes_one_thing_away_after_another():
     rates = {"generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4}
     assert one_rate == {**both, **{name: pytest.approx(rate) for name, rate in rates.items()}}
     assert none == {**one_rate, "generator_spectral_normalization": False}
+
+
+def test_arms_of_the_ablation_change_one_thing_each():
+    plan = ablation_plan(3, 100, {"base_filters": "4"})
+    assert len(plan.runs) == 3 * len(ablation.ARMS)
+    assert [run.seed for run in plan.runs] == sorted(run.seed for run in plan.runs)
+    base = {"as": ablation.COLLAPSING, "th": {**ablation.COLLAPSING, **ablation.CURED}}
+    for arm, differing in ablation.ARMS.items():
+        settings = {**ablation.COLLAPSING, **differing}
+        of = base["th" if arm.startswith("the same") else "as"]
+        changed = {name for name in settings if settings[name] != of[name]}
+        # One way to average takes another's place.
+        expected = {"two D updates, no dense bias": 2, "as it was": 0}.get(
+            arm, 2 if "half-life" in arm else 1
+        )
+        assert len(changed) == expected, (arm, changed)
+    assert all(run.flags["base_filters"] == "4" for run in plan.runs)
