@@ -9,7 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf.liveness import TRACED_BATCH, live_bytes
-from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss
+from sagan_tf.losses import (
+    consistency_loss,
+    discriminator_hinge_loss,
+    generator_hinge_loss,
+)
 from sagan_tf.models.network import DISCRIMINATOR_FILTERS, GENERATOR_FILTERS
 from sagan_tf.trainer import STATISTICS_BATCH_SIZE
 
@@ -66,14 +70,14 @@ def exchanged_bytes(
 
 
 def training_bytes(
-    generator: keras.Model, discriminator: keras.Model, batch_size: int, ema: bool
+    generator: keras.Model, discriminator: keras.Model, batch_size: int, ema: bool, copies: int = 0
 ) -> int:
     """Memory one replica needs to train, estimated as `training_memory` does."""
-    return training_memory(generator, discriminator, ema)(batch_size)
+    return training_memory(generator, discriminator, ema, copies)(batch_size)
 
 
 def training_memory(
-    generator: keras.Model, discriminator: keras.Model, ema: bool
+    generator: keras.Model, discriminator: keras.Model, ema: bool, copies: int = 0
 ) -> Callable[[int], int]:
     """Memory in bytes that one replica needs to train, as a function of the batch size.
 
@@ -86,13 +90,14 @@ def training_memory(
         generator: a built `Generator`.
         discriminator: a built `Discriminator`.
         ema: whether an averaged generator is kept.
+        copies: how many augmented copies of each real image the discriminator judges beside it.
 
     Returns:
         A function of the batch size, of one part of an update on one replica. Tracing takes
         seconds, calling it none.
     """
     weights = parameters(generator) * (4 if ema else 3) + parameters(discriminator) * 3
-    step = live_bytes(_trace_step(generator, discriminator))
+    step = live_bytes(_trace_step(generator, discriminator, copies))
     sampling = live_bytes(_trace(generator, TRACED_BATCH, training=True))
 
     def needed(batch_size: int) -> int:
@@ -103,7 +108,7 @@ def training_memory(
 
 
 def training_bytes_at_most(
-    generator: keras.Model, discriminator: keras.Model, batch_size: int, ema: bool
+    generator: keras.Model, discriminator: keras.Model, batch_size: int, ema: bool, copies: int = 0
 ) -> int:
     """More than `training_bytes`, one and a half to three times, from the sizes of maps alone.
 
@@ -112,7 +117,8 @@ def training_bytes_at_most(
     size = generator.image_size
     generated = sum(side**2 * multiple for side, multiple in GENERATOR_FILTERS[size].items())
     # A block's convolutions see the map before it is pooled, of real and generated images.
-    judged = 2 * sum(4 * side**2 * multiple for side, multiple in DISCRIMINATOR_FILTERS[size])
+    judged = sum(4 * side**2 * multiple for side, multiple in DISCRIMINATOR_FILTERS[size])
+    judged *= 2 + copies
     scores = sum(side**4 // generator.pool_size**2 for side in generator.attention_resolutions)
     maps = generator.base_filters * generated + discriminator.base_filters * judged + 4 * scores
     weights = parameters(generator) * (4 if ema else 3) + parameters(discriminator) * 3
@@ -121,7 +127,7 @@ def training_bytes_at_most(
     return PROGRAM_BYTES + floats * BYTES_PER_FLOAT
 
 
-def _trace_step(generator: keras.Model, discriminator: keras.Model) -> Any:
+def _trace_step(generator: keras.Model, discriminator: keras.Model, copies: int) -> Any:
     """The graph of both updates' gradients, in the order of TensorFlow's executor.
 
     Nothing holds the generator's own pass back: its activations are there before the
@@ -134,7 +140,8 @@ def _trace_step(generator: keras.Model, discriminator: keras.Model) -> Any:
             tape.watch(variables)
             fake_images = generator(latents, labels, training=True)
             with tape.stop_recording():
-                gradients = _discriminator_gradients(discriminator, images, fake_images, labels)
+                judged = [images, fake_images, *[images] * copies]
+                gradients = _discriminator_gradients(discriminator, judged, labels)
             loss = generator_hinge_loss(discriminator(fake_images, labels))
         return gradients + tape.gradient(loss, variables)
 
@@ -144,15 +151,17 @@ def _trace_step(generator: keras.Model, discriminator: keras.Model) -> Any:
 
 
 def _discriminator_gradients(
-    discriminator: keras.Model, images: Any, fake_images: Any, labels: Any
+    discriminator: keras.Model, judged: list[Any], labels: Any
 ) -> list[Any]:
     variables = [variable.value for variable in discriminator.trainable_variables]
-    pairs = tf.concat([images, fake_images], axis=0)
-    pair_labels = None if labels is None else tf.concat([labels, labels], axis=0)
+    images = tf.concat(judged, axis=0)
+    all_labels = None if labels is None else tf.concat([labels] * len(judged), axis=0)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(variables)
-        logits = tf.split(discriminator(pairs, pair_labels, training=True), 2)
-        loss = discriminator_hinge_loss(*logits)
+        logits = tf.split(discriminator(images, all_labels, training=True), len(judged))
+        loss = discriminator_hinge_loss(*logits[:2])
+        for copy_logits in logits[2:]:
+            loss += consistency_loss(logits[0], copy_logits)
     return tape.gradient(loss, variables)
 
 

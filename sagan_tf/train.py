@@ -152,19 +152,19 @@ def _enough_memory(
 
     part = settings.global_batch_size // replicas // settings.gradient_accumulation
     available = memory.available_bytes(replicas_here)
-    ema = settings.averaged
+    kept = settings.averaged, int(settings.consistency_weight > 0)
 
     def networks() -> tuple[Any, Any]:
         with tf.device("CPU"):  # their shapes are enough, and a GPU may be full
             return _networks(settings, source)
 
     def question() -> tuple[Any, ...]:
-        needed = cost.training_memory(*networks(), ema=ema)
+        needed = cost.training_memory(*networks(), *kept)
         batch_size = settings.global_batch_size // replicas
         return needed, batch_size, settings.gradient_accumulation, available
 
     # Tracing the step to know better takes seconds.
-    if available is None or cost.training_bytes_at_most(*networks(), part, ema) > available:
+    if available is None or cost.training_bytes_at_most(*networks(), part, *kept) > available:
         memory.check(*question())
     with memory.explained(lambda: memory.complaint(*question())):
         yield
@@ -456,12 +456,12 @@ def _print_costs(settings: config.TrainSettings, sources: dict[str, str], source
     cluster = find_cluster()
     replicas = (settings.num_replicas or 1) * (len(cluster.addresses) if cluster else 1)
     batch = settings.global_batch_size // (replicas * settings.gradient_accumulation)
-    ema = settings.averaged
-    needed = cost.training_bytes(*networks, batch, ema)
+    kept = settings.averaged, int(settings.consistency_weight > 0)
+    needed = cost.training_bytes(*networks, batch, *kept)
     print(f"memory per replica: about {needed / 2**30:.1f} GiB at {batch} images (estimated)")
     if settings.attention_resolutions and settings.query_chunk_size is None:
         chunked = _networks(settings, source, dtype="float32", query_chunk_size=CHUNK_SIZE)
-        less = cost.training_bytes(*chunked, batch, ema)
+        less = cost.training_bytes(*chunked, batch, *kept)
         if less < 0.8 * needed:
             print(f"with --query_chunk_size={CHUNK_SIZE}: about {less / 2**30:.1f} GiB")
     workers = len(cluster.addresses) if cluster else 2

@@ -111,6 +111,16 @@ def test_more_than_training_takes_without_tracing(settings):
         assert 1.2 * maps < most - weights < 3 * maps
 
 
+def test_copies_of_real_images_need_half_as_much_again_where_the_discriminator_is_all():
+    networks = make_networks()[0], make_networks(base_filters=32)[1]
+    plain, copied = (training_memory(*networks, ema=False, copies=n) for n in (0, 1))
+    per_image = [needed(2000) - needed(1000) for needed in (plain, copied)]
+    assert 1.3 < per_image[1] / per_image[0] < 1.6
+    most = [training_bytes_at_most(*networks, 1000, False, n) for n in (0, 1)]
+    assert most[1] > most[0]
+    assert most[1] > copied(1000)
+
+
 def test_training_memory_without_classes():
     assert training_bytes(*make_networks(num_classes=None), 8, ema=False) > 0
 
