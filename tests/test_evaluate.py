@@ -7,6 +7,7 @@ import commands
 import local_server
 import numpy as np
 import pytest
+from PIL import Image
 
 from sagan_tf.data import load_source
 from sagan_tf.evaluate import EvaluateSettings, _protocol, _real_halves, main
@@ -51,6 +52,18 @@ def test_scores_a_run(workdir, cache):
     assert names <= set(record["scores"])
     assert 0 < record["scores"]["within_class_spread"] < 2
     assert len(record["by_class"]["within_class_spread"]) == 10
+
+
+def test_the_classifier_refuses_images_of_another_kind(workdir, cache, tmp_path):
+    """Files are read in colour, and the digits are grey."""
+    (tmp_path / "files").mkdir()
+    for index in range(8):
+        image = Image.fromarray(np.full((16, 16), 30 * index, np.uint8))
+        image.save(tmp_path / "files" / f"{index}.png")
+    with pytest.raises(
+        ValueError, match=r"channels \(16, 16, 1\).*Received: images of \(16, 16, 3\)"
+    ):
+        evaluate(workdir, cache, images=f"folder:{tmp_path / 'files'}", num_images=8)
 
 
 def test_averaged_and_not(workdir, cache):

@@ -33,6 +33,9 @@ class ClassifierExtractor:
         name: "classifier".
         identity: see `features.Extractor`.
         accuracy: share of held out real images that it recognises.
+
+    Raises:
+        ValueError: when it is called on images of another size or number of channels.
     """
 
     name = "classifier"
@@ -51,6 +54,7 @@ class ClassifierExtractor:
             directory.mkdir(parents=True, exist_ok=True)
             with replacing(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, *model.get_weights())
+        self._shape = images.shape[1:]
         self._outputs = tf.function(model, reduce_retracing=True, autograph=False)
         answers = self(images[held_out])["logits"].argmax(axis=1)
         self.accuracy = float(np.mean(answers == labels[held_out]))
@@ -58,6 +62,12 @@ class ClassifierExtractor:
         self.identity = {"network": self.name, "weights": hashlib.sha256(weights).hexdigest()}
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        if images.shape[1:] != self._shape:
+            raise ValueError(
+                f"`--extractor=classifier` has learned the real images, of height, width and "
+                f"channels {self._shape}, and can look at no others. Received: images of "
+                f"{images.shape[1:]}. Score images of that kind, or choose another extractor."
+            )
         return {name: value.numpy() for name, value in self._outputs(images).items()}
 
 
