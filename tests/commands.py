@@ -16,7 +16,7 @@ from sagan_tf import checkpoint
 
 TINY = (
     "--image_size=16 --base_filters=4 --query_key_ratio=4 --latent_dim=8 --global_batch_size=8 "
-    "--attention_resolutions=8 --log_every=5 --sample_every=10 --checkpoint_every=5 "
+    "--d_steps=1 --attention_resolutions=8 --log_every=5 --sample_every=10 --checkpoint_every=5 "
     "--steps_per_call=5"
 ).split()
 ROOT = Path(__file__).parent.parent

@@ -33,7 +33,7 @@ def pictures(tmp_path_factory):
 def run(pictures, tmp_path_factory):
     """A run of ten steps with everything that helps; its workdir, flags and what it said."""
     workdir = tmp_path_factory.mktemp("runs") / "run"
-    flags = [f"--dataset=folder:{pictures}", *commands.TINY, "--steps=10", *HELP]
+    flags = [f"--dataset=folder:{pictures}", *commands.TINY, "--steps=10", "--d_steps=2", *HELP]
     process = commands.start("train", f"--workdir={workdir}", *flags)
     output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors[-3000:]
