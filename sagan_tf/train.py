@@ -131,8 +131,12 @@ def _check_init_from(settings: config.TrainSettings) -> None:
     from sagan_tf.workdir import load_description
 
     description = load_description(settings.init_from)
-    # Other such settings are free to change: these two come with the weights alone.
-    for network, name in (("generator", "batch_norm_epsilon"), ("discriminator", "relu_shortcut")):
+    # Other such settings are free to change: these come with the weights alone.
+    for network, name in (
+        ("generator", "batch_norm_epsilon"),
+        ("generator", "dense_bias"),
+        ("discriminator", "relu_shortcut"),
+    ):
         theirs = description[network].get(name, getattr(config.TrainSettings, name))
         if getattr(settings, name) != theirs:
             raise ValueError(

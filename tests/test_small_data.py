@@ -89,6 +89,8 @@ def test_frozen_blocks_keep_the_weights_they_started_from(run, pictures, tmp_pat
     moved = {n.split("/")[1] for n in kernels if not np.array_equal(before[n], after[n])}
     assert moved == {"block_2_4x4"}
     shutil.rmtree(tmp_path / "frozen")
+    errors = commands.fail("train", *flags, "--dense_bias")
+    assert "`--dense_bias` must be False, as in the run in" in errors
     errors = commands.fail("train", *flags, "--freeze_discriminator=4")
     assert "`freeze_discriminator` must be in 0-3" in errors
 
