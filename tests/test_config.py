@@ -1,6 +1,7 @@
 import pytest
 
 from sagan_tf import config
+from sagan_tf.augmentation import POLICIES
 
 
 def test_the_preset_follows_the_data_set():
@@ -44,6 +45,10 @@ def test_published_presets_have_none_of_what_they_did_not_publish():
         assert (settings.schedule, settings.label_distribution) == ("constant", "uniform")
         assert not settings.class_balanced
         assert settings.ema_half_life == settings.freeze_discriminator == 0
+
+
+def test_the_flag_knows_every_augmentation():
+    assert set(config.AUGMENTATIONS) == set(POLICIES)
 
 
 def test_one_way_to_average_takes_the_place_of_the_presets():
