@@ -315,10 +315,14 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
     "robohash": _AT_32_PIXELS,
     # python -m sagan_tf.train --dataset=geotex
     # Drawn images that tell geometry from texture, small enough for a CPU.
+    # The discriminator is twice as wide as the generator's maps, without which it does not see
+    # geometry; two updates of it a step leave the generator behind.
     "geotex": {
-        **_AT_32_PIXELS,
+        **{name: value for name, value in _AT_32_PIXELS.items() if name != "d_steps"},
         "base_filters": (8, OURS),
         "discriminator_base_filters": (32, OURS),
+        "beta_2": (0.99, OURS),
+        "ema_decay": (0.99, OURS),
         "steps": (20_000, OURS),
     },
 }
