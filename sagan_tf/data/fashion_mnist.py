@@ -66,6 +66,8 @@ def reading_from(folder: Path, builder: tfds.core.DatasetBuilder) -> tfds.core.D
         infos[url] = dataclasses.replace(info, size=len(packed), checksum=checksum)
 
     class FromFiles(type(builder), skip_registration=True):
+        """TFDS's builder with the checksums of these files, whose gzip headers may differ."""
+
         name = builder.name
         url_infos = infos
 
