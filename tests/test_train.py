@@ -177,7 +177,7 @@ def test_dry_run_times_some_steps_when_asked(tmp_path):
     arguments = ["--dry_run", "--time", "--num_replicas=2", "--steps=1000", *TINY]
     output = commands.run("train", f"--workdir={tmp_path / 'run'}", *arguments)
     found = re.search(
-        r"time: \d+ s to compile, then ([0-9.e-]+) s per step, so ([0-9.]+) minutes for 1,000 steps",
+        r"\d+ s to compile, then ([0-9.e-]+) s per step, so ([0-9.]+) minutes for 1,000 steps",
         output,
     )
     assert float(found[2]) == pytest.approx(float(found[1]) * 1000 / 60, rel=0.02, abs=0.06)
