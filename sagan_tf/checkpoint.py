@@ -39,7 +39,8 @@ class Checkpoints:
     Args:
         directory: where they lie.
         owners: networks and optimizers; a variable's name is its Keras path.
-        settings: the run's settings as JSON, kept in each checkpoint.
+        settings: JSON that is kept in each checkpoint: the run's settings and, under "data", its
+            data set (see `run_data`).
         max_to_keep: older ones are removed.
         read_only: whether another process writes them: `save` only checks then.
 
@@ -61,7 +62,8 @@ class Checkpoints:
         if len(values) != len(variables):
             raise ValueError("Two variables have the same path; give networks different names.")
         self.variables = values
-        self._checkpoint = tf.train.Checkpoint(v={**values, "settings": tf.Variable(settings)})
+        self._settings, self._kept = settings, tf.Variable(settings)
+        self._checkpoint = tf.train.Checkpoint(v={**values, "settings": self._kept})
         self.directory = Path(directory)
         self._max_to_keep = max_to_keep
         self._read_only = read_only
@@ -108,7 +110,9 @@ class Checkpoints:
         Raises:
             ValueError: if there are checkpoints but none is readable.
         """
-        return _restore_newest(self._checkpoint, _paths(self.directory))
+        step = _restore_newest(self._checkpoint, _paths(self.directory))
+        self._kept.assign(self._settings)  # the next one tells of now, not of then
+        return step
 
     def remove_all_but(self, step: int) -> None:
         """Keeps the checkpoint of one step, older or newer than others."""
@@ -142,7 +146,7 @@ def as_os_error(error: tf.errors.OpError, path: str | os.PathLike) -> OSError:
 
 
 def saved_settings(directory: str | os.PathLike) -> dict[str, Any] | None:
-    """The settings of the run whose checkpoints lie in `directory`; `None` if there are none.
+    """The settings that `Checkpoints` kept in `directory`; `None` if there are no checkpoints.
 
     Raises:
         ValueError: if there are checkpoints but none is readable.

@@ -362,13 +362,19 @@ class Team:
 
     @contextlib.contextmanager
     def complete(self) -> Iterator[None]:
-        """Turns the loss of a worker, which others notice within half a minute, into a message.
+        """Keeps the workers together to the end, and says it in one message if one is lost.
+
+        A worker that ends closes its connections, from which another may still read what was
+        exchanged last. So at the end there are two barriers: who has passed the first knows that
+        all have done their work, and nobody passes the second while another is in the first. The
+        second may fail where another has already ended, and nothing depends on it.
 
         Raises:
-            ValueError: instead of TensorFlow's error.
+            ValueError: if a worker is lost, which is noticed within half a minute.
         """
         try:
             yield
+            self.wait()
         except _LOST as error:
             if self.size == 1:
                 raise
@@ -377,6 +383,8 @@ class Team:
                 "reached. Look there for the cause, then give the same command to all workers "
                 "again: a training goes on from its newest checkpoint."
             ) from error
+        with contextlib.suppress(*_LOST):
+            self.wait()
 
     def _gathered(self, numbers: Sequence[int] | np.ndarray) -> list[np.ndarray]:
         """The numbers of all workers, in order; all must give as many."""

@@ -116,7 +116,6 @@ def main(settings: EvaluateSettings) -> None:
     with team.complete():
         team.agree(code_facts() | dataclasses.asdict(settings))
         _evaluate(settings, team, report)
-        team.wait()
 
 
 def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., None] | None) -> None:

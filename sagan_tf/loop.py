@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,15 @@ class Schedule:
     def due(self, step: int, every: int) -> bool:
         """Whether something done `every` so many steps is done at `step`; at the end all is."""
         return every > 0 and (step == self.steps or step % every == 0)
+
+    def save_due(self, step: int) -> bool:
+        """Whether a checkpoint is written after `step` steps."""
+        return self.due(step, self.checkpoint_every) or self.due(step, self.eval_every)
+
+    def anything_due(self, step: int) -> bool:
+        """Whether anything is done after `step` steps."""
+        log = self.due(step, self.log_every)
+        return log or self.samples_due(step) or self.save_due(step)
 
     def samples_due(self, step: int) -> bool:
         """Whether a sample grid is shown after `step` steps."""
@@ -158,19 +168,22 @@ def train(
     Raises:
         NotFiniteError: when a loss or a variable is not finite and no rollback is left; nothing
             of that is saved.
-        OSError: when something cannot be written.
+        OSError: when a checkpoint cannot be written.
     """
     run_steps = make_run_steps(sagan, strategy)
     batches = batches_from(first_step, _rollbacks(sagan))
+    shows = _Shows(lambda step: _save(checkpoints, sagan, step))
     if schedule.max_rollbacks and not first_step:
-        _save(checkpoints, sagan, 0)  # to go back to
+        shows.save(0)  # to go back to
     if not first_step:
-        monitor.show_samples(0)  # whose averaged generator has statistics that no step looks at
+        # Its averaged generator has statistics that no step looks at.
+        shows.show("The sample grid", 0, monitor.show_samples, 0)
     step, stopped = first_step, 0
     with StopSignal() as stop:
         unscored = tracker is not None and not tracker.scored(first_step)
         if first_step and unscored and schedule.due(first_step, schedule.eval_every):
-            stopped = _score(tracker, monitor, first_step, stop)  # which a signal had ended
+            # Which a signal had ended.
+            stopped = _score(tracker, monitor, shows, first_step, stop, team)
         while step < schedule.steps and not stopped:
             count = schedule.steps_until_due(step)
             losses = run_steps(batches, tf.constant(count))
@@ -179,14 +192,15 @@ def train(
             # Looked at once: what stops the loop is saved first.
             stopped = team.largest(stop.received)
             try:
-                _show_and_save(sagan, checkpoints, monitor, schedule, step, losses, stopped, team)
+                losses = _checked(schedule, step, losses, checkpoints.variables, stopped, team)
             except health.NotFiniteError as error:
                 step = _go_back(sagan, checkpoints, monitor, schedule, error)
                 team.agree_on_weights(checkpoints.variables)
                 batches = batches_from(step, _rollbacks(sagan))
                 continue
+            _save_and_show(shows, monitor, schedule, step, losses, stopped)
             if not stopped and schedule.due(step, schedule.eval_every):
-                stopped = _score(tracker, monitor, step, stop)
+                stopped = _score(tracker, monitor, shows, step, stop, team)
         team.wait()  # until the chief has saved; a signal meanwhile ends nobody
     return step, stopped
 
@@ -214,35 +228,21 @@ def make_run_steps(
     return run_steps
 
 
-def _show_and_save(
-    sagan: SAGAN,
-    checkpoints: Checkpoints,
-    monitor: Monitor | Onlooker,
+def _checked(
     schedule: Schedule,
     step: int,
     losses: dict[str, Any],
+    variables: Mapping[str, Any],
     stopped: int,
     team: Team,
-) -> None:
-    """Does what is due at `step`, if the numbers of all are sound."""
-    log, show = schedule.due(step, schedule.log_every), schedule.samples_due(step)
-    save = any(
-        schedule.due(step, every) for every in (schedule.checkpoint_every, schedule.eval_every)
-    )
-    if log or show or save or stopped:
-        losses = _checked(step, losses, checkpoints.variables, team)
-    if show:
-        monitor.show_samples(step)
-    if log:
-        monitor.log(step, losses)
-    if save or stopped:
-        _save(checkpoints, sagan, step)
-
-
-def _checked(
-    step: int, losses: dict[str, Any], variables: Mapping[str, Any], team: Team
 ) -> dict[str, float]:
-    """The losses, if they and the variables are finite at every worker."""
+    """The losses, if something is due at `step`: then they and the variables must be finite.
+
+    Raises:
+        NotFiniteError: if they are not, at any worker.
+    """
+    if not (stopped or schedule.anything_due(step)):
+        return {}
     broken = None
     try:
         losses = health.check_losses(step, losses)
@@ -254,14 +254,78 @@ def _checked(
     return losses
 
 
+class _Shows:
+    """Shows a run; what fails at that is said once and ends nothing, if checkpoints still work.
+
+    Args:
+        save: writes the checkpoint of a step.
+    """
+
+    def __init__(self, save: Callable[[int], None]) -> None:
+        self.save = save
+        self._said: set[str] = set()
+
+    def show(self, what: str, step: int, function: Callable[..., Any], *arguments: Any) -> None:
+        """Calls a function that shows something.
+
+        Raises:
+            OSError: if it fails and the checkpoint of `step` cannot be written, either: then the
+                disk is at fault.
+        """
+        try:
+            function(*arguments)
+        except Exception as error:  # whatever it is, the run is worth more
+            self.save(step)
+            self.warn(what, step, error)
+
+    def warn(self, what: str, step: int, error: Exception) -> None:
+        """Says that something failed, if that was not said before."""
+        logging.debug("%s", traceback.format_exc())
+        if what not in self._said:
+            self._said.add(what)
+            logging.warning(
+                "%s of step %d failed: %s: %s. The training goes on; this is said once.",
+                what,
+                step,
+                type(error).__name__,
+                error,
+            )
+
+
+def _save_and_show(
+    shows: _Shows,
+    monitor: Monitor | Onlooker,
+    schedule: Schedule,
+    step: int,
+    losses: dict[str, float],
+    stopped: int,
+) -> None:
+    """Does what is due at `step`; saves first, so that what fails while showing costs nothing."""
+    if stopped or schedule.save_due(step):
+        shows.save(step)
+    if schedule.samples_due(step):
+        shows.show("The sample grid", step, monitor.show_samples, step)
+    if schedule.due(step, schedule.log_every):
+        shows.show("The log", step, monitor.log, step, losses)
+
+
 def _score(
-    tracker: "ScoreTracker", monitor: Monitor | Onlooker, step: int, stop: StopSignal
+    tracker: "ScoreTracker",
+    monitor: Monitor | Onlooker,
+    shows: _Shows,
+    step: int,
+    stop: StopSignal,
+    team: Team,
 ) -> int:
     """Scores the generator; returns the signal that ended this, or 0."""
     try:
         monitor.log_scores(step, tracker.score(step, stop.check))
     except Stopped:
         return stop.received
+    except Exception as error:
+        if team.size > 1:  # others may be waiting for what this worker was to tell them
+            raise
+        shows.warn("The score", step, error)  # a checkpoint of this step is there
     return 0
 
 

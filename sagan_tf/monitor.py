@@ -222,11 +222,11 @@ def _attention_scalars(
     labels: Sequence[int] | None,
 ) -> dict[str, float]:
     """What attention does in both networks on the grid's first images; all would take long."""
-    seeds = range(GRID_COLUMNS)
-    labels = None if labels is None else np.array(labels[:GRID_COLUMNS], np.int32)
+    images = images[:GRID_COLUMNS]  # of one class, a grid has fewer
+    labels = None if labels is None else np.array(labels[: len(images)], np.int32)
     seen = {
-        generator: (latents_from_seeds(seeds, generator.latent_dim), labels),
-        discriminator: (np.float32(images[:GRID_COLUMNS]) / 127.5 - 1, labels),
+        generator: (latents_from_seeds(range(len(images)), generator.latent_dim), labels),
+        discriminator: (np.float32(images) / 127.5 - 1, labels),
     }
     return {
         f"attention/{path}/{name}": value

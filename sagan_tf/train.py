@@ -62,14 +62,17 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     claimed = files.claimed(workdir, "workdir") if team.is_chief else contextlib.nullcontext()
     with team.complete(), claimed:
         team.agree(code_facts() | _as_json(settings))
-        _check_workdir(settings, workdir)
+        before = _check_workdir(settings, workdir)
         if settings.init_from:
             _check_init_from(settings)  # before anything is built
         with team.chief_first():  # which downloads and prepares it
             source = load_source(
                 settings.dataset, settings.data_dir, settings.split, settings.image_size
             )
+        notes = [] if before is None else _check_data(settings, source, workdir, before)
         if team.is_chief:
+            for note in notes:
+                print(note)
             print(
                 check_source(source, settings.image_size, settings.seed, settings.global_batch_size)
             )
@@ -79,7 +82,10 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
                 sagan = make_sagan(settings, source, _label_weights(settings, source))
             if team.is_chief:
                 _print_choices(settings, sources, workdir)
-            _train(settings, strategy, team, source, sagan, workdir)
+            step, stopped = _train(settings, strategy, team, source, sagan, workdir)
+    if stopped:
+        print(f"stopped at step {step}; the same command goes on from there", file=sys.stderr)
+        sys.exit(128 + stopped)
 
 
 def _check_batch(settings: config.TrainSettings, replicas: int) -> None:
@@ -100,14 +106,21 @@ def _as_json(settings: config.TrainSettings) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(settings)))
 
 
-def _check_workdir(settings: config.TrainSettings, workdir: Path) -> None:
-    """Refuses to mix runs of different settings."""
+def _kept(settings: config.TrainSettings) -> dict[str, Any]:
+    """The settings as a run keeps them: the place of its data is the same from everywhere."""
+    from sagan_tf.data import canonical
+
+    return _as_json(settings) | {"dataset": canonical(settings.dataset)}
+
+
+def _check_workdir(settings: config.TrainSettings, workdir: Path) -> dict[str, Any] | None:
+    """Refuses to mix runs of different settings; returns what the run that is there has kept."""
     from sagan_tf.checkpoint import saved_settings
     from sagan_tf.workdir import CHECKPOINTS
 
     before = saved_settings(workdir / CHECKPOINTS)
     if before is None:
-        return
+        return None
     # A setting that came after the run began has its default there.
     before = {**_as_json(config.TrainSettings()), **before}
     if not settings.resume:
@@ -115,12 +128,40 @@ def _check_workdir(settings: config.TrainSettings, workdir: Path) -> None:
             f"`--workdir` {workdir} already holds a run, and --noresume forbids to go on with it. "
             "Choose another workdir."
         )
-    changed = config.differences(before, _as_json(settings))
+    now = _kept(settings)
+    if _kind_of_place(before["dataset"]) == _kind_of_place(now["dataset"]) != "":
+        now["dataset"] = before["dataset"]  # it may have moved: see `_check_data`
+    changed = config.differences({**before, "data": None}, {**now, "data": None})
     if changed:
+        preset = ""
+        if before["preset"] and before["preset"] != settings.preset:
+            # Chosen by the number of pictures, for example, which may have grown.
+            preset = f" The run has `--preset={before['preset']}`, this is {settings.preset}."
         raise ValueError(
-            f"`--workdir` {workdir} holds a run with other settings: {'; '.join(changed)}. Give "
-            "the same settings to go on with it, or choose another workdir."
+            f"`--workdir` {workdir} holds a run with other settings: {'; '.join(changed)}.{preset} "
+            "Give the same settings to go on with it, or choose another workdir."
         )
+    return before
+
+
+def _kind_of_place(dataset: str) -> str:
+    """`folder` or `prepared`; "" for a data set that lies in no place of its own."""
+    kind, _, path = dataset.partition(":")
+    return kind if path and kind in ("folder", "prepared") else ""
+
+
+def _check_data(
+    settings: config.TrainSettings, source: "Source", workdir: Path, before: dict[str, Any]
+) -> list[str]:
+    """Refuses a data set of other classes than the run's; returns what else has changed."""
+    from sagan_tf import run_data
+    from sagan_tf.workdir import load_description
+
+    data = before.get("data")
+    if data is None:  # a run of an earlier version
+        with contextlib.suppress(ValueError):  # `config.json` is written anew
+            data = load_description(workdir)
+    return run_data.changes(data, before["dataset"], source, settings.dataset, str(workdir))
 
 
 def _check_init_from(settings: config.TrainSettings) -> None:
@@ -185,12 +226,13 @@ def _label_weights(settings: config.TrainSettings, source: "Source") -> "np.ndar
 def _write_description(
     settings: config.TrainSettings, source: "Source", sagan: "SAGAN", workdir: Path
 ) -> None:
+    from sagan_tf import run_data
     from sagan_tf.workdir import write_description
 
     description = {
-        "settings": _as_json(settings),
+        "settings": _kept(settings),
         "dataset": source.name,
-        "class_names": source.class_names,
+        **run_data.describe(source),
         "ema": sagan.ema_generator is not None,
         "generator": sagan.generator.get_config(),
         "discriminator": sagan.discriminator.get_config(),
@@ -205,7 +247,8 @@ def _train(
     source: "Source",
     sagan: "SAGAN",
     workdir: Path,
-) -> None:
+) -> tuple[int, int]:
+    """Trains; returns the step reached, and the signal that stopped it or 0."""
     from sagan_tf import files, loop
     from sagan_tf.checkpoint import Checkpoints
     from sagan_tf.data import batches, readable_errors
@@ -214,7 +257,7 @@ def _train(
 
     checkpoints = Checkpoints(
         workdir / CHECKPOINTS,
-        *_saved(settings, sagan),
+        *_saved(settings, source, sagan),
         max_to_keep=settings.max_to_keep,
         read_only=not team.is_chief,
     )
@@ -231,8 +274,9 @@ def _train(
         if first_step >= settings.steps:
             say(f"nothing to do: --steps={settings.steps} are done")
     elif settings.init_from:
-        _start_from(settings.init_from, sagan, source)
-        say(f"started from the weights in {settings.init_from}")
+        same_classes = _start_from(settings.init_from, sagan, source)
+        fresh = "" if same_classes else "; its classes are others, so what belongs to one is new"
+        say(f"started from the weights in {settings.init_from}{fresh}")
     team.agree_on_weights(checkpoints.variables)
     first_step = first_step or 0
     if team.is_chief:
@@ -279,9 +323,7 @@ def _train(
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for name in ("samples", CHECKPOINTS, "tensorboard"):
         say(f"{name}: {workdir / name}")
-    if stopped:
-        print(f"stopped at step {step}; the same command goes on from there", file=sys.stderr)
-        sys.exit(128 + stopped)
+    return step, stopped
 
 
 def _grid_checks(
@@ -307,10 +349,14 @@ def _grid_checks(
     return checks
 
 
-def _saved(settings: config.TrainSettings, sagan: "SAGAN") -> tuple[tuple[Any, ...], str]:
-    """What a checkpoint holds: variables of these, and the settings."""
+def _saved(
+    settings: config.TrainSettings, source: "Source", sagan: "SAGAN"
+) -> tuple[tuple[Any, ...], str]:
+    """What a checkpoint holds: variables of these, the settings and the classes."""
+    from sagan_tf import run_data
+
     owners = (sagan, sagan.generator_optimizer, sagan.discriminator_optimizer)
-    return owners, json.dumps(_as_json(settings))
+    return owners, json.dumps(_kept(settings) | {"data": run_data.describe(source)})
 
 
 def _tracker(
@@ -330,11 +376,14 @@ def _tracker(
         extractor = make_extractor(
             settings.extractor, real, len(source.class_names), TRACKED, protocol, cache
         )
-    best = Checkpoints(workdir / BEST, *_saved(settings, sagan), read_only=not team.is_chief)
+    best = Checkpoints(
+        workdir / BEST, *_saved(settings, source, sagan), read_only=not team.is_chief
+    )
     return ScoreTracker(workdir, sagan, best, real, extractor, protocol, TRACKED, cache, team)
 
 
-def _start_from(other: str, sagan: "SAGAN", source: "Source") -> None:
+def _start_from(other: str, sagan: "SAGAN", source: "Source") -> bool:
+    """Takes another run's weights; returns whether it has the same classes."""
     from sagan_tf.checkpoint import init_from
     from sagan_tf.workdir import CHECKPOINTS, load_description
 
@@ -343,6 +392,7 @@ def _start_from(other: str, sagan: "SAGAN", source: "Source") -> None:
         networks.append(sagan.ema_generator)
     same_classes = load_description(other)["class_names"] == list(source.class_names)
     init_from(Path(other) / CHECKPOINTS, networks, same_classes)
+    return same_classes
 
 
 def _print_choices(settings: config.TrainSettings, sources: dict[str, str], workdir: Path) -> None:

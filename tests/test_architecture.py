@@ -19,6 +19,7 @@ LIBRARIES = [
     "pages",
     "geotex",
     "data",
+    "run_data",
     "architecture",
     "layers",
     "models",

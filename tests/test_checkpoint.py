@@ -169,6 +169,15 @@ def test_settings_are_read_alone(tmp_path):
     assert checkpoint.saved_settings(tmp_path) == {"seed": 3}
 
 
+def test_what_is_kept_tells_of_now_and_not_of_the_run_that_was_restored(tmp_path):
+    network = make()
+    Checkpoints(tmp_path, [network], '{"steps": 3}').save(1)
+    later = Checkpoints(tmp_path, [network], '{"steps": 5, "data": {"class_names": ["a"]}}')
+    assert later.restore_newest() == 1
+    later.save(2)
+    assert checkpoint.saved_settings(tmp_path) == {"steps": 5, "data": {"class_names": ["a"]}}
+
+
 def test_all_damaged(saved):
     directory, *_ = saved
     for step in (1, 2):

@@ -14,6 +14,7 @@ import time
 import commands
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from sagan_tf.cluster import ALONE, Cluster, Team, _answering, await_workers, find_cluster
@@ -135,6 +136,35 @@ def test_parts_are_whole_and_disjoint():
     assert list(teams[0].share_of(range(10), 2)) == parts[2]
     assert ALONE.share_of(range(10)) == range(10)
     assert ALONE.told("x") == ["x"]
+
+
+class Scripted(Team):
+    """One of two workers, whose barriers end as they are told."""
+
+    def __init__(self, *errors):
+        super().__init__(None, Cluster({"worker": ("a:1", "b:1")}, "worker", 0))
+        self.left = list(errors)
+
+    def wait(self):
+        error = self.left.pop(0)
+        if error is not None:
+            raise error
+
+
+def test_who_has_passed_the_last_barrier_may_leave_first():
+    closed = tf.errors.UnavailableError(None, None, "Socket closed; /job:worker/task:1")
+    for errors in ([None, None], [None, closed]):
+        team = Scripted(*errors)
+        with team.complete():
+            assert len(team.left) == 2
+        assert team.left == []
+    with (
+        pytest.raises(ValueError, match="Worker b:1 was lost"),
+        Scripted(closed).complete(),
+    ):
+        pass
+    with ALONE.complete():
+        pass
 
 
 def test_a_taken_port_is_named():

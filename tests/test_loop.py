@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import signal
@@ -220,6 +221,57 @@ def test_what_looks_at_a_run_changes_none_of_its_numbers(origin, tmp_path):
     assert list(seen.saved()) == list(unseen.saved()) == [0, 3, 6, 9, 10]
     for step, values in unseen.saved().items():
         assert_equal(values, seen.saved()[step])
+
+
+class Broken(Listener):
+    """A monitor that can show nothing."""
+
+    def show_samples(self, step):
+        self.told.append(("show_samples", step))
+        raise RuntimeError("no font")
+
+    def log(self, step, losses):
+        self.told.append(("log", step))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_fails_while_showing_costs_no_run(origin, tmp_path, caplog):
+    sagan, directory = origin
+    run = Run(sagan, shutil.copytree(directory, tmp_path / "run"))
+    run.monitor = Broken()
+    save, told = run.checkpoints.save, run.monitor.told
+    run.checkpoints.save = lambda step: told.append(("save", step)) or save(step)
+    assert run.train(max_rollbacks=0, sample_every=5) == (10, 0)
+    # What is due is saved before it is shown, and so is what could not be shown.
+    assert [call for call in told if call[0] != "advance"] == [
+        *[("show_samples", 0), ("save", 0), ("save", 3)],
+        *[("show_samples", 5), ("save", 5), ("save", 6), ("save", 9)],
+        *[("save", 10), ("show_samples", 10), ("save", 10), ("log", 10), ("save", 10)],
+    ]
+    assert caplog.text.count("The sample grid of step 0 failed: RuntimeError: no font.") == 1
+    assert caplog.text.count("The sample grid of step") == 1
+    assert "The log of step 10 failed: OSError: [Errno 28] No space left" in caplog.text
+
+
+def test_a_disk_that_takes_no_checkpoint_either_ends_the_run(origin, tmp_path):
+    sagan, directory = origin
+    run = Run(sagan, shutil.copytree(directory, tmp_path / "run"))
+    run.monitor = Broken()
+    (tmp_path / "run").rename(tmp_path / "gone")
+    run.checkpoints.restore_newest = lambda: 0
+    with pytest.raises(FileNotFoundError):
+        run.train(max_rollbacks=0)
+
+
+def test_a_score_that_fails_costs_no_run(origin, tmp_path, caplog):
+    sagan, directory = origin
+    run = Run(sagan, shutil.copytree(directory, tmp_path / "run"))
+    tracker = Tracker()
+    tracker.score = lambda step, check: {}["fid"]
+    assert run.train(0, tracker) == (10, 0)
+    assert list(run.saved()) == [0, 3, 4, 6, 8, 9, 10]
+    assert caplog.text.count("The score of step 4 failed: KeyError: 'fid'.") == 1
+    assert caplog.text.count("The score of step") == 1
 
 
 class Tracker:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from sagan_tf.geotex.drawing import CLASS_NAMES, LEAST_SIZE, SPLITS, check_size,
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 _LOCAL = ("digits", "folder", "geotex", "prepared", "robohash")
+_WITH_PATH = ("folder", "prepared")
 _WITHOUT_PATH = ("digits", "geotex", "robohash")
 
 
@@ -162,6 +164,19 @@ def describe_source(name: str, data_dir: str | None = None) -> Description:
     from sagan_tf.data.tfds import describe_tfds
 
     return describe_tfds(name, data_dir)
+
+
+def canonical(name: str) -> str:
+    """The one name of a data set whose place can be written in several ways.
+
+    `folder:d`, `folder:d/`, `folder:./d` and `folder:~/d` from the home directory are one; so are
+    `prepared:` places. Other names stay as they are.
+    """
+    kind, _, path = name.partition(":")
+    if kind not in _WITH_PATH or not path:
+        return name
+    # Not `realpath`: a link that is pointed elsewhere is meant to be the same place.
+    return f"{kind}:{os.path.abspath(os.path.expanduser(path))}"
 
 
 def _load_local(name: str, kind: str, path: str, split: str, image_size: int | None) -> Source:
