@@ -7,9 +7,8 @@ python -m sagan_tf.evaluate --compare first.jsonl second.jsonl
 """
 
 import dataclasses
-import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +105,9 @@ def main(settings: EvaluateSettings) -> None:
     """Prints scores, and adds them as a line of JSON to the run's and to `--out`."""
     _check(settings)
     if settings.compare:
-        _compare(*settings.compared)
+        from sagan_tf.evaluation.score_lines import print_comparison
+
+        print_comparison(*settings.compared)
         return
     from sagan_tf.cluster import code_facts
     from sagan_tf.devices import make_team
@@ -122,20 +123,24 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
     from sagan_tf.evaluation.evaluation import evaluate
     from sagan_tf.evaluation.extractors import make_extractor
     from sagan_tf.evaluation.groups import read_groups
+    from sagan_tf.evaluation.score_lines import print_scores
+    from sagan_tf.evaluation.yardstick import real_to_real
     from sagan_tf.workdir import add_line, add_score, load_description, load_scores
 
     protocol = _protocol(settings)
     cache = Path(settings.cache_dir).expanduser()
     workdir = settings.workdir or (None if settings.images else _WORKDIR)
-    run = {} if workdir is None else load_description(workdir)["settings"]
+    description = {} if workdir is None else load_description(workdir)
+    run = description.get("settings", {})
     with team.chief_first():  # which downloads and prepares them
-        real, class_names, known = _real_images(settings, run, protocol.num_real)
+        real, class_names, known = _real_images(settings, description, protocol.num_real)
     learned = real
     groups = {} if settings.groups is None else read_groups(settings.groups, class_names)
     if settings.images == "real":
-        real, generated, step = *_real_halves(settings, run, protocol), None
+        real, generated, step = *_real_halves(settings, description, protocol), None
     else:
         generated, step = _generated_images(settings, workdir, protocol, run, len(class_names))
+        generated = _matched(settings, generated, description, class_names)
     with team.chief_first():  # which downloads or trains it
         extractor = make_extractor(
             settings.extractor, learned, len(class_names), settings.metrics, protocol, cache
@@ -146,6 +151,10 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
     if evaluation is None:
         return
     record = {"step": step, **evaluation.record}
+    # Distances of the Inception network have published values to be compared with.
+    if evaluation.real_features is not None and "features" in evaluation.real_features.names:
+        count = len(evaluation.features)
+        record["real_to_real"] = real_to_real(evaluation.real_features, count, settings.metrics)
     if workdir is not None and settings.images is None:
         add_score(workdir, record)
     if settings.out is not None:
@@ -155,7 +164,7 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
         report(Path(settings.report), evaluation, step, class_names, earlier)
         print(f"report: {Path(settings.report) / 'index.html'}")
     evaluation.features.remove()
-    _print(record, extractor.name)
+    print_scores(record, extractor.name)
 
 
 def _report_writer(settings: EvaluateSettings) -> Callable[..., None] | None:
@@ -171,28 +180,6 @@ def _report_writer(settings: EvaluateSettings) -> Callable[..., None] | None:
     if Path(settings.report).is_file():
         raise ValueError(f"`--report` must be a directory. Received: {settings.report}, a file")
     return write_report
-
-
-def _print(record: Mapping[str, Any], extractor: str) -> None:
-    protocol, step = record["protocol"], record["step"]
-    print(
-        f"{protocol['num_images']} {'other real' if 'real' in record['images'] else 'generated'} "
-        f"against {protocol['num_real']} real images"
-        + (f", step {step}" if step is not None else "")
-        + f", protocol {protocol['name']}, extractor {extractor}"
-    )
-    for name, score in _lines(record).items():
-        print(f"{name:28} {score:.5g}")
-
-
-def _lines(record: Mapping[str, Any]) -> dict[str, float]:
-    """Scores, and their means over groups of classes, by the names under which they are shown."""
-    means = {
-        f"{name}, {group}": score
-        for name, groups in record["groups"].items()
-        for group, score in groups.items()
-    }
-    return record["scores"] | means
 
 
 def _check(settings: EvaluateSettings) -> None:
@@ -235,15 +222,38 @@ def _protocol(settings: EvaluateSettings) -> "Protocol":
     return dataclasses.replace(PROTOCOLS[settings.protocol], **given)
 
 
+def _matched(
+    settings: EvaluateSettings,
+    generated: "Images",
+    description: Mapping[str, Any],
+    class_names: Sequence[str],
+) -> "Images":
+    """Generated images with the labels that the real images' classes have."""
+    from sagan_tf.evaluation.image_files import ArrayImages, FileImages
+    from sagan_tf.evaluation.images import GeneratedImages
+    from sagan_tf.evaluation.matching import match_classes
+
+    if isinstance(generated, ArrayImages):  # whose classes have numbers and no names
+        generated.check_labels(len(class_names))
+        return generated
+    if isinstance(generated, GeneratedImages):
+        names = description["class_names"] if description["generator"]["num_classes"] else ()
+        return match_classes(generated, names, class_names, "--workdir")
+    strict = isinstance(generated, FileImages)
+    return match_classes(generated, generated.class_names, class_names, "--images", strict)
+
+
 def _real_images(
-    settings: EvaluateSettings, run: dict[str, Any], num_images: int
+    settings: EvaluateSettings, description: Mapping[str, Any], num_images: int
 ) -> tuple["Images", tuple[str, ...], dict[str, "Moments"]]:
     """Real images, the names of their classes, and moments that are known without them."""
+    from sagan_tf import run_data
     from sagan_tf.data import load_source
     from sagan_tf.evaluation.image_files import ArrayImages, NoImages
     from sagan_tf.evaluation.images import RealImages
     from sagan_tf.evaluation.statistics import read_moments
 
+    run = description.get("settings", {})
     name = settings.dataset or run["dataset"]
     if name.startswith("npz:"):
         path = name.removeprefix("npz:")
@@ -263,6 +273,7 @@ def _real_images(
     data_dir = settings.data_dir or (None if given else run["data_dir"])
     image_size = settings.image_size or run.get("image_size")
     source = load_source(name, data_dir, settings.split, image_size)
+    run_data.follow_order(source, description.get("class_names", ()))
     image_size = image_size or source.image_size
     if image_size is None:
         raise ValueError("`--image_size` must say to what size real images are brought.")
@@ -271,7 +282,7 @@ def _real_images(
 
 
 def _real_halves(
-    settings: EvaluateSettings, run: dict[str, Any], protocol: "Protocol"
+    settings: EvaluateSettings, description: Mapping[str, Any], protocol: "Protocol"
 ) -> tuple["Images", "Images"]:
     """Real images, and others of the same data set that are scored as if they were generated.
 
@@ -280,7 +291,7 @@ def _real_halves(
     """
     from sagan_tf.evaluation.images import ImagesPart
 
-    whole, *_ = _real_images(settings, run, sys.maxsize)
+    whole, *_ = _real_images(settings, description, sys.maxsize)
     half = whole.num_images // 2
     if half < max(2, settings.num_images or 0):
         raise ValueError(
@@ -291,7 +302,7 @@ def _real_halves(
         )
     count = min(protocol.num_images, half)
     first = whole.num_images - count
-    real, *_ = _real_images(settings, run, min(protocol.num_real, first))
+    real, *_ = _real_images(settings, description, min(protocol.num_real, first))
     identity = {"real": {**whole.identity, "first": first, "num_images": count}}
     return real, ImagesPart(whole, range(first, whole.num_images), identity)
 
@@ -327,38 +338,6 @@ def _generated_images(
 
     client = Client(settings.images, settings.model_name)
     return images.ServedImages(client, settings.images, num_images), None
-
-
-def _compare(*paths: str) -> None:
-    from sagan_tf.evaluation.evaluation import unlike
-
-    first, second = (_last_record(path) for path in paths)
-    name = unlike(first, second)
-    if name is not None:
-        raise ValueError(
-            f"These scores cannot be compared: they differ in `{name}`. Received: "
-            f"{_field(first, name)!r} in {paths[0]}, {_field(second, name)!r} in {paths[1]}"
-        )
-    print(f"{'':28} {paths[0]:>16} {paths[1]:>16}")
-    for name, score in _lines(first).items():
-        if name in _lines(second):
-            print(f"{name:28} {score:16.5g} {_lines(second)[name]:16.5g}")
-
-
-def _last_record(path: str) -> dict[str, Any]:
-    try:
-        record = json.loads(Path(path).read_text().strip().splitlines()[-1])
-        return {
-            name: record[name] for name in ("protocol", "extractor", "real", "scores", "groups")
-        }
-    except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} holds no scores of this command: {error!r}") from None
-
-
-def _field(record: dict[str, Any], name: str) -> Any:
-    for part in name.split("."):
-        record = record.get(part) if isinstance(record, dict) else None
-    return record
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import numpy as np
 
 from sagan_tf.checkpoint import Checkpoints
 from sagan_tf.cluster import ALONE, Team
-from sagan_tf.evaluation.evaluation import evaluate, ranking_score, unlike
+from sagan_tf.evaluation.counts import check_counts
+from sagan_tf.evaluation.evaluation import evaluate, gives_logits, ranking_score, unlike
 from sagan_tf.evaluation.features import Extractor, extract_features
 from sagan_tf.evaluation.images import GeneratedImages, Images, RealImages
 from sagan_tf.evaluation.protocols import Protocol
@@ -35,7 +36,7 @@ class ScoreTracker:
         team: each extracts features of a part of the images; the chief alone writes.
 
     Raises:
-        ValueError: if the run's scores are damaged.
+        ValueError: if the run's scores are damaged, or there are too few images for a metric.
         OSError: if features cannot be kept.
     """
 
@@ -60,6 +61,9 @@ class ScoreTracker:
         self._metrics = metrics
         self._cache = cache
         self._team = team
+        logits = gives_logits(extractor)
+        images = protocol.num_images, real.num_images
+        check_counts(metrics, protocol, *images, logits, flag="eval_images")
         steps = [record["step"] for record in load_scores(workdir)]
         self._scored = set(json.loads(team.told_by_chief(json.dumps(steps))))
         extract_features(real, extractor, cache, "real images", team=team)

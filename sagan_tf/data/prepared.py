@@ -96,6 +96,7 @@ class Prepared(Source):
             num_examples=sum(manifest.shard_lengths),
             image_size=manifest.image_size,
         )
+        self.files = [str(file) for file in (folder / MANIFEST, *shards)]
         allow_open_files(num_shards)
         self._records = ArrayRecordDataSource(
             [

@@ -41,7 +41,10 @@ class Source(Description, abc.ABC):
         labels: int32 `(num_examples,)` where known without reading the examples, else None until
             `class_counts` or class-balanced `batches` have read them.
         failure: why reading stopped, for `readable_errors`; None while all is well.
+        files: the files of a local set, all of them; none for others.
     """
+
+    files: Sequence[str] = ()
 
     def __init__(
         self,

@@ -75,7 +75,7 @@ class Folder(Source):
             num_examples=sum(len(found) for found in files),
             labels=np.repeat(np.arange(len(files), dtype=np.int32), [len(f) for f in files]),
         )
-        self._files = [str(file) for found in files for file in found]
+        self._files = self.files = [str(file) for found in files for file in found]
 
     def read(self, index: int) -> tuple[bytes, int]:
         """The bytes of one file and its class."""

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from sagan_tf.evaluation.file_identity import without_times
 from sagan_tf.evaluation.images import RealImages
 from sagan_tf.files import replacing
 
@@ -35,15 +36,24 @@ class ClassifierExtractor:
         accuracy: share of held out real images that it recognises.
 
     Raises:
-        ValueError: when it is called on images of another size or number of channels.
+        ValueError: for fewer than two classes with images; and when it is called on images of
+            another size or number of channels.
     """
 
     name = "classifier"
 
     def __init__(self, real: RealImages, directory: Path) -> None:
-        key = hashlib.sha256(json.dumps(real.identity, sort_keys=True).encode()).hexdigest()[:16]
-        path = directory / f"classifier-{key}.npz"
         images, labels = real.read(0, real.num_images)
+        present = [real.class_names[label] for label in np.unique(labels)]
+        if len(present) < 2:
+            raise ValueError(
+                "`--extractor=classifier` learns to tell the classes of the real images apart, so "
+                f"it needs at least two. Received: one, {present[0]}. Use `--extractor=inception`, "
+                "or a Keras model of your own by `--extractor=PATH.keras`."
+            )
+        identity = json.dumps(without_times(real.identity), sort_keys=True)
+        key = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        path = directory / f"classifier-{key}.npz"
         model = _model(images.shape[1:], len(real.class_names))
         held_out = np.arange(len(images)) % _HELD_OUT == 0
         if path.exists():

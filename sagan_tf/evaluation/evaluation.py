@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from sagan_tf.cluster import ALONE, Team
+from sagan_tf.evaluation.counts import check_counts
 from sagan_tf.evaluation.features import Extractor, Features, extract_features
+from sagan_tf.evaluation.file_identity import without_times
 from sagan_tf.evaluation.groups import group_means
 from sagan_tf.evaluation.images import Images
 from sagan_tf.evaluation.moments import Moments
@@ -72,6 +74,8 @@ def evaluate(
         ValueError: for images or features that cannot be scored.
         OSError: if features cannot be kept.
     """
+    asked = min(protocol.num_images, generated.num_images)
+    check_counts(metrics, protocol, asked, real.num_images or None, gives_logits(extractor))
     real_features = None
     if real.num_images:
         real_features = extract_features(real, extractor, directory, "real images", team=team)
@@ -88,8 +92,8 @@ def evaluate(
             scores["within_class_spread"] = spread.ratio
             by_class["within_class_spread"] = spread.by_class
     record = {
-        "images": generated.identity,
-        "real": real.identity,
+        "images": without_times(generated.identity),
+        "real": without_times(real.identity),
         "extractor": extractor.identity,
         "protocol": {
             **dataclasses.asdict(protocol),
@@ -103,6 +107,11 @@ def evaluate(
         },
     }
     return Evaluation(record, real, generated, real_features, features)
+
+
+def gives_logits(extractor: Extractor) -> bool:
+    """Whether the extractor gives what the Inception score is made of."""
+    return "logits_unbiased" in extractor.identity.get("taps", ())
 
 
 def unlike(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ import scipy.linalg
 from sagan_tf.evaluation.moments import Moments, moments_of
 
 # Points of the extrapolation to infinitely many images, and the least images of a point.
-_EXTRAPOLATION_POINTS = 15
+EXTRAPOLATION_POINTS = 15
 _EXTRAPOLATION_START = 5000
 
 
@@ -76,7 +76,7 @@ def extrapolated_frechet_distance(first: Moments, features: np.ndarray, seed: in
         seed: of the random parts.
     """
     least = min(_EXTRAPOLATION_START, max(2, len(features) // 10))
-    counts = np.linspace(least, len(features), _EXTRAPOLATION_POINTS).astype(int)
+    counts = np.linspace(least, len(features), EXTRAPOLATION_POINTS).astype(int)
     random = np.random.default_rng(seed)
     distances = []
     for count in counts:

@@ -13,8 +13,10 @@ from absl import logging
 from PIL import Image
 
 from sagan_tf.data.decode import decode_square
+from sagan_tf.data.imagenet import readable_names
 from sagan_tf.data.order import shuffled_indices
 from sagan_tf.data.sources import IMAGE_SUFFIXES
+from sagan_tf.evaluation.file_identity import file_identity
 
 _LOSSY_SUFFIXES = (".jpeg", ".jpg", ".webp")
 # Images of a file that are hashed at a time.
@@ -29,8 +31,12 @@ class FileImages:
         num_images: at most; all if there are fewer.
         image_size: side they are cut and resized to; `None` for files of one square size.
 
+    Attributes:
+        class_names: the names of the class folders, by label; none if images lie directly in the
+            folder.
+
     Raises:
-        ValueError: for a folder without images.
+        ValueError: for a folder without images, and when a damaged one is read.
     """
 
     def __init__(
@@ -48,30 +54,45 @@ class FileImages:
                 len(lossy),
                 path,
             )
-        classes = sorted({file.parent for file in found})
+        # Images that lie beside class folders have no class.
+        inside = [file for file in found if file.parent != root]
+        found = inside or found
+        folders = sorted({file.relative_to(root).parts[0] for file in inside})
+        self.class_names = readable_names(folders)
         self.num_images = min(num_images, len(found))
         # Of too many, some of every class.
         chosen = shuffled_indices(np.arange(self.num_images), len(found), seed=0)
         self._files = [found[index] for index in sorted(chosen)]
         self._labels = None
-        if len(classes) > 1:
-            numbers = {folder: number for number, folder in enumerate(classes)}
-            self._labels = np.array([numbers[file.parent] for file in self._files], np.int32)
-        with Image.open(self._files[0]) as first:
-            self._image_size = image_size or min(first.size)
-        listing = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in found]
+        if folders:
+            tops = [file.relative_to(root).parts[0] for file in self._files]
+            self._labels = np.array([folders.index(top) for top in tops], np.int32)
+        self._image_size = image_size or self._size_of_first()
         self.identity = {
-            "files": hashlib.sha256(repr(listing).encode()).hexdigest(),
+            **file_identity(found, len(found)),
             "num_images": self.num_images,
             "image_size": self._image_size,
         }
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
-        images = [
-            decode_square(file.read_bytes(), self._image_size, 3)
-            for file in self._files[start:stop]
-        ]
+        images = [self._decode(file) for file in self._files[start:stop]]
         return np.stack(images), None if self._labels is None else self._labels[start:stop]
+
+    def _size_of_first(self) -> int:
+        try:
+            with Image.open(self._files[0]) as first:
+                return min(first.size)
+        except OSError as error:
+            raise self._damage(self._files[0], error) from error
+
+    def _decode(self, file: Path) -> np.ndarray:
+        try:
+            return decode_square(file.read_bytes(), self._image_size, 3)
+        except Exception as error:  # Pillow meets damage with any of a dozen exceptions
+            raise self._damage(file, error) from error
+
+    def _damage(self, file: Path, error: Exception) -> ValueError:
+        return ValueError(f"{file} cannot be read as an image: {error}. Repair or remove it.")
 
 
 class ArrayImages:
@@ -104,6 +125,16 @@ class ArrayImages:
         for start in range(0, self.num_images, _HASHED_IMAGES):
             contents.update(self.read(start, start + _HASHED_IMAGES)[0])
         self.identity = {"arrays": contents.hexdigest(), "num_images": self.num_images}
+
+    def check_labels(self, num_classes: int) -> None:
+        """Raises a `ValueError` for labels that no class has, if so many classes are known."""
+        labels = () if self._labels is None or not num_classes else self._labels
+        wrong = sorted({int(label) for label in labels if not 0 <= label < num_classes})
+        if wrong:
+            raise ValueError(
+                f"`arr_1`, the classes of the images, must lie in 0 to {num_classes - 1}, as those "
+                f"of the real images do. Received: {', '.join(map(str, wrong[:10]))}"
+            )
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
         # Opened anew each time: what was read of a mapped file would stay in memory.

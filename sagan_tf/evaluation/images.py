@@ -16,6 +16,7 @@ import tensorflow as tf
 from sagan_tf.data.loading import Loader
 from sagan_tf.data.order import shuffled_indices
 from sagan_tf.data.source import Source
+from sagan_tf.evaluation.file_identity import file_identity
 from sagan_tf.models import Generator
 from sagan_tf.sampling import latents_from_seeds, to_uint8
 from sagan_tf.serving.client import Client, ServingError
@@ -58,13 +59,16 @@ class RealImages:
         self.class_names = source.class_names
         self._loader = Loader(source, image_size)
         self._indices = shuffled_indices(np.arange(self.num_images), source.num_examples, seed=0)
+        # A folder is known by its files, wherever it lies.
+        name = "folder" if source.name.startswith("folder:") and source.files else source.name
         self.identity = {
-            "dataset": source.name,
+            "dataset": name,
             "split": split,
             "num_examples": source.num_examples,
             "image_size": image_size,
             "num_images": self.num_images,
             "pixels": self._fingerprint(),
+            **(file_identity(source.files, source.num_examples) if source.files else {}),
         }
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
@@ -131,6 +135,9 @@ class SavedModelImages:
         path: a version's directory, as `sagan_tf.export` wrote it.
         num_images: how many, the classes in turn.
 
+    Attributes:
+        class_names: the names of the generator's classes; none for one without.
+
     Raises:
         ValueError: if it is no export.
     """
@@ -154,11 +161,13 @@ class SavedModelImages:
             "saved_model": hashlib.sha256(weights).hexdigest(),
             "num_images": num_images,
         }
-        num_classes = None
+        self.class_names: tuple[str, ...] = ()
         if "class_names" in self._signatures:
-            names = self._signatures["class_names"](class_id=tf.constant([0]))
-            num_classes = int(names["num_classes"][0])
-        self._labels = asked_classes(num_images, num_classes)
+            of_class = self._signatures["class_names"]
+            count = int(of_class(class_id=tf.constant([0]))["num_classes"][0])
+            names = of_class(class_id=tf.range(count))["class_name_bytes"].numpy()
+            self.class_names = tuple(name.decode() for name in names)
+        self._labels = asked_classes(num_images, len(self.class_names) or None)
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
         inputs = {
@@ -178,18 +187,21 @@ class ServedImages:
         client: of the model.
         url: where, for the record.
         num_images: how many, the classes in turn.
+
+    Attributes:
+        class_names: the names of the generator's classes; none for one without.
     """
 
     def __init__(self, client: Client, url: str, num_images: int) -> None:
         self._client = client
         self.num_images = num_images
         try:
-            num_classes = len(client.class_names)
+            self.class_names = tuple(client.class_names)
         except ServingError as error:
             if error.status != 400:  # which says that there are no classes
                 raise
-            num_classes = None
-        self._labels = asked_classes(num_images, num_classes)
+            self.class_names = ()
+        self._labels = asked_classes(num_images, len(self.class_names) or None)
         self.identity = {"url": url, "num_images": num_images, "pixels": self._fingerprint()}
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:

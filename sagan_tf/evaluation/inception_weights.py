@@ -54,6 +54,10 @@ _TORCH_AXES = {4: (2, 3, 1, 0), 2: (1, 0)}
 _TORCH_COUNTER = ".bn.num_batches_tracked"  # which inference does not need
 
 
+class MissingWeights(ValueError):  # noqa: N818 - it is what happened
+    """The weights are not there, and cannot be downloaded."""
+
+
 def find_weights(weights: str | os.PathLike | None = None) -> Path:
     """The file of weights: one's own, that of `SAGAN_TF_INCEPTION`, or the published one.
 
@@ -64,14 +68,14 @@ def find_weights(weights: str | os.PathLike | None = None) -> Path:
         weights: a path; `None` for the others.
 
     Raises:
-        ValueError: if there is no such file, or no address gives it.
+        MissingWeights: if there is no such file, or no address gives it.
     """
     path = weights or os.environ.get(VARIABLE)
     if not path:
         return _download()
     if not Path(path).is_file():
         origin = "`weights`" if weights else f"`{VARIABLE}`"
-        raise ValueError(f"{origin} must be the path of a file. Received: {os.fspath(path)}")
+        raise MissingWeights(f"{origin} must be the path of a file. Received: {os.fspath(path)}")
     return Path(path)
 
 
@@ -91,7 +95,7 @@ def _download() -> Path:
             continue
         logging.info("Inception weights: Google, Apache licence 2.0; %s", path)
         return Path(path)
-    raise ValueError(
+    raise MissingWeights(
         "The Inception weights cannot be downloaded: " + "; ".join(problems) + ". Bring the file "
         f"here by other means (its SHA-256 is {SHA256}) and set {VARIABLE} to its path."
     )

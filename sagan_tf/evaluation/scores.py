@@ -143,6 +143,11 @@ def class_scores(
     if "intra_fid" in metrics and real is not None and real.labels is not None:
         name = f"intra_{fid}_{counts.min()}"
         scores[name] = class_distances(real[main], real.labels, fake[main], fake.labels)
+        if not scores[name]:
+            raise ValueError(
+                "The metric intra_fid needs a class with at least two real and two generated "
+                "images. Received: none. Give more images, or leave it out of `--metrics`."
+            )
     if "agreement" in metrics and "logits" in fake.names:
         right = _own_classes(fake["logits"]).argmax(axis=1) == fake.labels
         scores["label_agreement"] = {

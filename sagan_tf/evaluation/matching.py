@@ -1,0 +1,141 @@
+"""Classes by name: images from elsewhere get the labels that the real images have."""
+
+import difflib
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from sagan_tf.evaluation.images import Images
+
+# Of names in a message, so many.
+_MOST_NAMED = 10
+
+
+class Relabelled:
+    """Images whose classes have other labels, or none.
+
+    Args:
+        images: the images, of classes 0 to n - 1.
+        table: int32 `(n,)`, the new label of each class; `None` takes all labels away.
+    """
+
+    def __init__(self, images: Images, table: np.ndarray | None) -> None:
+        self._images, self._table = images, table
+        self.num_images = images.num_images
+        # Labels are kept with the features.
+        labels: Any = None if table is None else table.tolist()
+        self.identity = {**images.identity, "classes": labels}
+
+    def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
+        images, labels = self._images.read(start, stop)
+        return images, None if labels is None or self._table is None else self._table[labels]
+
+
+def match_classes(
+    images: Images,
+    names: Sequence[str],
+    real_names: Sequence[str],
+    argument: str,
+    strict: bool = False,
+) -> Images:
+    """Gives images the labels of the real classes of the same names, whatever their order.
+
+    Real classes without images are named in the log.
+
+    Args:
+        images: the images.
+        names: of their classes, one per label; none for images without classes.
+        real_names: of the real images' classes, one per label; none if they are not known.
+        argument: the flag that the images come from, for messages.
+        strict: whether a name that no real class has is an error. If not, the labels are taken
+            away, which is said in the log, and scores of classes with them.
+
+    Raises:
+        ValueError: for a name that no real class has, or that does not tell which class is meant.
+    """
+    names, real_names = _composed(names), _composed(real_names)
+    if not names or names == real_names:
+        return images
+    if not real_names:
+        return _match_numbers(images, names, argument)
+    labels = _labels_by_name(real_names)
+    unknown = [name for name in names if name not in labels]
+    if unknown and strict:
+        raise ValueError(_complaint(argument, unknown, real_names))
+    if unknown:
+        logging.warning(
+            "`%s` has classes that the real images do not have (%s): no class is scored by itself.",
+            argument,
+            _shortened(unknown),
+        )
+        return Relabelled(images, None)
+    wanted = _labels_by_name(names)
+    unclear = [name for name, own in wanted.items() if 1 < len(labels[name]) != len(own)]
+    if unclear:
+        raise ValueError(
+            f"`{argument}` must name its classes so that each is one of the real images'. Several "
+            f"of these have one name. Received: {_shortened(unclear)}"
+        )
+    missing = [name for name in labels if name not in wanted]
+    if missing:
+        logging.warning(
+            "`%s` has no images of %d of the %d classes: %s.",
+            argument,
+            len(missing),
+            len(real_names),
+            _shortened(missing),
+        )
+    table = np.empty(len(names), np.int32)
+    for name, own in wanted.items():
+        table[own] = labels[name]
+    return Relabelled(images, table)
+
+
+def _match_numbers(images: Images, names: Sequence[str], argument: str) -> Images:
+    """Takes names that are numbers for labels, where the real classes have no names."""
+    if all(name.isdecimal() and int(name) < 2**31 for name in names):
+        return Relabelled(images, np.array([int(name) for name in names], np.int32))
+    logging.warning(
+        "The classes of the real images have no names, so those of `%s` (%s) cannot be found among "
+        "them: no class is scored by itself. Folders that are named by numbers would be.",
+        argument,
+        _shortened(names),
+    )
+    return Relabelled(images, None)
+
+
+def _composed(names: Sequence[str]) -> list[str]:
+    # Systems differ in how they keep an accent.
+    return [unicodedata.normalize("NFC", name).strip() for name in names]
+
+
+def _labels_by_name(names: Sequence[str]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for label, name in enumerate(names):
+        found[name].append(label)
+    return found
+
+
+def _complaint(argument: str, unknown: Sequence[str], real_names: Sequence[str]) -> str:
+    folded = {name.casefold(): name for name in real_names}
+    near = [
+        f"{folded[key]!r} instead of {name!r}"
+        for name in unknown[:_MOST_NAMED]
+        for key in difflib.get_close_matches(name.casefold(), folded, 1)
+    ]
+    question = f" Did you mean {', '.join(near)}?" if near else ""
+    return (
+        f"`{argument}` must have one sub-folder per class, named like the classes of the real "
+        f"images: {_shortened(real_names)}. Received: {_shortened(unknown)}, not among them."
+        f"{question} Rename or remove these folders; images without sub-folders are scored without "
+        "classes."
+    )
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
