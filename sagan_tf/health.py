@@ -1,7 +1,7 @@
 """Signs that a run has gone wrong: numbers that are not finite, losses that collapse.
 
 The first kind stops the run or sends it back to its last checkpoint; the second is reported, as
-are samples that look alike (`variety`) or are learned by heart (`memorising`).
+are samples that look alike or are learned by heart (`grid_checks`).
 """
 
 import math

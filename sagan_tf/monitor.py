@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from sagan_tf.attention import attention_layers, attention_measures
 from sagan_tf.checkpoint import as_os_error
 from sagan_tf.files import must_exist, write_text
+from sagan_tf.grid_checks import GridCheck
 from sagan_tf.health import CollapseReports, sample_spread
 from sagan_tf.layers import SelfAttention2D
 from sagan_tf.layers.spectral_norm import SpectralNormalization
@@ -28,15 +29,6 @@ from sagan_tf.trainer import SAGAN
 
 GRID_COLUMNS = 10
 GRID_ROWS = 8
-
-
-class GridCheck(Protocol):
-    """What looks at every sample grid."""
-
-    def see(
-        self, step: int, images: Sequence[np.ndarray], labels: Sequence[int] | None
-    ) -> dict[str, float]:
-        """Returns scalars to log, by name, of samples uint8 `(H, W, C)` and their classes."""
 
 
 class Monitor:

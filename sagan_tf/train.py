@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sagan_tf.cluster import Team
     from sagan_tf.data import Source
-    from sagan_tf.monitor import GridCheck
+    from sagan_tf.grid_checks import GridCheck
     from sagan_tf.tracking import ScoreTracker
     from sagan_tf.trainer import SAGAN
 
@@ -331,9 +331,8 @@ def _grid_checks(
 ) -> "list[GridCheck]":
     """What looks at every sample grid: at its variety, and for training images known by heart."""
     from sagan_tf.evaluation.images import RealImages
-    from sagan_tf.memorising import Copies, KnownImages, held_out_images
+    from sagan_tf.grid_checks import Copies, KnownImages, Variety, held_out_images
     from sagan_tf.monitor import GRID_ROWS
-    from sagan_tf.variety import Variety
 
     values = settings.image_size**2 * source.channels
     count = min(REFERENCE_IMAGES, max(2, REFERENCE_VALUES // values))

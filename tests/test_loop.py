@@ -9,12 +9,11 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import checkpoint, loop
+from sagan_tf.grid_checks import Copies, KnownImages, Variety
 from sagan_tf.health import NotFiniteError
-from sagan_tf.memorising import Copies, KnownImages
 from sagan_tf.models import Discriminator, Generator
 from sagan_tf.monitor import Monitor
 from sagan_tf.trainer import SAGAN
-from sagan_tf.variety import Variety
 
 SCHEDULE = loop.Schedule(
     steps=25, steps_per_call=8, log_every=10, sample_every=7, checkpoint_every=20

@@ -8,10 +8,9 @@ import tensorflow as tf
 
 from sagan_tf import monitor
 from sagan_tf.attention import attention_layers
+from sagan_tf.grid_checks import Copies, KnownImages, Variety
 from sagan_tf.health import ZERO_LOSS
-from sagan_tf.memorising import Copies, KnownImages
 from sagan_tf.models import Discriminator, Generator
-from sagan_tf.variety import Variety
 
 
 def test_lines_after_the_checkpoint_are_forgotten(tmp_path):

@@ -1,6 +1,11 @@
-"""Does a run learn its training images by heart?"""
+"""What looks at every sample grid of a run: are samples varied, and are they copies?
 
-from collections.abc import Sequence
+Samples of a class may look alike, though its real images do not (`Variety`). They may be copies of
+training images (`Copies`), which a discriminator that knows these by heart teaches (`KnownImages`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import keras
 import numpy as np
@@ -9,8 +14,11 @@ from absl import logging
 from sagan_tf.data import load_source
 from sagan_tf.evaluation.images import RealImages
 from sagan_tf.evaluation.neighbours import nearest
+from sagan_tf.evaluation.spread import class_spread, relative_spread
 from sagan_tf.health import EARLY_GRIDS, GRIDS_IN_A_ROW, LastingSign
 
+# Of the digits, runs whose samples of a class look alike have 0.3 to 0.5, varied ones 0.8 to 0.9.
+NARROW_SPREAD = 0.6
 # Samples that come nearer to a training image than this share of the distance between real
 # neighbours are copies; the mean image of a class, which is near to all, has about 0.7.
 COPIED_DISTANCE = 0.4
@@ -26,6 +34,67 @@ _SIDE = 32
 _BATCH_SIZE = 64
 # In this order: the `test` split of ImageNet has no classes.
 _HELD_OUT_SPLITS = ("validation", "test")
+
+_VARIETY_REMEDIES = (
+    "What usually helps: --d_steps=2, --nodense_bias, a wider --discriminator_base_filters, lower "
+    "--generator_learning_rate and --discriminator_learning_rate, and --augment where there are "
+    "few images."
+)
+
+
+class GridCheck(Protocol):
+    """What looks at every sample grid, and warns once when a bad sign has lasted."""
+
+    def see(
+        self, step: int, images: Sequence[np.ndarray], labels: Sequence[int] | None
+    ) -> dict[str, float]:
+        """Measures a grid.
+
+        Args:
+            step: of the training.
+            images: the samples, uint8 `(H, W, C)` each.
+            labels: one per image; `None` without classes.
+
+        Returns:
+            Scalars to log, by name.
+        """
+
+
+class Variety:
+    """Compares the spread of each sample grid with that of real images, and warns of collapse.
+
+    Args:
+        images: real ones, uint8 `(N, H, W, C)`.
+        labels: int `(N,)`, their classes; `None` takes all images for one class, as samples of a
+            generator without classes are.
+        class_images: of each class, the first so many are compared: as many as a grid shows.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray | None, class_images: int) -> None:
+        labels = np.zeros(len(images), np.int64) if labels is None else np.asarray(labels)
+        self._real: Mapping[int, float] = {}
+        for label in np.unique(labels).tolist():
+            first = np.flatnonzero(labels == label)[:class_images]
+            self._real |= class_spread(images[first], labels[first])
+        self._sign = LastingSign(GRIDS_IN_A_ROW, EARLY_GRIDS)
+
+    def see(
+        self, step: int, images: Sequence[np.ndarray], labels: Sequence[int] | None
+    ) -> dict[str, float]:
+        """Returns `variety/relative_spread`; nothing where no real images of a class differ."""
+        spread = relative_spread(self._real, class_spread(np.stack(images), labels))
+        if spread is None:
+            return {}
+        if self._sign.lasts(spread.ratio < NARROW_SPREAD):
+            logging.warning(
+                "Step %d: samples of a class have looked alike in %d grids: now they differ %.2f "
+                "times as much as real images of a class do. %s",
+                step,
+                GRIDS_IN_A_ROW,
+                spread.ratio,
+                _VARIETY_REMEDIES,
+            )
+        return {"variety/relative_spread": spread.ratio}
 
 
 class Copies:
@@ -50,17 +119,10 @@ class Copies:
     def see(
         self, step: int, images: Sequence[np.ndarray], labels: Sequence[int] | None
     ) -> dict[str, float]:
-        """Measures a grid.
+        """Returns `memorising/nearest_distance`; nothing where training images are all the same.
 
-        Args:
-            step: of the training.
-            images: the samples, uint8 `(H, W, C)` each.
-            labels: not looked at.
-
-        Returns:
-            `memorising/nearest_distance`: mean distance to the nearest training image, in that of
-            training images to the nearest other one. 1 is as far apart as those, 0 are copies.
-            Nothing where training images are all the same.
+        It is the mean distance to the nearest training image, in that of training images to the
+        nearest other one: 1 is as far apart as those, 0 are copies.
         """
         if not self._real_distance:
             return {}
@@ -104,17 +166,7 @@ class KnownImages:
     def see(
         self, step: int, images: Sequence[np.ndarray], labels: Sequence[int] | None
     ) -> dict[str, float]:
-        """Measures the discriminator.
-
-        Args:
-            step: of the training.
-            images: the grid's samples, uint8 `(H, W, C)` each.
-            labels: one per image; `None` without classes.
-
-        Returns:
-            Mean logits `memorising/train_logits`, `memorising/held_out_logits` and, of the
-            samples, `memorising/sample_logits`.
-        """
+        """Returns `memorising/train_logits`, `.../held_out_logits` and `.../sample_logits`."""
         training, held_out = self._logits(*self._training), self._logits(*self._held_out)
         samples = self._logits(np.stack(images), labels)
         gap = training.mean() - held_out.mean()

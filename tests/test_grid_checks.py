@@ -3,10 +3,16 @@ import numpy as np
 import pytest
 from tfds_sets import write_data_set
 
-from sagan_tf import memorising
+from sagan_tf import grid_checks
 from sagan_tf.data import Source, load_source
 from sagan_tf.evaluation.images import RealImages
-from sagan_tf.memorising import Copies, KnownImages, held_out_images
+from sagan_tf.grid_checks import (
+    NARROW_SPREAD,
+    Copies,
+    KnownImages,
+    Variety,
+    held_out_images,
+)
 from sagan_tf.models import Discriminator
 
 
@@ -29,11 +35,11 @@ def test_training_images_without_distance_say_nothing():
 
 def test_large_images_are_reduced_by_means():
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
-    rows = memorising._rows(images)
+    rows = grid_checks._rows(images)
     assert rows.shape == (3, 32 * 32 * 3)
     assert rows[1, 3] == pytest.approx(images[1, :2, 2:4, 0].mean())
     np.testing.assert_array_equal(
-        memorising._rows(images[:, :32, :32])[0], images[0, :32, :32].ravel()
+        grid_checks._rows(images[:, :32, :32])[0], images[0, :32, :32].ravel()
     )
 
 
@@ -53,9 +59,9 @@ def test_copies_are_told_from_other_real_images_and_from_means_of_classes(digits
     assert distance(images[1000:1080]) == pytest.approx(1, abs=0.1)
     assert distance(images[:80]) < 0.01
     noise = np.random.default_rng(0).normal(0, 8, (80, 16, 16, 1))
-    assert distance(np.uint8(np.clip(images[:80] + noise, 0, 255))) < memorising.COPIED_DISTANCE
+    assert distance(np.uint8(np.clip(images[:80] + noise, 0, 255))) < grid_checks.COPIED_DISTANCE
     means = [images[labels == label].mean(axis=0) for label in range(10)]
-    assert distance(np.uint8(means)) > memorising.COPIED_DISTANCE
+    assert distance(np.uint8(means)) > grid_checks.COPIED_DISTANCE
 
 
 def test_copies_are_reported_once(digits, caplog):
@@ -165,5 +171,67 @@ def test_held_out_images_without_classes_or_damaged_are_left_alone(monkeypatch):
                 raise OSError("damaged")
             return np.zeros((16, 16, 3), np.uint8), -1  # as ImageNet's test split
 
-    monkeypatch.setattr(memorising, "load_source", Broken)
+    monkeypatch.setattr(grid_checks, "load_source", Broken)
     assert held_out_images("broken", None, "train", 16) is None
+
+
+def test_spreads_known_by_hand():
+    # Class 0: 0 and 200; class 1: 0 and 100, the third is beyond what a grid shows.
+    variety = Variety(flat(0, 0, 200, 100, 255), [0, 1, 0, 1, 1], 2)
+    samples, labels = flat(50, 0, 150, 20), [0, 1, 0, 1]
+    assert variety.see(0, list(samples), labels) == {"variety/relative_spread": 120 / 300}
+    # Class 1 alone is in this grid.
+    assert variety.see(1, list(flat(0, 25)), [1, 1]) == {"variety/relative_spread": 0.25}
+
+
+def test_spread_without_classes():
+    variety = Variety(flat(0, 100), None, 8)
+    assert variety.see(0, list(flat(0, 50)), None) == {"variety/relative_spread": 0.5}
+
+
+def test_real_images_that_do_not_differ_say_nothing():
+    for images, labels in ((flat(7, 7), [0, 0]), (flat(7, 8), [0, 1])):
+        assert Variety(images, labels, 8).see(0, list(flat(0, 50)), [0, 0]) == {}
+
+
+def grid(images, labels, first):
+    """Eight images of each of ten classes, from the `first` of each on, row by row."""
+    places = [np.flatnonzero(labels == label)[first : first + 8] for label in range(10)]
+    return list(images[np.transpose(places).ravel()]), [label % 10 for label in range(80)]
+
+
+def test_other_real_images_are_as_varied(digits):
+    variety = Variety(*digits, 8)
+    found = [variety.see(0, *grid(*digits, first)) for first in range(8, 160, 8)]
+    ratios = [scalars["variety/relative_spread"] for scalars in found]
+    assert np.mean(ratios) == pytest.approx(1, abs=0.05)
+    assert min(ratios) > 0.9
+    assert max(ratios) < 1.15
+
+
+def test_samples_that_look_alike_are_reported_once(digits, caplog):
+    variety = Variety(*digits, 8)
+    samples, labels = grid(*digits, 8)
+    faded = [np.uint8(image * 0.5) for image in samples]  # half as varied
+    for step in range(4):
+        variety.see(step, faded, labels)
+    variety.see(4, faded, labels)
+    variety.see(5, samples, labels)  # it has recovered
+    variety.see(6, faded, labels)
+    variety.see(7, faded, labels)
+    assert not caplog.records
+    for step in range(8, 20):
+        variety.see(step, faded, labels)
+    (record,) = caplog.records
+    assert record.message.startswith("Step 8: samples of a class have looked alike in 3 grids")
+    for flag in ("d_steps=2", "nodense_bias", "discriminator_base_filters", "augment"):
+        assert f"--{flag}" in record.message
+
+
+def test_a_varied_run_is_not_reported(digits, caplog):
+    variety = Variety(*digits, 8)
+    samples, labels = grid(*digits, 8)
+    faded = [np.uint8(image * (NARROW_SPREAD + 0.1)) for image in samples]
+    for step in range(20):
+        variety.see(step, faded, labels)
+    assert not caplog.records
