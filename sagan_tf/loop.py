@@ -255,7 +255,7 @@ def _checked(
 
 
 class _Shows:
-    """Shows a run; what fails at that is said once and ends nothing, if checkpoints still work.
+    """Shows a run; what fails at that is said once, and ends nothing while checkpoints work.
 
     Args:
         save: writes the checkpoint of a step.
@@ -269,13 +269,13 @@ class _Shows:
         """Calls a function that shows something.
 
         Raises:
-            OSError: if it fails and the checkpoint of `step` cannot be written, either: then the
-                disk is at fault.
+            OSError: if something cannot be written, and neither can the checkpoint of `step`.
         """
         try:
             function(*arguments)
         except Exception as error:  # whatever it is, the run is worth more
-            self.save(step)
+            if isinstance(error, OSError):
+                self.save(step)
             self.warn(what, step, error)
 
     def warn(self, what: str, step: int, error: Exception) -> None:

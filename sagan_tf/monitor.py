@@ -241,5 +241,5 @@ def _forget_after(path: Path, step: int) -> None:
 def _step(line: str) -> float:
     try:
         return json.loads(line)["step"]
-    except (json.JSONDecodeError, KeyError):  # cut short by a kill
+    except (json.JSONDecodeError, KeyError, TypeError):  # cut short by a kill
         return math.inf

@@ -241,11 +241,10 @@ def test_what_fails_while_showing_costs_no_run(origin, tmp_path, caplog):
     save, told = run.checkpoints.save, run.monitor.told
     run.checkpoints.save = lambda step: told.append(("save", step)) or save(step)
     assert run.train(max_rollbacks=0, sample_every=5) == (10, 0)
-    # What is due is saved before it is shown, and so is what could not be shown.
+    # What is due is saved before it is shown; and once more where the disk may be at fault.
     assert [call for call in told if call[0] != "advance"] == [
-        *[("show_samples", 0), ("save", 0), ("save", 3)],
-        *[("show_samples", 5), ("save", 5), ("save", 6), ("save", 9)],
-        *[("save", 10), ("show_samples", 10), ("save", 10), ("log", 10), ("save", 10)],
+        *[("show_samples", 0), ("save", 3), ("show_samples", 5), ("save", 6), ("save", 9)],
+        *[("save", 10), ("show_samples", 10), ("log", 10), ("save", 10)],
     ]
     assert caplog.text.count("The sample grid of step 0 failed: RuntimeError: no font.") == 1
     assert caplog.text.count("The sample grid of step") == 1
@@ -256,10 +255,11 @@ def test_a_disk_that_takes_no_checkpoint_either_ends_the_run(origin, tmp_path):
     sagan, directory = origin
     run = Run(sagan, shutil.copytree(directory, tmp_path / "run"))
     run.monitor = Broken()
-    (tmp_path / "run").rename(tmp_path / "gone")
-    run.checkpoints.restore_newest = lambda: 0
-    with pytest.raises(FileNotFoundError):
-        run.train(max_rollbacks=0)
+    run.monitor.show_samples = lambda step: run.monitor.log(step, {})
+    run.checkpoints.save = lambda step: step != 5 or os.stat(tmp_path / "gone")
+    with pytest.raises(FileNotFoundError, match="gone"):
+        run.train(max_rollbacks=0, sample_every=5)
+    assert [call for call in run.monitor.told if call[0] == "log"] == [("log", 0), ("log", 5)]
 
 
 def test_a_score_that_fails_costs_no_run(origin, tmp_path, caplog):

@@ -142,6 +142,15 @@ def test_3_weights_go_on_with_other_classes_in_another_run(root):
     assert "its classes are others, so what belongs to one is new" in printed
 
 
+def test_a_preset_that_another_number_of_pictures_chose_is_named(root):
+    recorded = json.loads((root / "run" / "config.json").read_text())["settings"]
+    assert recorded["preset"] == "small"  # of fewer than 10,000 pictures
+    given = {name: recorded[name] for name in ("dataset", "workdir", "image_size")}
+    settings, _ = config.resolve(given, recorded["dataset"], 10_000)
+    with pytest.raises(ValueError, match="The run has `--preset=small`, this is modern"):
+        train._check_workdir(settings, root / "run")
+
+
 @pytest.fixture(scope="module")
 def run_of_one(tmp_path_factory):
     """A run on a folder of one class, with the default of conditional networks."""

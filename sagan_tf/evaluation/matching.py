@@ -49,7 +49,7 @@ def match_classes(
     Args:
         images: the images.
         names: of their classes, one per label; none for images without classes.
-        real_names: of the real images' classes, one per label; none if they are not known.
+        real_names: of the real images' classes, one per label; none if they have numbers alone.
         argument: the flag that the images come from, for messages.
         strict: whether a name that no real class has is an error. If not, the labels are taken
             away, which is said in the log, and scores of classes with them.
@@ -58,7 +58,7 @@ def match_classes(
         ValueError: for a name that no real class has, or that does not tell which class is meant.
     """
     names, real_names = _composed(names), _composed(real_names)
-    if not names or names == real_names:
+    if not names or names == real_names or not (real_names or strict):
         return images
     if not real_names:
         return _match_numbers(images, names, argument)

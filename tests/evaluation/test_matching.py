@@ -52,6 +52,7 @@ def test_classes_without_names_are_numbers(caplog):
     assert labels_of(["ant", "2"], ()) is None
     assert "Folders that are named by numbers would be" in caplog.text
     assert labels_of(["99999999999"], ()) is None
+    assert labels_of(["1", "0"], (), strict=False) == [0, 1]  # a generator's labels are numbers
 
 
 def test_two_classes_of_one_name():
