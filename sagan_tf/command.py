@@ -12,6 +12,8 @@ from typing import Any
 
 from absl import app, flags, logging
 
+from sagan_tf.keras_settings import check_keras_settings
+
 # Flags defined below belong to the command that calls `run`, so its `--help` lists them.
 flags.disclaim_key_flags()
 
@@ -40,6 +42,7 @@ def run(
     main: Callable[[Any], None],
     settings_class: type,
     resolve: Callable[[dict[str, Any]], Any] | None = None,
+    uses_keras: bool = True,
 ) -> None:
     """Parses the command line into settings and runs `main(settings)`.
 
@@ -52,6 +55,7 @@ def run(
         settings_class: a dataclass whose fields were made by `setting` and `words`.
         resolve: turns the flags that were given, by name, into settings; by default
             `settings_class(**given)`.
+        uses_keras: whether the command needs Keras as it is by default, see `keras_settings`.
     """
     _set_tensorflow_up()
     annotations = typing.get_type_hints(settings_class)
@@ -68,6 +72,8 @@ def run(
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
+            if uses_keras:
+                check_keras_settings()
             if len(arguments) > 1 and words_field is None:
                 raise ValueError(
                     f"Expected only flags of the form --name=value. Received: {arguments[1:]}"

@@ -120,7 +120,8 @@ class Discriminator(Network):
 
         Weights and singular vectors of frozen blocks stand still. What such blocks of a trained
         discriminator see in images serves other images, too, and fewer weights learn few images by
-        heart less easily (FreezeD, Mo et al., arXiv 2002.10964). Call it before the discriminator is compiled into a `SAGAN`.
+        heart less easily (FreezeD, Mo et al., arXiv 2002.10964). Call it before the discriminator
+        is compiled into a `SAGAN`.
 
         Args:
             blocks: how many, each with what mixes behind it.
