@@ -27,6 +27,8 @@ LIBRARIES = [
     "losses",
     "augmentation",
     "regularization",
+    "batch_checks",
+    "keras_model",
     "trainer",
     "workdir",
     "health",

@@ -183,9 +183,7 @@ class SelfAttention2D(keras.layers.Layer):
         if self.pool_size == 1:
             return tensor
         size = self.pool_size
-        return ops.max_pool(
-            tensor, size, strides=size, padding="same", data_format="channels_last"
-        )
+        return ops.max_pool(tensor, size, strides=size, padding="same", data_format="channels_last")
 
     def _flatten(self, tensor: Any) -> Any:
         _, height, width, channels = ops.shape(tensor)
