@@ -12,6 +12,11 @@ _PARTS = ("generator", "discriminator", "regularization")
 _COMPILED = ("generator_optimizer", "discriminator_optimizer", "generator_loss",
              "discriminator_loss", "xla", "sync_batch_norm")  # fmt: skip
 
+_NOT_CALLED = (
+    "`SAGAN` itself is not called, nor by `predict` or `export`: `sampling_generator()` gives the "
+    "generator, which is called with latents and labels, and can be exported."
+)
+
 
 class TwoNetworks(keras.Model):
     """Base of `trainer.SAGAN`, which sets what is named here.
@@ -84,6 +89,32 @@ class TwoNetworks(keras.Model):
         with batch_checks.readable():
             return super().fit(*args, **kwargs)
 
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Saves a `.keras` file as `keras.Model.save` does.
+
+        Raises:
+            ValueError: for an HDF5 file, which has no place for two optimizers.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "`filepath` must end in .keras, as HDF5 files of whole models have no place for "
+                "two optimizers; `save_weights` takes .weights.h5. "
+                f"Received: filepath={filepath}"
+            )
+        super().save(filepath, *args, **kwargs)
+
+    def call(self, inputs: Any) -> Any:
+        """Raises `ValueError`: it is the networks that are called."""
+        raise ValueError(_NOT_CALLED)
+
+    def predict_step(self, data: Any) -> Any:
+        """Raises `ValueError`, as `call` does."""
+        raise ValueError(_NOT_CALLED)
+
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Raises `ValueError`, as `call` does."""
+        raise ValueError(_NOT_CALLED)
+
     def test_step(self, data: Any) -> Any:
         """Raises `ValueError`: there is nothing to evaluate on other images."""
         raise ValueError(
@@ -109,6 +140,34 @@ class TwoNetworks(keras.Model):
                 f"`batch_size` must leave at least d_steps * gradient_accumulation = {least} "
                 f"images for the last batch; leave {last} of the {count} images away. "
                 f"Received: batch_size={batch_size or 32}"
+            )
+
+
+def check_backend() -> None:
+    """Raises `ValueError` on another Keras backend than TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "`SAGAN` needs the TensorFlow backend of Keras: set KERAS_BACKEND=tensorflow, or "
+            '"backend": "tensorflow" in keras.json, before Keras is imported. `layers`, `models` '
+            f"and `losses` run on every backend. Received: backend={keras.backend.backend()!r}"
+        )
+
+
+def check_networks(generator: keras.Model, discriminator: keras.Model) -> None:
+    """Raises `ValueError` for networks that do not fit together, or compute in float16."""
+    for network in (generator, discriminator):
+        if getattr(network, "compute_dtype", None) == "float16":
+            raise ValueError(
+                "`generator` and `discriminator` must not compute in float16: their gradients "
+                "would underflow, as `SAGAN` scales no losses. Take dtype='mixed_bfloat16'. "
+                f"Received: {network.name} of {network.dtype_policy.name}"
+            )
+    for name in ("num_classes", "image_size", "channels"):
+        pair = getattr(generator, name, None), getattr(discriminator, name, None)
+        if pair[0] != pair[1] and hasattr(generator, name) and hasattr(discriminator, name):
+            raise ValueError(
+                f"`generator` and `discriminator` must have the same `{name}`. "
+                f"Received: {pair[0]} and {pair[1]}"
             )
 
 

@@ -9,7 +9,12 @@ import tensorflow as tf
 
 from sagan_tf import batch_checks
 from sagan_tf.batch_checks import checked_images, checked_labels, unpacked
-from sagan_tf.keras_model import TwoNetworks, checked_optimizer
+from sagan_tf.keras_model import (
+    TwoNetworks,
+    check_backend,
+    check_networks,
+    checked_optimizer,
+)
 from sagan_tf.layers import ConditionalBatchNormalization
 from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss, r1_penalty
 from sagan_tf.regularization import FAKE, REAL, Regularization
@@ -111,8 +116,8 @@ class SAGAN(TwoNetworks):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _check_backend()
-        _check_networks(generator, discriminator)
+        check_backend()
+        check_networks(generator, discriminator)
         for name in ("d_steps", "gradient_accumulation"):
             if locals()[name] < 1:
                 raise ValueError(
@@ -501,32 +506,6 @@ def _copy(generator: keras.Model) -> keras.Model:
     for layer in copy._flatten_layers():  # as Keras passes an equal value by
         layer.trainable = True
     return copy
-
-
-def _check_backend() -> None:
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "`SAGAN` needs the TensorFlow backend of Keras: set KERAS_BACKEND=tensorflow, or "
-            '"backend": "tensorflow" in keras.json, before Keras is imported. `layers`, `models` '
-            f"and `losses` run on every backend. Received: backend={keras.backend.backend()!r}"
-        )
-
-
-def _check_networks(generator: keras.Model, discriminator: keras.Model) -> None:
-    for network in (generator, discriminator):
-        if getattr(network, "compute_dtype", None) == "float16":
-            raise ValueError(
-                "`generator` and `discriminator` must not compute in float16: their gradients "
-                "would underflow, as `SAGAN` scales no losses. Take dtype='mixed_bfloat16'. "
-                f"Received: {network.name} of {network.dtype_policy.name}"
-            )
-    for name in ("num_classes", "image_size", "channels"):
-        pair = getattr(generator, name, None), getattr(discriminator, name, None)
-        if pair[0] != pair[1] and hasattr(generator, name) and hasattr(discriminator, name):
-            raise ValueError(
-                f"`generator` and `discriminator` must have the same `{name}`. "
-                f"Received: {pair[0]} and {pair[1]}"
-            )
 
 
 def _after(results: Any, inputs: Any) -> Any:
