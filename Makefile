@@ -4,28 +4,24 @@
 
 PYTHON ?= python3
 VENV := .venv
-RUN := runs/digits
-GRID := $(RUN)/grid.png
-COLOR_RUN := runs/robohash
-COLOR_GRID := $(COLOR_RUN)/grid.png
 
 .PHONY: demo demo-color test clean
 
-demo: $(VENV)/installed
-	$(VENV)/bin/python -m sagan_tf.train --dataset=digits --workdir=$(RUN)
-	$(VENV)/bin/python -m sagan_tf.sample --workdir=$(RUN) --labels=0-9 --seeds=0-7 --out=$(GRID)
+# Of a data set, and the labels that its grid shows.
+define demonstrate
+	$(VENV)/bin/python -m sagan_tf.train --dataset=$(1) --workdir=runs/$(1)
+	$(VENV)/bin/python -m sagan_tf.sample --workdir=runs/$(1) --labels=$(2) --seeds=0-7 --out=runs/$(1)/grid.png
 	@echo
-	@echo "Sample grid: $(GRID)"
-	@echo "Checkpoints: $(RUN)/checkpoints"
-	@echo "Curves:      $(VENV)/bin/tensorboard --logdir=$(RUN)/tensorboard"
+	@echo "Sample grid: runs/$(1)/grid.png"
+	@echo "Checkpoints: runs/$(1)/checkpoints"
+	@echo "Curves:      $(VENV)/bin/tensorboard --logdir=runs/$(1)/tensorboard"
+endef
+
+demo: $(VENV)/installed
+	$(call demonstrate,digits,0-9)
 
 demo-color: $(VENV)/installed-robohash
-	$(VENV)/bin/python -m sagan_tf.train --dataset=robohash --workdir=$(COLOR_RUN)
-	$(VENV)/bin/python -m sagan_tf.sample --workdir=$(COLOR_RUN) --labels=0-3 --seeds=0-7 --out=$(COLOR_GRID)
-	@echo
-	@echo "Sample grid: $(COLOR_GRID)"
-	@echo "Checkpoints: $(COLOR_RUN)/checkpoints"
-	@echo "Curves:      $(VENV)/bin/tensorboard --logdir=$(COLOR_RUN)/tensorboard"
+	$(call demonstrate,robohash,0-3)
 
 test: $(VENV)/installed-test
 	$(VENV)/bin/ruff check .

@@ -2,23 +2,30 @@
 
 import contextlib
 import dataclasses
+import difflib
 import os
-import platform
+import signal
 import sys
+import textwrap
 import traceback
+import types
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import app, flags, logging
 
+from sagan_tf import startup
 from sagan_tf.keras_settings import check_keras_settings
 
 # Flags defined below belong to the command that calls `run`, so its `--help` lists them.
 flags.disclaim_key_flags()
 
+_HELP = {"--help", "-help", "-h", "--helpshort", "-helpshort"}
+_PLACEHOLDERS = {int: "N", float: "X", str: "TEXT"}
 
-def setting(default: Any, help: str) -> Any:  # noqa: A002 - the field's word
+
+def setting(default: Any, help: str, also: str = "") -> Any:  # noqa: A002 - the field's word
     """Declares a dataclass field that is also a command-line flag.
 
     Args:
@@ -26,8 +33,10 @@ def setting(default: Any, help: str) -> Any:  # noqa: A002 - the field's word
             or `tuple[...]` of them, each possibly `| None`) says how the flag is parsed. A
             field whose name would be a word of Python's, as `from_`, has the flag `--from`.
         help: one sentence for `--help`.
+        also: what other packages call it, in words separated by spaces; who types one of these
+            is told of this flag.
     """
-    return dataclasses.field(default=default, metadata={"help": help})
+    return dataclasses.field(default=default, metadata={"help": help, "also": also.split()})
 
 
 def words() -> Any:
@@ -42,63 +51,140 @@ def run(
     main: Callable[[Any], None],
     settings_class: type,
     resolve: Callable[[dict[str, Any]], Any] | None = None,
-    uses_keras: bool = True,
+    tensorflow: bool = True,
 ) -> None:
     """Parses the command line into settings and runs `main(settings)`.
 
     A `ValueError` or `OSError` is what a user can mend: its message alone is printed and the
     process exits with 1 (`--verbosity=1` adds the traceback). Anything else is a defect of ours
-    and keeps its traceback.
+    and keeps its traceback. `--help` lists the flags, and nothing heavy is imported for it.
 
     Args:
-        main: the command.
-        settings_class: a dataclass whose fields were made by `setting` and `words`.
+        main: the command; its module's docstring heads `--help`.
+        settings_class: a dataclass whose fields were made by `setting` and `words`. If it has
+            `flag_groups`, {a group's first field: its title}, `--help` shows the flags in groups.
         resolve: turns the flags that were given, by name, into settings; by default
             `settings_class(**given)`.
-        uses_keras: whether the command needs Keras as it is by default, see `keras_settings`.
+        tensorflow: whether the command needs it; it is imported, quietly, before `main` runs. Keras
+            must then be set to what commands are written for, see `keras_settings`.
     """
-    _set_tensorflow_up()
-    annotations = typing.get_type_hints(settings_class)
-    words_field = None
+    signal.signal(signal.SIGINT, _interrupt)
+    startup.set_environment()
+    hints = typing.get_type_hints(settings_class)
+    fields, words_field = [], None
     for field in dataclasses.fields(settings_class):
         if "words" in field.metadata:
             words_field = field.name
-            del annotations[field.name]
             flags.FLAGS.set_gnu_getopt()  # Flags may follow words.
         else:
-            _define_flag(field, annotations[field.name])
+            fields.append(field)
+            _define_flag(field, hints[field.name])
+    if not _HELP.isdisjoint(sys.argv[1:]):
+        print(help_text(main.__globals__["__doc__"], settings_class, fields))
+        return
 
     def guarded(arguments: list[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
-            if uses_keras:
+            if tensorflow:
                 check_keras_settings()
             if len(arguments) > 1 and words_field is None:
                 raise ValueError(
                     f"Expected only flags of the form --name=value. Received: {arguments[1:]}"
                 )
             given = {
-                name: _parsed(flags.FLAGS[_flag(name)].value, _flag(name), annotation)
-                for name, annotation in annotations.items()
-                if flags.FLAGS[_flag(name)].present
+                field.name: _parsed(flag.value, flag.name, hints[field.name])
+                for field in fields
+                if (flag := flags.FLAGS[_flag(field.name)]).present
             }
             if words_field is not None:
                 given[words_field] = tuple(arguments[1:])
-            main((resolve or (lambda given: settings_class(**given)))(given))
+            settings = (resolve or (lambda given: settings_class(**given)))(given)
+            if tensorflow:
+                startup.import_tensorflow()
+            main(settings)
         except (ValueError, OSError) as error:
             logging.debug("%s", traceback.format_exc())
             sys.exit(f"error: {error}")
         except KeyboardInterrupt:
-            # Not `sys.exit`: Python would wait for threads, and one may wait for a lock that the
-            # interrupt, which comes between any two instructions, has left locked for ever.
-            with contextlib.suppress(OSError):  # of a pipe that the interrupt has closed, too
-                print("interrupted", file=sys.stderr)
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(1)
+            _end_interrupted()
 
-    app.run(guarded)
+    app.run(guarded, flags_parser=lambda arguments: _parse_flags(arguments, fields))
+
+
+def _interrupt(number: int, frame: types.FrameType | None) -> None:
+    """Ctrl-C: what is open is closed, unless a module is just being imported.
+
+    There an exception can be lost, in C code or in a module that tries whether another is there,
+    and the command would go on; nothing is open yet.
+    """
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("importlib._bootstrap"):
+            _end_interrupted()
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def _end_interrupted() -> typing.NoReturn:
+    # Not `sys.exit`: Python would wait for threads, and one may wait for a lock that the
+    # interrupt, which comes between any two instructions, has left locked for ever.
+    with contextlib.suppress(OSError, RuntimeError):  # of a pipe that is closed or being written to
+        print("interrupted", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(1)
+
+
+def help_text(intro: str, settings_class: type, fields: Sequence[dataclasses.Field]) -> str:
+    """What `--help` prints: what the command does, and its flags in their groups.
+
+    Args:
+        intro: the command's docstring.
+        settings_class: see `run`.
+        fields: of the flags.
+    """
+    hints = typing.get_type_hints(settings_class)
+    groups = getattr(settings_class, "flag_groups", {})
+    lines = [intro.strip(), "", "Flags"] if not groups else [intro.strip()]
+    for field in fields:
+        if field.name in groups:
+            lines += ["", groups[field.name]]
+        kind, _ = _kind(hints[field.name])
+        name = _flag(field.name)
+        head = f"--[no]{name}" if kind is bool else f"--{name}={_PLACEHOLDERS.get(kind, 'A,B')}"
+        default = field.default
+        if isinstance(default, tuple):
+            default = ",".join(map(str, default))
+        text = field.metadata["help"]
+        if default not in (None, "", False):
+            text += f" [{'yes' if default is True else default}]"
+        lines.append(f"  {head}")
+        lines += textwrap.wrap(text, 96, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join([*lines, "", "--helpfull lists the flags of libraries, too."])
+
+
+def _parse_flags(arguments: list[str], fields: Sequence[dataclasses.Field]) -> list[str]:
+    """The words that are no flags; a flag that is not there or has a wrong value is an error."""
+    try:
+        return flags.FLAGS(arguments)
+    except flags.UnrecognizedFlagError as error:
+        similar = _similar_flags(error.flagname, fields)
+        hint = f"Did you mean {' or '.join(similar)}? " if similar else ""
+        sys.exit(f"error: There is no flag --{error.flagname}. {hint}`--help` lists all.")
+    except flags.Error as error:
+        sys.exit(f"error: {error}")
+
+
+def _similar_flags(name: str, fields: Sequence[dataclasses.Field]) -> list[str]:
+    """Flags that mean what was typed: by another name, as a part of their name, or misspelt."""
+    typed = name.replace("-", "_")
+    parts = f"_{typed}_"
+    found = [_flag(f.name) for f in fields if typed in f.metadata["also"]]
+    found = found or [_flag(f.name) for f in fields if parts in f"_{_flag(f.name)}_"]
+    names = [_flag(field.name) for field in fields]
+    found = found or difflib.get_close_matches(typed, names, 2, 0.75)
+    return [f"--{name}" for name in found[:4]]
 
 
 def numbers(text: str, flag: str, or_names: bool = False) -> list[int]:
@@ -160,15 +246,12 @@ def class_labels(
     return labels
 
 
-def _set_tensorflow_up() -> None:
-    """Sets what TensorFlow reads from the environment when it is imported; what is set stays.
-
-    Without AVX-512 it leaves oneDNN's kernels off, with which a training step at 64 pixels is 1.65
-    times faster on such a processor.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if platform.machine().lower() in ("x86_64", "amd64"):
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+def _kind(annotation: Any) -> tuple[type, bool]:
+    """`int`, `float`, `bool`, `str` or `tuple`, and whether it may be `None`."""
+    kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
+    optional = isinstance(annotation, types.UnionType)
+    kind = kinds[0] if optional else annotation
+    return typing.get_origin(kind) or kind, optional
 
 
 def _flag(field_name: str) -> str:
@@ -176,9 +259,7 @@ def _flag(field_name: str) -> str:
 
 
 def _define_flag(field: dataclasses.Field, annotation: Any) -> None:
-    kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
-    optional = len(kinds) != len(typing.get_args(annotation))
-    kind = kinds[0] if optional else annotation
+    kind, _ = _kind(annotation)
     define = {
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,

@@ -1,8 +1,9 @@
 """Settings of a training run, and named presets that set them."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
+from sagan_tf.architecture import DISCRIMINATOR_FILTERS, GENERATOR_FILTERS, check_sizes
 from sagan_tf.command import setting
 
 
@@ -10,39 +11,68 @@ from sagan_tf.command import setting
 class TrainSettings:
     """Everything `python -m sagan_tf.train` can be told. Defaults are the `released` preset."""
 
-    # What to learn from, and where the run lives.
+    # By the first field of each.
+    flag_groups: ClassVar[dict[str, str]] = {
+        "dataset": "What to learn from, and where the run lives",
+        "image_size": "The networks",
+        "steps": "The optimisation",
+        "augment": "What keeps the discriminator from learning few images by heart",
+        "device": "How to compute it",
+        "resume": "What to keep and show",
+    }
+
     dataset: str = setting(
         "digits",
         "imagenet2012, cifar10 or any other TFDS image-classification set; folder:PATH with a "
         "sub-folder per class; prepared:PATH as `python -m sagan_tf.prepare` writes it; digits; "
         "robohash, cartoons; geotex, drawn.",
+        also="data data_path input train_dir images folder",
     )
     data_dir: str | None = setting(None, "Where TFDS keeps its data sets.")
     split: str = setting("train", "The TFDS split to learn from.")
-    flip: bool = setting(False, "Mirror half of the images at random.")
+    flip: bool = setting(
+        False, "Mirror half of the images at random.", also="mirror hflip horizontal_flip"
+    )
     preset: str | None = setting(
         None,
         "released, paper, modern, small, cifar10, fashion_mnist, digits, robohash or geotex; "
         "without it, by the data set and, for folder:PATH, by the number of pictures.",
     )
-    workdir: str | None = setting(None, "The run's directory; without it runs/<data set>.")
+    workdir: str | None = setting(
+        None,
+        "The run's directory; without it runs/<data set>.",
+        also="output output_dir out out_dir outdir logdir log_dir model_dir save_dir",
+    )
     init_from: str | None = setting(
-        None, "The workdir of a trained run whose weights to start from; classes may differ."
+        None,
+        "The workdir of a trained run whose weights to start from; classes may differ.",
+        also="pretrained finetune weights load restore init_checkpoint",
     )
 
-    # The networks.
-    image_size: int = setting(128, "Pixels: 16, 32, 64, 128 or 256.")
-    base_filters: int = setting(64, "Filters, of which every feature map has a multiple.")
-    discriminator_base_filters: int | None = setting(
-        None, "The same of the discriminator alone; without it as many as the generator's."
+    image_size: int = setting(
+        128, "Pixels: 16, 32, 64, 128 or 256.", also="resolution size imsize img_size"
     )
-    latent_dim: int = setting(128, "Length of a latent vector.")
+    base_filters: int = setting(
+        64,
+        "Filters, of which every feature map has a multiple.",
+        also="ch channels width ngf gf_dim g_conv_dim G_ch filters",
+    )
+    discriminator_base_filters: int | None = setting(
+        None,
+        "The same of the discriminator alone; without it as many as the generator's.",
+        also="ndf df_dim d_conv_dim D_ch",
+    )
+    latent_dim: int = setting(
+        128, "Length of a latent vector.", also="z_dim dim_z nz noise_dim latent_size"
+    )
     dense_bias: bool = setting(
         True, "Give the generator's first layer a bias, which at high rates drowns the latents."
     )
     conditional: bool = setting(True, "Condition on the class.")
     attention_resolutions: tuple[int, ...] = setting(
-        (32,), "Sizes of the feature maps that attend, separated by commas; empty for none."
+        (32,),
+        "Sizes of the feature maps that attend, separated by commas; empty for none.",
+        also="attention G_attn D_attn attn",
     )
     mixing: str = setting(
         "attention",
@@ -71,29 +101,52 @@ class TrainSettings:
     batch_norm_epsilon: float = setting(1e-5, "Added to every batch norm's variance.")
     sync_batch_norm: bool = setting(False, "Take batch statistics over all replicas.")
 
-    # The optimisation.
-    steps: int = setting(2_000_000, "Generator updates in all.")
-    global_batch_size: int = setting(256, "Images per update, over all replicas.")
+    steps: int = setting(
+        2_000_000,
+        "Generator updates in all.",
+        also="epochs num_epochs iterations iters total_step max_steps num_steps max_iter kimg",
+    )
+    global_batch_size: int = setting(256, "Images per update, over all replicas.", also="batch bs")
     class_balanced: bool = setting(
-        False, "Show the discriminator every class equally often, however many images it has."
+        False,
+        "Show the discriminator every class equally often, however many images it has.",
+        also="balanced oversample",
     )
     label_distribution: str = setting(
         "uniform",
         "Of the classes of generated images: uniform, or data, the frequencies of the real ones.",
     )
-    d_steps: int = setting(1, "Discriminator updates per generator update.")
-    gradient_accumulation: int = setting(1, "Parts into which each update's batch is split.")
-    generator_learning_rate: float = setting(1e-4, "Adam's, of the generator.")
-    discriminator_learning_rate: float = setting(4e-4, "Adam's, of the discriminator.")
-    beta_1: float = setting(0.0, "Adam's, of both.")
-    beta_2: float = setting(0.999, "Adam's, of both.")
+    d_steps: int = setting(
+        1,
+        "Discriminator updates per generator update.",
+        also="num_D_steps n_critic d_iters critic_steps disc_iters",
+    )
+    gradient_accumulation: int = setting(
+        1,
+        "Parts into which each update's batch is split.",
+        also="accumulation num_G_accumulations num_D_accumulations accumulate",
+    )
+    generator_learning_rate: float = setting(
+        1e-4, "Adam's, of the generator.", also="lr learning_rate g_lr G_lr lr_g"
+    )
+    discriminator_learning_rate: float = setting(
+        4e-4, "Adam's, of the discriminator.", also="lr learning_rate d_lr D_lr lr_d"
+    )
+    beta_1: float = setting(0.0, "Adam's, of both.", also="beta1")
+    beta_2: float = setting(0.999, "Adam's, of both.", also="beta2")
     schedule: str = setting(
-        "constant", "Of both learning rates: constant; linear or cosine, which end at 0."
+        "constant",
+        "Of both learning rates: constant; linear or cosine, which end at 0.",
+        also="lr_schedule lr_scheduler scheduler decay",
     )
     freeze_discriminator: int = setting(
         0, "Blocks of the discriminator, from the image on, that keep the weights of --init_from."
     )
-    ema_decay: float = setting(0.0, "Of the generator's moving average, per step; 0 keeps none.")
+    ema_decay: float = setting(
+        0.0,
+        "Of the generator's moving average, per step; 0 keeps none.",
+        also="ema use_ema momentum",
+    )
     ema_start_step: int = setting(0, "Before this step the average is a copy.")
     ema_half_life: int = setting(
         0, "Instead of a decay: images after which a weight counts half in the average."
@@ -103,11 +156,11 @@ class TrainSettings:
     )
     seed: int = setting(0, "Of weights, noise and the order of the data.")
 
-    # What keeps the discriminator from learning few images by heart.
     augment: tuple[str, ...] = setting(
         (),
         "Differentiable augmentation of real and generated images, separated by commas: color, "
         "translation, cutout (which shows in samples). Empty for none.",
+        also="augmentation aug diffaugment diffaug ada",
     )
     adaptive_augment: bool = setting(
         False, "Augment with a probability that begins at 0 and follows --augment_target."
@@ -127,32 +180,52 @@ class TrainSettings:
     r1_weight: float = setting(0.0, "Of half the squared gradient of logits by real images.")
     r1_interval: int = setting(16, "Discriminator updates of which one has the gradient penalty.")
 
-    # How to compute it.
-    device: str = setting("auto", "gpu, cpu, or auto: GPUs if there are any.")
+    device: str = setting("auto", "gpu, cpu, or auto: GPUs if there are any.", also="use_gpu cpu")
     num_replicas: int | None = setting(
         None,
         "Replicas on each machine: GPUs, or logical CPU devices; without it all GPUs, or one CPU.",
+        also="gpus num_gpus ngpu gpu devices num_devices",
     )
     worker_timeout: int = setting(
         300, "Seconds to wait for other workers, of TF_CONFIG or a SLURM step, to come up."
     )
-    dtype_policy: str = setting("float32", "float32 or mixed_bfloat16.")
+    dtype_policy: str = setting(
+        "float32",
+        "float32 or mixed_bfloat16.",
+        also="fp16 bf16 amp mixed_precision half precision dtype",
+    )
     query_chunk_size: int | None = setting(
         None, "Positions that attend at a time, to save memory; without it all."
     )
-    xla: bool = setting(False, "Compile forward pass and gradients with XLA.")
+    xla: bool = setting(
+        False, "Compile forward pass and gradients with XLA.", also="jit jit_compile compile"
+    )
     deterministic: bool = setting(False, "Forbid kernels whose sums have no fixed order (GPU).")
     steps_per_call: int = setting(10, "Steps per call from Python into TensorFlow.")
 
-    # What to keep and show.
-    resume: bool = setting(True, "Go on from the workdir's newest checkpoint.")
+    resume: bool = setting(
+        True, "Go on from the workdir's newest checkpoint.", also="continue restart"
+    )
     dry_run: bool = setting(False, "Print settings, sizes and costs, then stop.")
+    time: bool = setting(
+        False, "With --dry_run: run some steps on noise, and tell how long the run would take."
+    )
     log_every: int = setting(100, "Steps between lines in TensorBoard and metrics.jsonl.")
-    sample_every: int = setting(1000, "Steps between sample grids.")
-    checkpoint_every: int = setting(1000, "Steps between checkpoints.")
+    sample_every: int = setting(
+        1000,
+        "Steps between sample grids.",
+        also="sample_interval snap snapshot_interval sample_step",
+    )
+    checkpoint_every: int = setting(
+        1000,
+        "Steps between checkpoints.",
+        also="save_every save_freq save_checkpoints_steps model_save_step",
+    )
     max_to_keep: int = setting(3, "Checkpoints to keep.")
     eval_every: int = setting(
-        0, "Steps between scores, of which the best's checkpoint is kept; 0 for none."
+        0,
+        "Steps between scores, of which the best's checkpoint is kept; 0 for none.",
+        also="test_every metrics fid_every",
     )
     eval_images: int = setting(5000, "Images generated for each score.")
     extractor: str | None = setting(
@@ -175,7 +248,7 @@ class TrainSettings:
 # May differ between the parts of one run: they do not change what is computed.
 FREE_SETTINGS = frozenset(
     "data_dir workdir preset init_from steps device deterministic steps_per_call resume dry_run "
-    "log_every sample_every checkpoint_every max_to_keep max_rollbacks eval_every eval_images "
+    "time log_every sample_every checkpoint_every max_to_keep max_rollbacks eval_every eval_images "
     "extractor cache_dir worker_timeout".split()
 )
 
@@ -199,6 +272,7 @@ OURS_AT_32 = "ours, tried on robohash for 3,000 steps"
 OURS_FEW = "ours, tried on 2,000 pictures at 32 pixels"
 OURS_NOT_RUN = "ours, not run to its end"
 ABLATION = "python -m sagan_tf.study --ablation"
+FLAG, SHARE = "flag", "the preset's share of the image"
 ADA = "StyleGAN2-ADA, arXiv 2006.06676"
 
 # Fewer pictures than this take the preset `small`: published methods for limited data gain most
@@ -380,7 +454,7 @@ def resolve(
     }
     sources.update({name: source for name, (_, source) in PRESETS[preset].items()})
     settings = TrainSettings(**{**values, **given, "preset": preset})
-    sources.update(dict.fromkeys(given, "flag"))
+    sources.update(dict.fromkeys(given, FLAG))
     if "image_size" in given and "attention_resolutions" not in given:
         original = TrainSettings(**values)
         share = [
@@ -388,7 +462,7 @@ def resolve(
             for size in original.attention_resolutions
         ]
         settings = dataclasses.replace(settings, attention_resolutions=tuple(share))
-        sources["attention_resolutions"] = "the preset's share of the image"
+        sources["attention_resolutions"] = SHARE
     if settings.workdir is None:
         workdir = "runs/" + dataset.replace(":", "-").replace("/", "-").strip("-")
         settings = dataclasses.replace(settings, workdir=workdir)
@@ -453,7 +527,6 @@ def _check(settings: TrainSettings) -> None:
         "dtype_policy": ("float32", "mixed_bfloat16"),
         "kernel_initializer": ("glorot_uniform", "orthogonal"),
         "resampling": ("auto", "merged", "plain"),
-        "mixing": ("attention", "local_attention", "residual"),
         "schedule": ("constant", "linear", "cosine"),
         "label_distribution": ("uniform", "data"),
     }.items():
@@ -461,7 +534,25 @@ def _check(settings: TrainSettings) -> None:
             raise ValueError(
                 f"`--{name}` must be one of {choices}. Received: {getattr(settings, name)!r}"
             )
+    _check_networks(settings)
     _check_regularization(settings)
+
+
+def _check_networks(settings: TrainSettings) -> None:
+    """Raises for sizes that do not fit one another, before anything heavy is imported."""
+    attention = (
+        settings.attention_resolutions,
+        settings.query_key_ratio,
+        settings.value_ratio,
+        settings.mixing,
+    )
+    width, name = settings.base_filters, "base_filters"
+    check_sizes(GENERATOR_FILTERS, settings.image_size, width, *attention, name)
+    if settings.discriminator_base_filters is not None:
+        width, name = settings.discriminator_base_filters, "discriminator_base_filters"
+    check_sizes(DISCRIMINATOR_FILTERS, settings.image_size, width, *attention, name)
+    if settings.pool_size < 1:
+        raise ValueError(f"`--pool_size` must be positive. Received: {settings.pool_size}")
 
 
 def _check_regularization(settings: TrainSettings) -> None:

@@ -63,11 +63,11 @@ def main(settings: ConvertSettings) -> None:
     _check(settings)
     from sagan_tf import files
     from sagan_tf.checkpoint import checkpoint_steps
-    from sagan_tf.workdir import CHECKPOINTS, NAME
+    from sagan_tf.workdir import CHECKPOINTS, CONFIG
 
     workdir = Path(settings.workdir)
     with files.claimed(workdir, "workdir"):
-        if (workdir / NAME).exists() or checkpoint_steps(workdir / CHECKPOINTS):
+        if (workdir / CONFIG).exists() or checkpoint_steps(workdir / CHECKPOINTS):
             raise ValueError(f"`--workdir` {workdir} already holds a run. Choose another workdir.")
         states, step = _read(settings)
         from sagan_tf.published import convert

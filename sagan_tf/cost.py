@@ -8,13 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sagan_tf.architecture import DISCRIMINATOR_FILTERS, GENERATOR_FILTERS
 from sagan_tf.liveness import TRACED_BATCH, live_bytes
 from sagan_tf.losses import (
     consistency_loss,
     discriminator_hinge_loss,
     generator_hinge_loss,
 )
-from sagan_tf.models.network import DISCRIMINATOR_FILTERS, GENERATOR_FILTERS
 from sagan_tf.trainer import STATISTICS_BATCH_SIZE
 
 BYTES_PER_FLOAT = 4
@@ -115,7 +115,7 @@ def training_bytes_at_most(
     It takes no tracing: where so much is available, nobody needs to know better.
     """
     size = generator.image_size
-    generated = sum(side**2 * multiple for side, multiple in GENERATOR_FILTERS[size].items())
+    generated = sum(side**2 * multiple for side, multiple in GENERATOR_FILTERS[size])
     # A block's convolutions see the map before it is pooled, of real and generated images.
     judged = sum(4 * side**2 * multiple for side, multiple in DISCRIMINATOR_FILTERS[size])
     judged *= 2 + copies

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -76,9 +77,9 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong
 class StopSignal:
     """Notes SIGTERM and Ctrl-C while entered, so that the loop ends after the step it is in.
 
-    A second signal ends the process at once. Python's handlers run only after the call into
-    TensorFlow that is going on, and once for both signals; so a thread is told of each by the
-    interpreter's own handler.
+    The first is answered at once. A second signal ends the process without waiting. Python's
+    handlers run only after the call into TensorFlow that is going on, and once for both signals; so
+    a thread is told of each by the interpreter's own handler.
 
     Attributes:
         received: the signal's number, 0 before.
@@ -95,7 +96,7 @@ class StopSignal:
             number: signal.signal(number, self._receive)
             for number in (signal.SIGTERM, signal.SIGINT)
         }
-        threading.Thread(target=_exit_at_second_byte, args=(read,), daemon=True).start()
+        threading.Thread(target=_answer_signals, args=(read,), daemon=True).start()
         return self
 
     def __exit__(self, *exception: Any) -> None:
@@ -113,9 +114,14 @@ class StopSignal:
         self.received = number
 
 
-def _exit_at_second_byte(pipe: int) -> None:
+def _answer_signals(pipe: int) -> None:
     with open(pipe, "rb", buffering=0) as signals:
-        signals.read(1)
+        if signals.read(1):
+            print(
+                "\nstopping after this step, then saving; once more ends at once, without saving",
+                file=sys.stderr,
+                flush=True,
+            )
         second = signals.read(1)
     if second:  # else the loop has ended
         os._exit(128 + second[0])

@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -75,6 +76,8 @@ class Monitor:
         self._tensorboard_bytes = 0
         self._writer = tf.summary.create_file_writer(str(self._tensorboard))
         self._bar = tqdm(total=steps, initial=first_step, unit="step", dynamic_ncols=True)
+        self._bar.set_postfix_str("compiling the training step")
+        self._compiling_since: float | None = time.perf_counter()
         self._collapse = CollapseReports()
         self._sample_scalars: dict[str, float] = {}
         self.go_back(first_step)
@@ -88,7 +91,12 @@ class Monitor:
             self._writer.close()
 
     def advance(self, steps: int) -> None:
-        """Moves the progress bar."""
+        """Moves the progress bar; after the first steps it tells how long compiling them took."""
+        if self._compiling_since is not None:
+            seconds = time.perf_counter() - self._compiling_since
+            tqdm.write(f"compiled the training step in {seconds:.0f} s", file=sys.stderr)
+            self._compiling_since = None
+            self._bar.set_postfix_str("")
         self._bar.update(steps)
 
     def go_back(self, step: int) -> None:
@@ -139,6 +147,8 @@ class Monitor:
             tf.summary.image("samples", grid[None])
             for name, value in self._sample_scalars.items():
                 tf.summary.scalar(name, value)
+        if self._compiling_since is not None:
+            self._compiling_since = time.perf_counter()
         return path
 
     def _log_scalars(self, step: int, scalars: Mapping[str, float]) -> None:

@@ -2,17 +2,20 @@
 
 import base64
 import io
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from sagan_tf.files import replacing
 
 # Of the row above a grid that holds its columns' titles.
 TITLE_HEIGHT = 12
+# Letters; of longer titles the beginning is written.
+LONGEST_TITLE = 24
 
 
 def image_grid(
@@ -23,7 +26,8 @@ def image_grid(
     Args:
         images: uint8 `(H, W, C)`, all of one shape.
         columns: images per row.
-        titles: one per column, written above it; none leaves no margin.
+        titles: one per column, written above it, upright if one is wider than its column; none
+            leaves no margin.
 
     Returns:
         uint8 `(rows * (H + 1) - 1 + margin, columns * (W + 1) - 1, C)`.
@@ -68,8 +72,19 @@ def png_address(picture: Image.Image) -> str:
 
 
 def _title_row(titles: Sequence[str], width: int, channels: int) -> np.ndarray:
-    row = Image.new("L", (width * len(titles), TITLE_HEIGHT))
-    draw = ImageDraw.Draw(row)
+    """Titles side by side, or all of them upright where one is wider than its column."""
+    font = ImageFont.load_default(10)
+    titles = [
+        title if len(title) <= LONGEST_TITLE else f"{title[:LONGEST_TITLE]}…" for title in titles
+    ]
+    longest = 3 + math.ceil(max(font.getlength(title) for title in titles))
+    upright = longest > width
+    length = longest if upright else width
+    row = Image.new("L", (width * len(titles), length if upright else TITLE_HEIGHT))
     for index, title in enumerate(titles):
-        draw.text((index * width + 2, 0), title[: max(1, width // 6)], fill=255)
+        written = Image.new("L", (length, TITLE_HEIGHT))
+        ImageDraw.Draw(written).text((2, 0), title, fill=255, font=font)
+        if upright:
+            written = written.rotate(90, expand=True)
+        row.paste(written, (index * width + (width - written.width) // 2, 0))
     return np.repeat(np.asarray(row)[..., np.newaxis], channels, axis=-1)

@@ -60,4 +60,4 @@ def main(settings: PlaygroundSettings) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main, PlaygroundSettings, uses_keras=False)
+    command.run(main, PlaygroundSettings, tensorflow=False)

@@ -13,9 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from sagan_tf.architecture import DISCRIMINATOR_FILTERS, GENERATOR_FILTERS
 from sagan_tf.layers import ConditionalBatchNormalization, SelfAttention2D
 from sagan_tf.models import Discriminator, Generator
-from sagan_tf.models.network import DISCRIMINATOR_FILTERS, GENERATOR_FILTERS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _architecture(
             f"{source_name}'s networks can be converted at {source.image_sizes} pixels; at others "
             f"ours have other layers. Received: one of {image_size} pixels"
         )
-    attended = _attended(stages, [size for size in GENERATOR_FILTERS[image_size] if size > 4])
+    attended = _attended(stages, [size for size, _ in GENERATOR_FILTERS[image_size] if size > 4])
     sizes = [size for size, _ in DISCRIMINATOR_FILTERS[image_size]]
     stages = source.stages(discriminator, source.first_stage)
     blocks = sum(not attends for _, attends in stages)
@@ -241,7 +241,7 @@ def _architecture(
     arguments = {
         "image_size": image_size,
         "num_classes": num_classes,
-        "base_filters": last_filters // GENERATOR_FILTERS[image_size][image_size],
+        "base_filters": last_filters // GENERATOR_FILTERS[image_size][-1][1],
         "channels": channels,
         "attention_resolutions": tuple(sorted(attended)),
     }

@@ -193,4 +193,4 @@ def _check(settings: ServeSettings) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main, ServeSettings, uses_keras=False)
+    command.run(main, ServeSettings)

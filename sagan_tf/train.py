@@ -23,16 +23,11 @@ if TYPE_CHECKING:
     from sagan_tf.cluster import Team
     from sagan_tf.data import Source
     from sagan_tf.monitor import GridCheck
-    from sagan_tf.regularization import Regularization
     from sagan_tf.tracking import ScoreTracker
     from sagan_tf.trainer import SAGAN
 
 # Between the data's seeds after one rollback more: far from any seed that is likely to be given.
 SEED_STRIDE = 0x9E3779B97F4A7C15
-# Between machines, in Gbit/s, both ways at once.
-LINK_RATES = (1, 10, 100)
-# Suggested where attention takes much of the memory.
-CHUNK_SIZE = 256
 # Training images that samples are compared with while training, and their pixel values at most.
 REFERENCE_IMAGES, REFERENCE_VALUES = 2048, 2**27
 # Scores while training: those that take less time than the images do.
@@ -42,13 +37,15 @@ TRACKED = ("is", "fid", "agreement")
 def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     """Trains until `--steps`, or prints what that would take."""
     settings, sources = resolved
-    from sagan_tf import files
+    from sagan_tf import dry_run, files
+    from sagan_tf.build import make_sagan
     from sagan_tf.cluster import Team, code_facts, find_cluster
     from sagan_tf.data import check_source, describe_source, load_source
     from sagan_tf.devices import make_strategy
 
     if settings.dry_run:
-        _print_costs(settings, sources, describe_source(settings.dataset, settings.data_dir))
+        description = describe_source(settings.dataset, settings.data_dir)
+        dry_run.report(settings, sources, description)
         return
     cluster = find_cluster()
     strategy = make_strategy(
@@ -79,9 +76,9 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
         enough_memory = _enough_memory(settings, source, replicas, replicas // team.size)
         with enough_memory, files.explained(workdir, "workdir"):
             with strategy.scope():
-                sagan = _build(settings, source)
+                sagan = make_sagan(settings, source, _label_weights(settings, source))
             if team.is_chief:
-                _print_settings(settings, sources)
+                _print_choices(settings, sources, workdir)
             _train(settings, strategy, team, source, sagan, workdir)
 
 
@@ -153,6 +150,7 @@ def _enough_memory(
     import tensorflow as tf
 
     from sagan_tf import cost, memory
+    from sagan_tf.build import make_networks
 
     part = settings.global_batch_size // replicas // settings.gradient_accumulation
     available = memory.available_bytes(replicas_here)
@@ -160,7 +158,7 @@ def _enough_memory(
 
     def networks() -> tuple[Any, Any]:
         with tf.device("CPU"):  # their shapes are enough, and a GPU may be full
-            return _networks(settings, source)
+            return make_networks(settings, source)
 
     def question() -> tuple[Any, ...]:
         needed = cost.training_memory(*networks(), *kept)
@@ -172,97 +170,6 @@ def _enough_memory(
         memory.check(*question())
     with memory.explained(lambda: memory.complaint(*question())):
         yield
-
-
-def _networks(settings: config.TrainSettings, source: "Source", **kwargs: Any) -> tuple[Any, Any]:
-    from sagan_tf.models import Discriminator, Generator
-
-    shared = {
-        "image_size": settings.image_size,
-        "num_classes": source.num_classes if settings.conditional else None,
-        "base_filters": settings.base_filters,
-        "channels": source.channels,
-        "attention_resolutions": settings.attention_resolutions,
-        "mixing": settings.mixing,
-        "query_key_ratio": settings.query_key_ratio,
-        "value_ratio": settings.value_ratio,
-        "pool_size": settings.pool_size,
-        "kernel_initializer": settings.kernel_initializer,
-        "resampling": settings.resampling,
-        "query_chunk_size": settings.query_chunk_size,
-        "dtype": settings.dtype_policy,
-        **kwargs,
-    }
-    generator = Generator(
-        latent_dim=settings.latent_dim,
-        dense_bias=settings.dense_bias,
-        spectral_normalization=settings.generator_spectral_normalization,
-        batch_norm_momentum=settings.batch_norm_momentum,
-        output_batch_norm_momentum=settings.output_batch_norm_momentum,
-        batch_norm_epsilon=settings.batch_norm_epsilon,
-        **shared,
-    )
-    if settings.discriminator_base_filters is not None:
-        shared["base_filters"] = settings.discriminator_base_filters
-    discriminator = Discriminator(relu_shortcut=settings.relu_shortcut, **shared)
-    generator.build()
-    discriminator.build()
-    discriminator.freeze(settings.freeze_discriminator)
-    return generator, discriminator
-
-
-def _build(settings: config.TrainSettings, source: "Source") -> "SAGAN":
-    import keras
-
-    from sagan_tf.trainer import SAGAN
-
-    def adam(name: str, learning_rate: float, updates: int) -> keras.optimizers.Adam:
-        schedules = keras.optimizers.schedules
-        if settings.schedule == "linear":
-            learning_rate = schedules.PolynomialDecay(learning_rate, updates, 0.0)
-        elif settings.schedule == "cosine":
-            learning_rate = schedules.CosineDecay(learning_rate, updates)
-        # TensorFlow 1's epsilon, which the published code relies on, is a tenth of Keras'.
-        return keras.optimizers.Adam(
-            learning_rate, settings.beta_1, settings.beta_2, epsilon=1e-8, name=name
-        )
-
-    keras.utils.set_random_seed(settings.seed)
-    sagan = SAGAN(
-        *_networks(settings, source),
-        d_steps=settings.d_steps,
-        gradient_accumulation=settings.gradient_accumulation,
-        ema_decay=settings.ema_decay,
-        ema_start_step=settings.ema_start_step,
-        ema_half_life=settings.ema_half_life,
-        ema_ramp=settings.ema_ramp,
-        regularization=_regularization(settings),
-        label_weights=_label_weights(settings, source),
-        seed=settings.seed,
-    )
-    d_updates = settings.steps * settings.d_steps
-    sagan.compile(
-        adam("generator_optimizer", settings.generator_learning_rate, settings.steps),
-        adam("discriminator_optimizer", settings.discriminator_learning_rate, d_updates),
-        xla=settings.xla,
-        sync_batch_norm=settings.sync_batch_norm,
-    )
-    return sagan
-
-
-def _regularization(settings: config.TrainSettings) -> "Regularization":
-    from sagan_tf.regularization import Regularization
-
-    return Regularization(
-        policies=settings.augment,
-        adaptive=settings.adaptive_augment,
-        target=settings.augment_target,
-        ramp_images=settings.augment_ramp_images,
-        consistency_weight=settings.consistency_weight,
-        lecam_weight=settings.lecam_weight,
-        r1_weight=settings.r1_weight,
-        r1_interval=settings.r1_interval,
-    )
 
 
 def _label_weights(settings: config.TrainSettings, source: "Source") -> "np.ndarray | None":
@@ -438,43 +345,18 @@ def _start_from(other: str, sagan: "SAGAN", source: "Source") -> None:
     init_from(Path(other) / CHECKPOINTS, networks, same_classes)
 
 
-def _print_settings(settings: config.TrainSettings, sources: dict[str, str]) -> None:
-    for name, value in _as_json(settings).items():
-        print(f"{name:28} {json.dumps(value):24} {sources[name]}")
+def _print_choices(settings: config.TrainSettings, sources: dict[str, str], workdir: Path) -> None:
+    """The preset, and what differs from it."""
+    from sagan_tf.workdir import CONFIG
 
-
-def _print_costs(settings: config.TrainSettings, sources: dict[str, str], source: Any) -> None:
-    from sagan_tf import cost
-    from sagan_tf.cluster import find_cluster
-
-    _print_settings(settings, sources)
-    networks = _networks(settings, source, dtype="float32")
-    plain = _networks(settings, source, dtype="float32", resampling="plain")
-    print()
-    for network, reference in zip(networks, plain, strict=True):
-        print(
-            f"{network.name:14} {cost.parameters(network):>12,} parameters  "
-            f"{cost.multiply_accumulates(network) / 1e9:7.3f} GMAC per image "
-            f"({cost.multiply_accumulates(reference) / 1e9:.3f} in the plain form)"
-        )
-    cluster = find_cluster()
-    replicas = (settings.num_replicas or 1) * (len(cluster.addresses) if cluster else 1)
-    batch = settings.global_batch_size // (replicas * settings.gradient_accumulation)
-    kept = settings.averaged, int(settings.consistency_weight > 0)
-    needed = cost.training_bytes(*networks, batch, *kept)
-    print(f"memory per replica: about {needed / 2**30:.1f} GiB at {batch} images (estimated)")
-    if settings.attention_resolutions and settings.query_chunk_size is None:
-        chunked = _networks(settings, source, dtype="float32", query_chunk_size=CHUNK_SIZE)
-        less = cost.training_bytes(*chunked, batch, *kept)
-        if less < 0.8 * needed:
-            print(f"with --query_chunk_size={CHUNK_SIZE}: about {less / 2**30:.1f} GiB")
-    workers = len(cluster.addresses) if cluster else 2
-    exchanged = cost.exchanged_bytes(*networks, settings.d_steps, workers)
-    times = ", ".join(f"{8e3 * exchanged / (rate * 1e9):.1f} ms at {rate}" for rate in LINK_RATES)
-    print(
-        f"each of {workers} workers: sends and receives {exchanged / 1e6:.1f} MB per step, "
-        f"{times} Gbit/s"
-    )
+    given = [
+        f"{name}={json.dumps(value)}"
+        for name, value in _as_json(settings).items()
+        if sources[name] in (config.FLAG, config.SHARE)
+        and name not in ("dataset", "preset", "workdir")
+    ]
+    print(f"preset {settings.preset}{' with ' if given else ''}{', '.join(given)}")
+    print(f"all settings: {workdir / CONFIG}")
 
 
 def _resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str]]:

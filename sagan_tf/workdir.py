@@ -7,7 +7,7 @@ from typing import Any
 
 from sagan_tf.files import write_text
 
-NAME = "config.json"
+CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
 # Of the checkpoints that were scored while training, the one that scored best.
 BEST = "best"
@@ -25,7 +25,7 @@ def load_description(workdir: str | os.PathLike) -> dict[str, Any]:
     Raises:
         ValueError: if `workdir` holds no run or its description is damaged.
     """
-    path = Path(workdir) / NAME
+    path = Path(workdir) / CONFIG
     anew = (
         "If the run has checkpoints, `python -m sagan_tf.train` with the run's flags writes "
         "the file anew."
@@ -35,7 +35,7 @@ def load_description(workdir: str | os.PathLike) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         if any((Path(workdir) / CHECKPOINTS).glob("*.index")):
             raise ValueError(
-                f"`workdir` {workdir} holds checkpoints, but {NAME} is missing. {anew}"
+                f"`workdir` {workdir} holds checkpoints, but {CONFIG} is missing. {anew}"
             ) from None
         raise ValueError(
             f"`workdir` holds no training run: {path} does not exist. Train one with "
@@ -52,7 +52,7 @@ def load_description(workdir: str | os.PathLike) -> dict[str, Any]:
 def write_description(workdir: str | os.PathLike, description: dict[str, Any]) -> None:
     """Writes `config.json`, whole or not at all; creates the directory."""
     Path(workdir).mkdir(parents=True, exist_ok=True)
-    write_text(Path(workdir) / NAME, json.dumps(description, indent=2) + "\n")
+    write_text(Path(workdir) / CONFIG, json.dumps(description, indent=2) + "\n")
 
 
 def load_scores(workdir: str | os.PathLike) -> list[dict[str, Any]]:

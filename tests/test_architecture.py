@@ -21,6 +21,7 @@ LIBRARIES = [
     "pages",
     "geotex",
     "data",
+    "architecture",
     "layers",
     "models",
     "published",
@@ -62,12 +63,14 @@ COMMANDS = {
     "benchmark",
 }
 # What commands share: settings and flags. Libraries take plain arguments instead.
-SHARED_BY_COMMANDS = {"command", "config"}
+SHARED_BY_COMMANDS = {"startup", "command", "config"}
 # What those may import of the libraries: what is read before Keras is imported.
-BEFORE_KERAS = {"keras_settings"}
+BEFORE_KERAS = {"keras_settings", "architecture"}
+# What training is put together from, and what that would cost: settings in, libraries at work.
+BUILDERS = ["build", "dry_run"]
 
 # These run on every Keras backend.
-BACKEND_FREE = {"layers", "models", "losses"}
+BACKEND_FREE = {"architecture", "layers", "models", "losses"}
 # Names that collect what has no place.
 VAGUE_NAMES = {"utils", "util", "helpers", "common", "misc"}
 
@@ -104,7 +107,7 @@ def imported_units(path):
 
 
 def test_every_module_has_a_place():
-    assert set(LIBRARIES) | COMMANDS | SHARED_BY_COMMANDS >= UNITS
+    assert set(LIBRARIES) | COMMANDS | SHARED_BY_COMMANDS | set(BUILDERS) >= UNITS
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -114,7 +117,9 @@ def test_imports_follow_the_data(path):
     if unit in LIBRARIES:
         allowed = set(LIBRARIES[: LIBRARIES.index(unit)])
     elif unit in COMMANDS:
-        allowed = set(LIBRARIES) | SHARED_BY_COMMANDS
+        allowed = set(LIBRARIES) | SHARED_BY_COMMANDS | set(BUILDERS)
+    elif unit in BUILDERS:
+        allowed = set(LIBRARIES) | SHARED_BY_COMMANDS | set(BUILDERS[: BUILDERS.index(unit)])
     elif unit in SHARED_BY_COMMANDS:
         allowed = SHARED_BY_COMMANDS | BEFORE_KERAS
     assert imported_units(path) <= allowed

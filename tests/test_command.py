@@ -1,11 +1,21 @@
 """How a command begins, and what it does when it is interrupted."""
 
+import dataclasses
+import importlib
+import itertools
 import os
 import platform
+import re
 import subprocess
 import sys
 
 import pytest
+
+from sagan_tf import command, config
+
+COMMANDS = (
+    "train prepare convert sample evaluate attend export serve playground study benchmark".split()
+)
 
 # The lock is left as an interrupt between its acquisition and its `with` would leave it.
 STUCK = """
@@ -54,3 +64,168 @@ def test_onednn_is_on_unless_the_user_says_otherwise(given, expected):
         environment["TF_ENABLE_ONEDNN_OPTS"] = given
     printed = subprocess.check_output([sys.executable, "-c", PRINTED], env=environment, text=True)
     assert printed == f"{expected}\n"
+
+
+HELP = """
+import runpy, sys
+
+sys.argv = [sys.argv[1], "--help"]
+runpy.run_module(f"sagan_tf.{sys.argv[0]}", run_name="__main__", alter_sys=True)
+assert not {"tensorflow", "keras", "torch", "gradio"} & set(sys.modules), "something heavy"
+"""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_there_at_once(name):
+    done = subprocess.run(
+        [sys.executable, "-c", HELP, name], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    module = importlib.import_module(f"sagan_tf.{name}")
+    if name in ("study", "benchmark"):
+        module = importlib.import_module(f"sagan_tf.{name}.__main__")
+    assert done.stdout.startswith(module.__doc__.strip())
+    assert f"python -m sagan_tf.{name}" in done.stdout
+    assert re.findall(r"^  --", done.stdout, re.MULTILINE)
+
+
+def test_help_has_every_flag_of_training_in_its_group():
+    fields = dataclasses.fields(config.TrainSettings)
+    text = command.help_text("Trains.", config.TrainSettings, fields)
+    groups = re.split(r"\n\n(?=[A-Z])", text)[1:]
+    assert [group.splitlines()[0] for group in groups] == [
+        *config.TrainSettings.flag_groups.values()
+    ]
+    flags = [re.findall(r"^  --(?:\[no\])?(\w+)", group, re.MULTILINE) for group in groups]
+    assert [names[0] for names in flags] == [*config.TrainSettings.flag_groups]
+    assert [*itertools.chain(*flags)] == [field.name for field in fields]
+    assert "--[no]flip" in text
+    assert "--attention_resolutions=A,B\n" in text
+    assert "learn from. [train]" in text  # defaults are told
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    {
+        "batch_size": ["--global_batch_size"],
+        "batch-size": ["--global_batch_size"],
+        "lr": ["--generator_learning_rate", "--discriminator_learning_rate"],
+        "learning_rate": ["--generator_learning_rate", "--discriminator_learning_rate"],
+        "epochs": ["--steps"],
+        "resolution": ["--image_size"],
+        "filters": ["--base_filters"],
+        "z_dim": ["--latent_dim"],
+        "output_dir": ["--workdir"],
+        "mixed_precision": ["--dtype_policy"],
+        "num_gpus": ["--num_replicas"],
+        "atention_resolutions": ["--attention_resolutions"],
+        "colour_of_the_sky": [],
+    }.items(),
+)
+def test_an_unknown_flag_names_what_was_meant(typed, meant):
+    fields = dataclasses.fields(config.TrainSettings)
+    assert command._similar_flags(typed, fields) == meant
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--batch_size=8"], "no flag --batch_size. Did you mean --global_batch_size?"),
+        (["--steps=many"], "flag --steps=many"),
+        (["--image_size=100"], "`image_size` must be one of 16, 32, 64, 128, 256 pixels"),
+        (["--image_size=64", "--attention_resolutions=64"], "must be among [8, 16, 32]"),
+        (["--dataset=digits", "--base_filters=3"], "`base_filters` must be a multiple of 4"),
+        (
+            ["--dataset=digits", "--discriminator_base_filters=6"],
+            "`discriminator_base_filters` must be a multiple of 8",
+        ),
+        (["--query_key_ratio=0"], "`query_key_ratio` must be a positive integer"),
+        (["--pool_size=0"], "`--pool_size` must be positive"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_heavy_is_imported(arguments, message, tmp_path):
+    code = (
+        "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"  # importing fails
+        "import runpy; runpy.run_module('sagan_tf.train', run_name='__main__', alter_sys=True)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"--workdir={tmp_path / 'run'}", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: .*\n", done.stderr), done.stderr
+    assert message in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+# A module that loses an exception, as some do that try whether another one is there.
+SWALLOWING = """
+import os, signal, time
+print("importing", flush=True)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(10)
+except BaseException:
+    pass
+print("went on")
+"""
+IMPORTING = """
+import dataclasses, sys
+from sagan_tf import command
+
+def main(settings):
+    sys.path.insert(0, sys.argv[0])
+    import swallowing
+
+command.run(main, dataclasses.make_dataclass("Settings", []), tensorflow=False)
+"""
+
+
+def test_an_interrupt_of_an_import_is_not_lost(tmp_path):
+    (tmp_path / "swallowing.py").write_text(SWALLOWING)
+    (tmp_path / "command.py").write_text(IMPORTING.replace("sys.argv[0]", repr(str(tmp_path))))
+    done = subprocess.run(
+        [sys.executable, tmp_path / "command.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "importing\n", "interrupted\n")
+
+
+CHATTER = """
+import os, sys, types
+from sagan_tf import startup
+
+class Chatting:  # instead of TensorFlow
+    def find_spec(self, name, path, target=None):
+        if name == "tensorflow":
+            os.write(2, b"I0000 said by C++\\n")
+            print("said by Python", file=sys.stderr)
+            if {crash}:
+                os.abort()
+
+sys.meta_path.insert(0, Chatting())
+startup.glob.glob = lambda pattern: {devices}
+startup.import_tensorflow()
+os.write(2, b"later\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    ("devices", "crash", "shown"),
+    [
+        ([], False, r"said by Python\nlater\n"),
+        (["/dev/nvidia0"], False, r"said by Python\n(.*\n)*I0000 said by C\+\+\n(.*\n)*later\n"),
+        ([], True, r"said by Python\nFatal Python error: Aborted\n(.*\n)*"),
+    ],
+)
+def test_what_tensorflow_says_is_shown_only_if_something_is_wrong(devices, crash, shown):
+    code = CHATTER.format(devices=devices, crash=crash)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == (-6 if crash else 0)
+    assert re.fullmatch(shown, done.stderr), done.stderr

@@ -44,6 +44,15 @@ def untrained(**attention):
     )
 
 
+def test_tells_how_long_compiling_took(shown, capsys):
+    capsys.readouterr()
+    seen, _ = shown
+    seen.advance(5)
+    assert "compiled the training step in 0 s\n" in capsys.readouterr().err
+    seen.advance(5)
+    assert "compiled" not in capsys.readouterr().err
+
+
 @pytest.fixture
 def workdir(tmp_path):
     workdir = tmp_path / "run"

@@ -31,3 +31,17 @@ def test_png_is_written_whole_and_enlarged(tmp_path):
     assert picture.getpixel((2, 0)) == 0
     assert picture.getpixel((3, 2)) == 255
     assert [file.name for file in path.parent.iterdir()] == ["image.png"]
+
+
+def test_titles_that_are_wider_than_their_columns_stand_upright():
+    images = [np.zeros((16, 16, 1), np.uint8)] * 2
+    assert pictures.image_grid(images, 2, ["a", "b"]).shape == (16 + 12, 33, 1)
+    grid = pictures.image_grid(images, 2, ["monster", "monsters"])
+    margin = grid[: len(grid) - 16, :, 0] > 127
+    assert len(margin) > 40
+    # The whole word is there: its last letter makes the difference, at the upper end.
+    first, second = margin[:, :16], margin[:, 17:]
+    assert np.flatnonzero(second.any(1))[0] + 4 < np.flatnonzero(first.any(1))[0]
+    assert np.flatnonzero(second.any(1))[-1] == np.flatnonzero(first.any(1))[-1]
+    longest = pictures.image_grid(images, 2, ["x" * 25, "x" * 200])
+    assert longest.shape == pictures.image_grid(images, 2, ["x" * 25, "x" * 25]).shape

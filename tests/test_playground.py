@@ -34,10 +34,19 @@ def chromium():
 
 @contextlib.contextmanager
 def playground(port):
-    """Yields the address of a page that asks the server at `port`."""
+    """Yields the address of a page that asks the server at `port`.
+
+    The environment names a proxy that is not there, as machines behind a firewall do whose proxy
+    knows nothing of addresses of their own.
+    """
     with bind("127.0.0.1", 0) as free:
         own = free.getsockname()[1]
-    process = commands.start("playground", f"--url=http://127.0.0.1:{port}", f"--port={own}")
+    process = commands.start(
+        "playground",
+        f"--url=http://127.0.0.1:{port}",
+        f"--port={own}",
+        http_proxy="http://127.0.0.1:9",
+    )
     try:
         assert process.stdout.readline() == f"page: http://127.0.0.1:{own}\n"
         yield f"http://127.0.0.1:{own}"

@@ -149,6 +149,10 @@ def test_folder_then_start_from_it_with_other_classes(tmp_path):
     arguments = [f"--dataset=folder:{other}", f"--workdir={tmp_path / 'second'}", *TINY]
     output = commands.run("train", f"--init_from={tmp_path / 'first'}", "--steps=5", *arguments)
     assert "started from the weights" in output
+    # What was chosen is told, and nothing else of the settings.
+    assert re.search(r"\npreset small with init_from=\S+, image_size=16, base_filters=4, ", output)
+    assert "beta_1" not in output
+    assert f"all settings: {tmp_path / 'second' / 'config.json'}" in output
     out = tmp_path / "named.png"
     commands.run("sample", f"--workdir={tmp_path / 'second'}", "--labels=b,2", f"--out={out}")
     table = variables(tmp_path / "second")["discriminator/embedding/embeddings"]
@@ -162,9 +166,21 @@ def test_dry_run_needs_no_data(tmp_path):
     assert "42,078,852 parameters" in output
     assert "39,463,618 parameters" in output
     assert "(9.216 in the plain form)" in output
+    assert re.search(r"GiB at 256 images \(estimated\); this machine has [0-9.]+ GiB left", output)
     assert 'preset                       "released"' in output
     assert "GiB at 256 images" in output
     assert "--query_chunk_size" not in output  # Attention is a small part here.
+    assert not (tmp_path / "run").exists()
+
+
+def test_dry_run_times_some_steps_when_asked(tmp_path):
+    arguments = ["--dry_run", "--time", "--num_replicas=2", "--steps=1000", *TINY]
+    output = commands.run("train", f"--workdir={tmp_path / 'run'}", *arguments)
+    found = re.search(
+        r"\d+ s to compile, then ([0-9.e-]+) s per step, so ([0-9.]+) minutes for 1,000 steps",
+        output,
+    )
+    assert float(found[2]) == pytest.approx(float(found[1]) * 1000 / 60, rel=0.02, abs=0.06)
     assert not (tmp_path / "run").exists()
 
 
@@ -180,10 +196,10 @@ BAD = {
     "workdir is a file": ([f"--workdir={__file__}"], "is not a directory"),
     "unknown data set": (["--dataset=imagnet2012"], "imagenet2012"),
     "unknown preset": (["--preset=fast"], "`--preset` must be one of"),
-    "unknown flag": (["--learning_rate=1"], "Unknown command line flag 'learning_rate'"),
+    "unknown flag": (["--learning_rate=1"], "Did you mean --generator_learning_rate or"),
     "not a flag": (["digits"], "Expected only flags"),
     "not a number": (["--steps=many"], "steps"),
-    "image size": (["--image_size=48"], "`image_size` must be one of [16, 32, 64, 128, 256]"),
+    "image size": (["--image_size=48"], "`image_size` must be one of 16, 32, 64, 128, 256"),
     "attention": (
         ["--image_size=32", "--attention_resolutions=64"],
         "`attention_resolutions` must be among [8, 16] at image size 32",

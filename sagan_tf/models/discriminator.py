@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from sagan_tf.architecture import DISCRIMINATOR_FILTERS
 from sagan_tf.layers import (
     SpectralConv2D,
     SpectralConv2DMeanPool,
@@ -13,7 +14,7 @@ from sagan_tf.layers import (
 )
 from sagan_tf.layers.inputs import label_vector
 from sagan_tf.layers.resampling import mean_pool
-from sagan_tf.models.network import DISCRIMINATOR_FILTERS, MIXERS, Network
+from sagan_tf.models.network import MIXERS, Network
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -68,7 +69,7 @@ class Discriminator(Network):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("name", "discriminator")
-        super().__init__(image_size, num_classes, **kwargs)
+        super().__init__(DISCRIMINATOR_FILTERS, image_size, num_classes, **kwargs)
         self.relu_shortcut = relu_shortcut
         blocks = []
         previous = image_size

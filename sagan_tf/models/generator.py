@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from sagan_tf.architecture import GENERATOR_FILTERS
 from sagan_tf.layers import (
     ConditionalBatchNormalization,
     SpectralConv2D,
@@ -12,7 +13,7 @@ from sagan_tf.layers import (
     SpectralUpsampleConv2D,
 )
 from sagan_tf.layers.resampling import upsample
-from sagan_tf.models.network import GENERATOR_FILTERS, MIXERS, Network
+from sagan_tf.models.network import MIXERS, Network
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -79,7 +80,7 @@ class Generator(Network):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("name", "generator")
-        super().__init__(image_size, num_classes, **kwargs)
+        super().__init__(GENERATOR_FILTERS, image_size, num_classes, **kwargs)
         self.latent_dim = latent_dim
         self.dense_bias = dense_bias
         self.batch_norm_momentum = batch_norm_momentum

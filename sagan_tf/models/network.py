@@ -1,38 +1,16 @@
-"""The sizes of both networks, and what they share."""
+"""What both networks share."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
+from sagan_tf.architecture import check_sizes
 from sagan_tf.layers import ResidualBottleneck2D, SelfAttention2D
 
-# What may stand between the blocks, and how far local attention looks, in cells of the map.
-MIXINGS = ("attention", "local_attention", "residual")
 MIXERS = SelfAttention2D, ResidualBottleneck2D
+# How far local attention looks, in cells of the map.
 LOCAL_RADIUS = 3
-
-# Filters of each feature map, as multiples of `base_filters`, by image size. The generator's
-# table gives {resolution: multiple}; the discriminator's gives (resolution, multiple) per block,
-# and a block whose resolution is its predecessor's does not downsample.
-#   16: ours, for small data.
-#   32: the CIFAR-10 networks of SNGAN (arXiv 1802.05957, table 4): 256 and 128 at 64 base filters.
-#   64, 256: BigGAN's discriminators (arXiv 1809.11096, tables 6 and 8), with its generator at 256;
-#       at 64 the generator halves from 16 to 1 as PyTorch-StudioGAN's `resnet.py` does.
-#   128: SAGAN's released code (`generator.py`, `discriminator.py`).
-GENERATOR_FILTERS = {
-    16: {4: 4, 8: 2, 16: 1},
-    32: {4: 4, 8: 4, 16: 4, 32: 4},
-    64: {4: 16, 8: 8, 16: 4, 32: 2, 64: 1},
-    128: {4: 16, 8: 16, 16: 8, 32: 4, 64: 2, 128: 1},
-    256: {4: 16, 8: 16, 16: 8, 32: 8, 64: 4, 128: 2, 256: 1},
-}
-DISCRIMINATOR_FILTERS = {
-    16: ((8, 1), (4, 2), (4, 4)),
-    32: ((16, 2), (8, 2), (8, 2), (8, 2)),
-    64: ((32, 1), (16, 2), (8, 4), (4, 8), (4, 16)),
-    128: ((64, 1), (32, 2), (16, 4), (8, 8), (4, 16), (4, 16)),
-    256: ((128, 1), (64, 2), (32, 4), (16, 8), (8, 8), (4, 16), (4, 16)),
-}
 
 
 class Network(keras.Model):
@@ -40,6 +18,7 @@ class Network(keras.Model):
 
     def __init__(
         self,
+        filters: Mapping[int, Sequence[tuple[int, int]]],
         image_size: int,
         num_classes: int | None,
         base_filters: int = 64,
@@ -56,11 +35,6 @@ class Network(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if image_size not in GENERATOR_FILTERS:
-            raise ValueError(
-                f"`image_size` must be one of {sorted(GENERATOR_FILTERS)}. "
-                f"Received: image_size={image_size}"
-            )
         if num_classes is not None and num_classes < 1:
             raise ValueError(
                 "`num_classes` must be a positive integer, or None for an unconditional network. "
@@ -68,18 +42,15 @@ class Network(keras.Model):
             )
         if channels not in (1, 3):
             raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels}")
-        if base_filters < 1:
-            raise ValueError(
-                f"`base_filters` must be a positive integer. Received: base_filters={base_filters}"
-            )
-        available = [size for size in GENERATOR_FILTERS[image_size] if 4 < size < image_size]
-        if not set(attention_resolutions) <= set(available):
-            raise ValueError(
-                f"`attention_resolutions` must be among {available} at image size {image_size}. "
-                f"Received: attention_resolutions={tuple(attention_resolutions)}"
-            )
-        if mixing not in MIXINGS:
-            raise ValueError(f"`mixing` must be one of {MIXINGS}. Received: mixing={mixing!r}")
+        check_sizes(
+            filters,
+            image_size,
+            base_filters,
+            attention_resolutions,
+            query_key_ratio,
+            value_ratio,
+            mixing,
+        )
         self.image_size = image_size
         self.num_classes = num_classes
         self.base_filters = base_filters

@@ -3,6 +3,7 @@
 import base64
 import functools
 import io
+import ipaddress
 import math
 import operator
 import urllib.parse
@@ -32,6 +33,13 @@ class ServingError(RuntimeError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 class Client:
@@ -67,6 +75,9 @@ class Client:
         if version is not None:
             self._url += f"/versions/{version}"
         self._timeout = timeout
+        host = urllib.parse.urlsplit(url).hostname or ""
+        # A proxy of the environment cannot reach this machine's own addresses.
+        self._proxies = {"no_proxy": host} if _is_loopback(host) else None
         self._session = requests.Session()
         if api_key is not None:
             self._session.headers["Authorization"] = f"Bearer {api_key}"
@@ -174,9 +185,16 @@ class Client:
 
     def _outputs(self, body: dict[str, Any]) -> dict[str, Any]:
         try:
-            response = self._session.post(f"{self._url}:predict", json=body, timeout=self._timeout)
+            response = self._session.post(
+                f"{self._url}:predict", json=body, timeout=self._timeout, proxies=self._proxies
+            )
         except requests.exceptions.InvalidJSONError as error:
             raise ValueError(f"The inputs cannot be sent as JSON: {error}") from None
+        except requests.exceptions.ProxyError as error:
+            raise ServingError(
+                f"The proxy that the environment names did not reach {self._url}: "
+                f"{_reason(error)}. Name the server in `no_proxy` if it is reached without one."
+            ) from error
         except requests.RequestException as error:
             raise ServingError(
                 f"No answer from {self._url}: {_reason(error)}. Is the server running? "

@@ -1,5 +1,6 @@
 """The playground's web page: controls, and what they ask the gallery for."""
 
+import os
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -152,6 +153,9 @@ def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
 
 def show(page: gr.Blocks, host: str, port: int) -> None:
     """Shows the page until it is told to stop; nothing in it comes from another server."""
+    # Gradio calls itself to start, which it must not do through a proxy of the environment.
+    excepted = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "localhost", host]
+    os.environ["no_proxy"] = ",".join(filter(None, excepted))
     page.launch(
         server_name=host,
         server_port=port,

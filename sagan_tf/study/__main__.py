@@ -137,7 +137,7 @@ def _geotex_plan(settings: StudySettings, flags: dict[str, str]) -> "Plan":
 
 
 def _paper_plan(settings: StudySettings, flags: dict[str, str]) -> "Plan":
-    from sagan_tf.models.network import DISCRIMINATOR_FILTERS, GENERATOR_FILTERS
+    from sagan_tf.architecture import DISCRIMINATOR_FILTERS, GENERATOR_FILTERS
 
     given = {
         name: getattr(settings, name)
@@ -151,11 +151,9 @@ def _paper_plan(settings: StudySettings, flags: dict[str, str]) -> "Plan":
     if settings.figure is not None:
         rates = usual.generator_learning_rate, usual.discriminator_learning_rate
         return plans.stabilisation_plan(usual.steps, every, flags, rates)
-    if size not in GENERATOR_FILTERS:
-        raise ValueError(
-            f"`--image_size` is one of {', '.join(map(str, GENERATOR_FILTERS))}. Received: {size}"
-        )
-    maps = set(GENERATOR_FILTERS[size]) & {side for side, _ in DISCRIMINATOR_FILTERS[size]}
+    maps = {side for side, _ in GENERATOR_FILTERS[size]} & {
+        side for side, _ in DISCRIMINATOR_FILTERS[size]
+    }
     resolutions = tuple(side for side in _RESOLUTIONS if side in maps)
     evaluation = {} if settings.final_images is None else {"num_images": settings.final_images}
     return plans.table_plan(settings.table, usual.steps, every, flags, resolutions, evaluation)

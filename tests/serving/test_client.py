@@ -181,3 +181,17 @@ def test_needs_no_tensorflow():
         "import sys, sagan_tf.serving.client; assert not {'tensorflow', 'keras'} & {*sys.modules}"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_proxy_of_the_environment_stands_between_this_machine_and_itself(canned, monkeypatch):
+    url, answers, calls = canned
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("no_proxy", "example.com")
+    answers.append((400, "application/json", b'{"error": "reached"}'))
+    for address in (url, url.replace("127.0.0.1", "localhost")):
+        with pytest.raises(ServingError, match="reached"):
+            Client(address, retries=0).sample(class_id=1)
+    assert len(calls) == 2
+    with pytest.raises(ServingError, match=r"(?i)proxy"):  # others are asked through it
+        Client("http://sagan.example.org", retries=0).sample(class_id=1)
