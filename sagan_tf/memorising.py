@@ -149,7 +149,7 @@ class KnownImages:
 
 
 def held_out_images(
-    dataset: str, data_dir: str | None, split: str, image_size: int
+    dataset: str, data_dir: str | None, split: str, image_size: int, background: str = "white"
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Reads 256 real images that are not trained on.
 
@@ -160,6 +160,7 @@ def held_out_images(
         data_dir: likewise.
         split: that is trained on.
         image_size: side to which images are brought.
+        background: see `data.load_source`.
 
     Returns:
         Images uint8 `(256, H, W, C)`, or fewer if there are fewer, and labels int32; `None` for
@@ -169,7 +170,7 @@ def held_out_images(
         if name in split:
             continue
         try:
-            source = load_source(dataset, data_dir, name, image_size)
+            source = load_source(dataset, data_dir, name, image_size, background)
             real = RealImages(source, name, image_size, _COMPARED)
             images, labels = real.read(0, real.num_images)
         except Exception as error:  # whatever is wrong with it: it is not what is trained on

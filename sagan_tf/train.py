@@ -48,7 +48,10 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     from sagan_tf.devices import make_strategy
 
     if settings.dry_run:
-        _print_costs(settings, sources, describe_source(settings.dataset, settings.data_dir))
+        described = describe_source(
+            settings.dataset, settings.data_dir, settings.split, settings.background
+        )
+        _print_costs(settings, sources, described)
         return
     cluster = find_cluster()
     strategy = make_strategy(
@@ -70,7 +73,11 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
             _check_init_from(settings)  # before anything is built
         with team.chief_first():  # which downloads and prepares it
             source = load_source(
-                settings.dataset, settings.data_dir, settings.split, settings.image_size
+                settings.dataset,
+                settings.data_dir,
+                settings.split,
+                settings.image_size,
+                settings.background,
             )
         if team.is_chief:
             print(
@@ -393,7 +400,11 @@ def _grid_checks(
     conditional = sagan.generator.num_classes is not None
     checks = [Variety(images, labels if conditional else None, GRID_ROWS), Copies(images)]
     held_out = held_out_images(
-        settings.dataset, settings.data_dir, settings.split, settings.image_size
+        settings.dataset,
+        settings.data_dir,
+        settings.split,
+        settings.image_size,
+        settings.background,
     )
     if held_out is not None:
         checks.append(KnownImages(sagan.discriminator, (images, labels), held_out))
@@ -484,7 +495,7 @@ def _resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str
         from sagan_tf.data import load_source
 
         # The preset follows the data set that was prepared, and the number of pictures.
-        source = load_source(dataset)
+        source = load_source(dataset, split=given.get("split", config.TrainSettings.split))
         dataset, num_images = source.name, source.num_examples
     return config.resolve(given, dataset, num_images)
 

@@ -12,6 +12,7 @@ PACKAGE = Path(sagan_tf.__file__).parent
 
 # In the order the data flows: a library imports only from libraries before it.
 LIBRARIES = [
+    "class_names",
     "files",
     "cluster",
     "torch_files",

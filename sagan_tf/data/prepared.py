@@ -15,10 +15,9 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
 from sagan_tf.data.records import allow_open_files
-from sagan_tf.data.source import Source
+from sagan_tf.data.source import MANIFEST, Source
 from sagan_tf.files import replacing, write_text
 
-MANIFEST = "prepared.json"
 UNFINISHED_MANIFEST = "unfinished.json"
 _LABEL_BYTES = 4
 
@@ -36,6 +35,7 @@ class Manifest:
         num_source_examples: its examples, readable or not.
         examples_per_shard: how many of those went into a shard.
         shard_lengths: images in each shard; empty while unfinished.
+        background: RGB behind transparent images; None where pixels are as published.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Manifest:
     num_source_examples: int
     examples_per_shard: int
     shard_lengths: tuple[int, ...] = ()
+    background: tuple[int, int, int] | None = None
 
     def save(self, path: Path) -> None:
         """Writes the file whole or not at all."""
@@ -61,6 +62,8 @@ class Manifest:
         try:
             fields = json.loads(path.read_text())
             lists = {name: tuple(fields[name]) for name in ("class_names", "shard_lengths")}
+            if fields.get("background") is not None:  # some lack it
+                lists["background"] = tuple(fields["background"])
             return Manifest(**{**fields, **lists})
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(

@@ -16,7 +16,7 @@ from absl import logging
 from sagan_tf.data import fashion_mnist
 from sagan_tf.data.imagenet import readable_names
 from sagan_tf.data.records import TFRecords, allow_open_files
-from sagan_tf.data.source import FORMS, Description, Source
+from sagan_tf.data.source import FORMS, Description, Source, folder_hint
 
 _IMAGENET_ARCHIVES = {
     "train": "ILSVRC2012_img_train.tar",
@@ -88,7 +88,7 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         if base_name in known:
             raise ValueError(f"TFDS has no {name!r}: {str(error).splitlines()[0]}") from error
         near = difflib.get_close_matches(base_name, known)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        hint = folder_hint(name) or (f" Did you mean {' or '.join(near)}?" if near else "")
         raise ValueError(f"A data set is one of {FORMS}. Received: {name!r}.{hint}") from None
 
 
