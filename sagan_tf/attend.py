@@ -136,27 +136,30 @@ def _generated(
 
 def _given(settings: AttendSettings, description: Mapping[str, Any]) -> _Shown:
     """Images of files, which the discriminator alone sees."""
+    from sagan_tf.data.checks import warn_of_transparency
     from sagan_tf.data.decode import decode_square, parse_background
 
     run = description["settings"]
     background = parse_background(settings.background or run.get("background", "white"))
     files = _image_files(settings.images)
+    folder = Path(settings.images).expanduser()
+    warn_of_transparency(lambda i: (folder / files[i]).read_bytes(), len(files), background)
     network = description["discriminator"]
     images = []
     for file in files:
         try:
-            data = Path(settings.images, file).read_bytes()
+            data = (folder / file).read_bytes()
             images.append(
                 decode_square(data, network["image_size"], network["channels"], background)
             )
         except Exception as error:  # Pillow raises all kinds for a damaged file
-            path = readable(str(Path(settings.images, file)))
+            path = readable(str(folder / file))
             raise ValueError(f"{path} cannot be read as an image: {error}") from error
     # The label is added after the last layer that attends: any will do.
     labels = None if network["num_classes"] is None else np.zeros(len(files), np.int32)
     images = np.stack(images)
     seen = _discriminator(settings, description, images, labels)
-    captions = [readable(file or Path(settings.images).name) for file in files]
+    captions = [readable(file or folder.name) for file in files]
     return _Shown(images, captions, [seen])
 
 
@@ -167,9 +170,12 @@ def _image_files(images: str) -> list[str]:
     from sagan_tf.data.folder import unused_notes
     from sagan_tf.data.walk import walk
 
-    if not Path(images).is_dir():
+    path = Path(images).expanduser()
+    if not path.is_dir():
+        if path.exists() and not path.is_file():  # to read a pipe would wait for ever
+            raise ValueError(f"`--images` expects a file or a folder. Received: {readable(images)}")
         return [""]
-    found = walk(images)
+    found = walk(str(path))
     notes = unused_notes(found, readable(images))
     if not 0 < len(found.images) <= _MOST_IMAGES:
         raise ValueError(

@@ -132,6 +132,12 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
     cache = Path(settings.cache_dir).expanduser()
     workdir = settings.workdir or (None if settings.images else _WORKDIR)
     run = {} if workdir is None else load_description(workdir)["settings"]
+    places = settings.images or "", settings.dataset or run["dataset"]
+    if settings.background and not any(place.startswith("folder:") for place in places):
+        raise ValueError(
+            "`--background` is for images of `folder:PATH`. Received: "
+            f"--background={settings.background}, and none are. Leave it out."
+        )
     with team.chief_first():  # which downloads and prepares them
         real, class_names, known = _real_images(settings, run, protocol.num_real)
     learned = real
