@@ -210,6 +210,12 @@ def _notes(found: Found, place: str, classes: dict[str, list[str]], loose: list[
         )
     if len(classes) == 1:
         notes.append(_note_of_one_class(place, *classes.items()))
+    like_splits = [name for name in classes if name.casefold() in _SPLITS]
+    if len(like_splits) > 1:
+        notes.append(
+            f"Classes of {place} are named like splits: {', '.join(like_splits)}. If they are, put "
+            f"nothing else with images beside them."
+        )
     return notes + unused_notes(found, place)
 
 

@@ -4,8 +4,10 @@ A folder of it holds `prepared.json`, written last, and shards whose records are
 little-endian) followed by the pixels (uint8, row by row).
 """
 
+import bisect
 import dataclasses
 import errno
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -99,6 +101,8 @@ class Prepared(Source):
             num_examples=sum(manifest.shard_lengths),
             image_size=manifest.image_size,
         )
+        self._folder = folder
+        self._ends = list(itertools.accumulate(manifest.shard_lengths))
         allow_open_files(num_shards)
         self._records = ArrayRecordDataSource(
             [
@@ -112,6 +116,11 @@ class Prepared(Source):
         record = self._records[index]
         pixels = np.frombuffer(record, np.uint8, offset=_LABEL_BYTES)
         return pixels.reshape(self.image_size, self.image_size, self.channels), _label(record)
+
+    def example_name(self, index: int) -> str:
+        """Its place, and the file that holds it."""
+        shard = bisect.bisect_right(self._ends, index)
+        return f"example {index} of {self.name}, in {shard_path(self._folder, shard)}"
 
     def read_labels(self, indices: Sequence[int]) -> list[int]:
         return [_label(record) for record in self._records.__getitems__(indices)]
