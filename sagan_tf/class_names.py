@@ -145,7 +145,7 @@ def _labels_by_number(class_names: Sequence[str]) -> dict[int, list[int]] | None
 def _split(text: str, names: Collection[str]) -> list[str]:
     """The items between commas, where commas inside of one of `names` do not count."""
     parts = text.split(",")
-    most = 1 + max(name.count(",") for name in names)
+    most = 1 + max((name.count(",") for name in names), default=0)
     items = []
     while parts:
         for count in range(min(most, len(parts)), 0, -1):

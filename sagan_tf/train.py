@@ -405,6 +405,7 @@ def _grid_checks(
         settings.split,
         settings.image_size,
         settings.background,
+        source.class_names,
     )
     if held_out is not None:
         checks.append(KnownImages(sagan.discriminator, (images, labels), held_out))

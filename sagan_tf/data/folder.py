@@ -13,8 +13,8 @@ from sagan_tf.data.imagenet import readable_names
 from sagan_tf.data.source import Source
 from sagan_tf.data.walk import NAMED_LIKE_IMAGES, Found, image_suffixes, suffix_of, walk
 
-# Names that folders of splits go by, and the split that each means.
-_SPLITS = {
+# Names that folders of splits go by, in lower case, and the split that each means.
+SPLITS = {
     "train": "train",
     "training": "train",
     "val": "validation",
@@ -148,7 +148,7 @@ def _chosen_split(found: Found, place: str, split: str | None) -> str:
         if below:
             depths[top] = max(depths.get(top, 0), len(below))
     tops = list(depths)
-    named_so = bool(tops) and all(top.casefold() in _SPLITS for top in tops)
+    named_so = bool(tops) and all(top.casefold() in SPLITS for top in tops)
     if named_so and len(tops) > 1 and max(depths.values()) == 1:
         raise ValueError(
             f"`folder:PATH` expects one sub-folder per class. Received: {place}, where "
@@ -170,7 +170,7 @@ def _chosen_split(found: Found, place: str, split: str | None) -> str:
         )
     wanted = split.casefold()
     fitting = [top for top in tops if top.casefold() == wanted] or [
-        top for top in tops if _SPLITS[top.casefold()] == _SPLITS.get(wanted)
+        top for top in tops if SPLITS[top.casefold()] == SPLITS.get(wanted)
     ]
     if not fitting:
         raise ValueError(
@@ -191,14 +191,16 @@ def _note_of_split(found: Found, place: str, chosen: str) -> str:
 
 
 def _check_distinct(names: list[str], folders: list[str], place: str) -> None:
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            both = [folders[names.index(name)], folders[number]]
+    folder_of: dict[str, str] = {}
+    for name, folder in zip(names, folders, strict=True):
+        if name in folder_of:
             raise ValueError(
                 f"Every class of `folder:PATH` needs a name of its own. Received: {place}, where "
                 f"two folders are named {name}, in different bytes: "
-                f"{' and '.join(map(str, map(os.fsencode, both)))}. Merge them or rename one."
+                f"{os.fsencode(folder_of[name])} and {os.fsencode(folder)}. Merge them or rename "
+                f"one."
             )
+        folder_of[name] = folder
 
 
 def _notes(found: Found, place: str, classes: dict[str, list[str]], loose: list[str]) -> list[str]:
@@ -210,7 +212,7 @@ def _notes(found: Found, place: str, classes: dict[str, list[str]], loose: list[
         )
     if len(classes) == 1:
         notes.append(_note_of_one_class(place, *classes.items()))
-    like_splits = [name for name in classes if name.casefold() in _SPLITS]
+    like_splits = [name for name in classes if name.casefold() in SPLITS]
     if len(like_splits) > 1:
         notes.append(
             f"Classes of {place} are named like splits: {', '.join(like_splits)}. If they are, put "
