@@ -14,6 +14,7 @@ PACKAGE = Path(sagan_tf.__file__).parent
 LIBRARIES = [
     "registration",
     "keras_settings",
+    "class_names",
     "files",
     "cluster",
     "torch_files",

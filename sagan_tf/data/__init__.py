@@ -4,11 +4,12 @@ from sagan_tf.data.checks import check_source
 from sagan_tf.data.labels import class_counts
 from sagan_tf.data.pipeline import batches, readable_errors
 from sagan_tf.data.source import Source
-from sagan_tf.data.sources import describe_source, load_source
+from sagan_tf.data.sources import canonical, describe_source, load_source
 
 __all__ = [
     "Source",
     "batches",
+    "canonical",
     "check_source",
     "class_counts",
     "describe_source",
