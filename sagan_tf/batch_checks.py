@@ -61,8 +61,8 @@ def checked_images(images: Any, image_shape: tuple[int | None, ...]) -> Any:
     largest = tf.reduce_max(tf.abs(images))
     return asserted(
         tf.cast(images, tf.float32),
-        # What is not a number passes: the loss shows it, and the command's loop can go back.
-        ~(largest > LARGEST_PIXEL),
+        # What is not finite passes: the loss shows it, and the command's loop can go back.
+        (largest <= LARGEST_PIXEL) | ~tf.math.is_finite(largest),
         "`images` must be in [-1, 1]; `images / 127.5 - 1` brings 0 ... 255 there. "
         "Received: largest magnitude=",
         largest,
