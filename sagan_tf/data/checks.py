@@ -28,8 +28,8 @@ def check_source(
     """Looks at the first images of a run and at the labels, where those are cheap to know.
 
     Warns in the log of classes that repeat one image, of images of one flat colour, of fewer
-    images than a batch takes, and of classes with no image, with one, or with far fewer than
-    others.
+    images than a batch takes, of classes with no image, with one, or with far fewer than others,
+    and as `warn_of_findings` does.
 
     Args:
         source: from `load_source`.
