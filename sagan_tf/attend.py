@@ -1,6 +1,6 @@
 """Shows what the attention layers of a trained run look at.
 
-python -m sagan_tf.attend --workdir=runs/digits --label=7 --seed=0 --points='12,8;20,20'
+python -m sagan_tf.attend --workdir=runs/digits --labels=7 --seeds=0 --points='12,8;20,20'
 python -m sagan_tf.attend --workdir=runs/digits --images=pictures
 
 Writes a figure per attention layer, one row per image, and a page to explore with the mouse.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sagan_tf import command
+from sagan_tf.class_names import class_labels, numbers, readable
 from sagan_tf.command import setting
 
 if TYPE_CHECKING:
@@ -29,10 +30,12 @@ class AttendSettings:
 
     workdir: str = setting("runs/digits", "The directory of a training run.")
     best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
-    label: str | None = setting(
-        None, "Classes by number, range or name, as in 0-4,7,cat; without it the first ten."
+    labels: str | None = setting(
+        None,
+        "Classes by number, range or name, as in 0-4,7,cat; numbers are names where all names are "
+        "numbers. Without it the first ten.",
     )
-    seed: str = setting("0", "Seeds by number or range, as in 0-4,7.")
+    seeds: str = setting("0", "Seeds by number or range, as in 0-4,7.")
     points: str | None = setting(
         None,
         "Where to look from: row,column of pixels from the top left, as in '12,8;20,20' (in "
@@ -40,6 +43,11 @@ class AttendSettings:
     )
     images: str | None = setting(
         None, "Instead: an image file, or a folder of them, for the discriminator to look at."
+    )
+    background: str | None = setting(
+        None,
+        "Colour behind transparent images of `--images`, by name or as #rrggbb; without it "
+        "the run's, else white.",
     )
     out: str = setting("attention", "The directory for figures (PNG) and page (HTML).")
 
@@ -56,9 +64,11 @@ class _Shown:
 def main(settings: AttendSettings) -> None:
     """Writes the figures and the page, and prints the layers' measures."""
     points = None if settings.points is None else _points(settings.points)
-    seeds = command.numbers(settings.seed, "seed")
-    if settings.images is not None and settings.label is not None:
-        raise ValueError("`--label` is for generated images. Leave it or `--images` out.")
+    seeds = numbers(settings.seeds, "seeds")
+    if settings.images is not None and settings.labels is not None:
+        raise ValueError("`--labels` is for generated images. Leave it or `--images` out.")
+    if settings.images is None and settings.background is not None:
+        raise ValueError("`--background` is for `--images`. Leave it out.")
     from sagan_tf.workdir import load_description
 
     description = load_description(settings.workdir)
@@ -106,11 +116,11 @@ def _generated(
 
     generator = sampling.load_generator(settings.workdir, settings.best)
     class_names = description["class_names"]
-    labels = command.class_labels(settings.label, "label", class_names, generator.num_classes)
+    labels = class_labels(settings.labels, "labels", class_names, generator.num_classes)
     requests = [(seed, label) for seed in seeds for label in labels]
     if len(requests) > _MOST_IMAGES:
         raise ValueError(
-            f"`--label` and `--seed` may name {_MOST_IMAGES} images at most. Received: "
+            f"`--labels` and `--seeds` may name {_MOST_IMAGES} images at most. Received: "
             f"{len(requests)}"
         )
     latents = sampling.latents_from_seeds([seed for seed, _ in requests], generator.latent_dim)
@@ -126,32 +136,56 @@ def _generated(
 
 def _given(settings: AttendSettings, description: Mapping[str, Any]) -> _Shown:
     """Images of files, which the discriminator alone sees."""
-    from sagan_tf.data.decode import decode_square
-    from sagan_tf.data.sources import IMAGE_SUFFIXES
+    from sagan_tf.data.checks import warn_of_transparency
+    from sagan_tf.data.decode import decode_square, parse_background
 
-    path = Path(settings.images)
-    suffixes = ", ".join(IMAGE_SUFFIXES)
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
-    if not 0 < len(files) <= _MOST_IMAGES:
-        raise ValueError(
-            f"`--images` expects an image file, or a folder of 1 to {_MOST_IMAGES} of them "
-            f"({suffixes}). Received: {path}, with {len(files)}"
-        )
+    run = description["settings"]
+    background = parse_background(settings.background or run.get("background", "white"))
+    files = _image_files(settings.images)
+    folder = Path(settings.images).expanduser()
+    warn_of_transparency(lambda i: (folder / files[i]).read_bytes(), len(files), background)
     network = description["discriminator"]
     images = []
     for file in files:
         try:
+            data = (folder / file).read_bytes()
             images.append(
-                decode_square(file.read_bytes(), network["image_size"], network["channels"])
+                decode_square(data, network["image_size"], network["channels"], background)
             )
         except Exception as error:  # Pillow raises all kinds for a damaged file
-            raise ValueError(f"{file} cannot be read as an image: {error}") from error
+            path = readable(str(folder / file))
+            raise ValueError(f"{path} cannot be read as an image: {error}") from error
     # The label is added after the last layer that attends: any will do.
     labels = None if network["num_classes"] is None else np.zeros(len(files), np.int32)
     images = np.stack(images)
     seen = _discriminator(settings, description, images, labels)
-    return _Shown(images, [file.name for file in files], [seen])
+    captions = [readable(file or folder.name) for file in files]
+    return _Shown(images, captions, [seen])
+
+
+def _image_files(images: str) -> list[str]:
+    """The paths of `--images`, relative to it: "" for a file."""
+    from absl import logging
+
+    from sagan_tf.data.folder import unused_notes
+    from sagan_tf.data.walk import walk
+
+    path = Path(images).expanduser()
+    if not path.is_dir():
+        if path.exists() and not path.is_file():  # to read a pipe would wait for ever
+            raise ValueError(f"`--images` expects a file or a folder. Received: {readable(images)}")
+        return [""]
+    found = walk(str(path))
+    notes = unused_notes(found, readable(images))
+    if not 0 < len(found.images) <= _MOST_IMAGES:
+        raise ValueError(
+            f"`--images` expects an image file, or a folder of 1 to {_MOST_IMAGES} of them that "
+            f"Pillow reads. Received: {readable(images)}, with {len(found.images)}. "
+            f"{' '.join(notes)}".rstrip()
+        )
+    for note in notes:
+        logging.warning("%s", note)
+    return found.images
 
 
 def _discriminator(

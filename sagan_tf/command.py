@@ -16,6 +16,7 @@ from typing import Any
 from absl import app, flags, logging
 
 from sagan_tf import startup
+from sagan_tf.keras_settings import check_keras_settings
 
 # Flags defined below belong to the command that calls `run`, so its `--help` lists them.
 flags.disclaim_key_flags()
@@ -64,7 +65,8 @@ def run(
             `flag_groups`, {a group's first field: its title}, `--help` shows the flags in groups.
         resolve: turns the flags that were given, by name, into settings; by default
             `settings_class(**given)`.
-        tensorflow: whether the command needs it; it is imported, quietly, before `main` runs.
+        tensorflow: whether the command needs it; it is imported, quietly, before `main` runs. Keras
+            must then be set to what commands are written for, see `keras_settings`.
     """
     signal.signal(signal.SIGINT, _interrupt)
     startup.set_environment()
@@ -85,6 +87,8 @@ def run(
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
+            if tensorflow:
+                check_keras_settings()
             if len(arguments) > 1 and words_field is None:
                 raise ValueError(
                     f"Expected only flags of the form --name=value. Received: {arguments[1:]}"
@@ -181,65 +185,6 @@ def _similar_flags(name: str, fields: Sequence[dataclasses.Field]) -> list[str]:
     names = [_flag(field.name) for field in fields]
     found = found or difflib.get_close_matches(typed, names, 2, 0.75)
     return [f"--{name}" for name in found[:4]]
-
-
-def numbers(text: str, flag: str, or_names: bool = False) -> list[int]:
-    """Expands "0-2,7" to [0, 1, 2, 7].
-
-    Args:
-        text: what the flag was given.
-        flag: its name.
-        or_names: whether class names would be understood, too.
-
-    Raises:
-        ValueError: for anything but whole numbers under 2^63 and ranges that ascend.
-    """
-    found: list[int] = []
-    for item in text.split(","):
-        first, _, last = item.partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()):
-            raise ValueError(
-                f"`--{flag}` expects numbers and ranges, as in 0-4,7"
-                + (", or class names" if or_names else "")
-                + f". Received: {item!r}"
-            )
-        if int(last or first) < int(first) or int(last or first) >= 2**63:
-            raise ValueError(
-                f"`--{flag}` expects ranges that ascend, of numbers under 2^63. Received: {item!r}"
-            )
-        found += range(int(first), int(last or first) + 1)
-    return found
-
-
-def class_labels(
-    text: str | None, flag: str, class_names: Sequence[str], num_classes: int | None
-) -> list[int | None]:
-    """Labels by number, range or class name; `[None]` for an unconditional generator.
-
-    Args:
-        text: what the flag was given; `None` takes the first ten.
-        flag: its name.
-        class_names: one per class.
-        num_classes: of the generator; `None` for an unconditional one.
-
-    Raises:
-        ValueError: for what is no class, or labels for a generator without classes.
-    """
-    if num_classes is None:
-        if text is not None:
-            raise ValueError(f"`--{flag}` was given but the run's generator has no classes.")
-        return [None]
-    if text is None:
-        return list(range(min(10, num_classes)))
-    known = {name: index for index, name in enumerate(class_names)}
-    labels: list[int | None] = []
-    for item in text.split(","):
-        # A class may be named "7": names go first.
-        labels += [known[item]] if item in known else numbers(item, flag, or_names=True)
-    outside = [label for label in labels if label >= num_classes]
-    if outside:
-        raise ValueError(f"`--{flag}` must be in 0-{num_classes - 1}. Received: {outside[0]}")
-    return labels
 
 
 def _kind(annotation: Any) -> tuple[type, bool]:

@@ -29,7 +29,8 @@ class TrainSettings:
         also="data data_path input train_dir images folder",
     )
     data_dir: str | None = setting(None, "Where TFDS keeps its data sets.")
-    split: str = setting("train", "The TFDS split to learn from.")
+    split: str = setting("train", "The split to learn from, as TFDS or the folder names it.")
+    background: str = setting("white", "Colour behind transparent images of folder:PATH.")
     flip: bool = setting(
         False, "Mirror half of the images at random.", also="mirror hflip horizontal_flip"
     )
@@ -254,7 +255,7 @@ FREE_SETTINGS = frozenset(
 
 # What no publication sets.
 UNPUBLISHED = FREE_SETTINGS | set(
-    "dataset split seed num_replicas dtype_policy xla resampling query_chunk_size "
+    "dataset split background seed num_replicas dtype_policy xla resampling query_chunk_size "
     "gradient_accumulation ema_start_step ema_half_life ema_ramp schedule freeze_discriminator "
     "discriminator_base_filters class_balanced augment adaptive_augment augment_target "
     "augment_ramp_images consistency_weight lecam_weight r1_weight r1_interval".split()

@@ -1,8 +1,12 @@
 """Where a run computes: one strategy for one or several replicas, on one or several machines."""
 
+import contextlib
+from collections.abc import Iterator
+
 import tensorflow as tf
 
 from sagan_tf.cluster import ALONE, Cluster, Team, await_workers, find_cluster
+from sagan_tf.keras_settings import check_keras_settings
 
 
 def make_strategy(
@@ -12,7 +16,10 @@ def make_strategy(
     cluster: Cluster | None = None,
     worker_timeout: float = 300,
 ) -> tf.distribute.Strategy:
-    """Sets TensorFlow's devices up; call it before anything computes.
+    """Sets TensorFlow's devices up; call it before anything computes where that is possible.
+
+    Where TensorFlow has started, as in a notebook after the first tensor, its devices stay as
+    they are. One replica and all replicas on GPUs work there, too.
 
     Args:
         device: gpu, cpu, or auto: GPUs if there are any.
@@ -24,8 +31,10 @@ def make_strategy(
 
     Raises:
         ValueError: for a GPU that is not there, several replicas on the CPU of a cluster's
-            worker, or workers that do not come up.
+            worker, workers that do not come up, settings of Keras that do not work here, or
+            devices that TensorFlow would have to change after its start.
     """
+    check_keras_settings()
     gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         raise ValueError(
@@ -40,19 +49,16 @@ def make_strategy(
             raise ValueError(f"`--num_replicas={replicas}` exceeds the {len(gpus)} GPUs here.")
         devices = [f"GPU:{index}" for index in range(replicas)]
         if cluster:  # whose strategy takes the first that it sees
-            tf.config.set_visible_devices(gpus[:replicas], "GPU")
+            with _before_start(f"--num_replicas={replicas}"):
+                tf.config.set_visible_devices(gpus[:replicas], "GPU")
     else:
-        tf.config.set_visible_devices([], "GPU")
         replicas = num_replicas or 1
         if cluster and replicas > 1:
             raise ValueError(
                 "`--num_replicas` must be 1 on the CPU of each of several workers; start more "
                 f"workers instead. Received: {replicas}"
             )
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
-        )
+        _use_cpu(replicas)
         devices = [f"CPU:{index}" for index in range(replicas)]
     if cluster:
         await_workers(cluster, replicas, worker_timeout)
@@ -62,6 +68,36 @@ def make_strategy(
     # Collective operations gain nothing between CPU devices that share their memory.
     reduction = None if devices[0].startswith("GPU") else tf.distribute.ReductionToOneDevice()
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
+
+
+def _use_cpu(replicas: int) -> None:
+    """Makes so many devices of the CPU, and hides GPUs; as far as needed if it is too late."""
+    with _before_start("--device=cpu beside GPUs"):
+        tf.config.set_visible_devices([], "GPU")
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    configurations = [tf.config.LogicalDeviceConfiguration()] * replicas
+    try:
+        tf.config.set_logical_device_configuration(cpu, configurations)
+    except RuntimeError:  # TensorFlow has started
+        if len(tf.config.list_logical_devices("CPU")) < replicas:
+            raise _too_late(f"--num_replicas={replicas} on the CPU") from None
+
+
+@contextlib.contextmanager
+def _before_start(what: str) -> Iterator[None]:
+    """Says what to do where TensorFlow refuses to change devices, as it has started."""
+    try:
+        yield
+    except RuntimeError:
+        raise _too_late(what) from None
+
+
+def _too_late(what: str) -> ValueError:
+    return ValueError(
+        f"`{what}` must come before TensorFlow is used in this process: its devices cannot change "
+        "any more. Restart the notebook's kernel and call this first, leave the setting away, or "
+        "run the command in a terminal."
+    )
 
 
 def _connected_strategy(cluster: Cluster, gpus: int) -> tf.distribute.Strategy:

@@ -72,6 +72,9 @@ class EvaluateSettings:
     data_dir: str | None = setting(None, "Where TensorFlow Datasets keeps them.")
     split: str = setting("train", "Of the real images.")
     image_size: int | None = setting(None, "Side of the real images; without it the run's.")
+    background: str | None = setting(
+        None, "Colour behind transparent images of a folder; without it the run's, else white."
+    )
 
     protocol: str = setting("fidelity", "How to score: fidelity, sagan, clean or adm.")
     num_images: int | None = setting(None, "Generated images; without it the protocol's.")
@@ -132,6 +135,12 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
     workdir = settings.workdir or (None if settings.images else _WORKDIR)
     description = {} if workdir is None else load_description(workdir)
     run = description.get("settings", {})
+    places = settings.images or "", settings.dataset or run["dataset"]
+    if settings.background and not any(place.startswith("folder:") for place in places):
+        raise ValueError(
+            "`--background` is for images of `folder:PATH`. Received: "
+            f"--background={settings.background}, and none are. Leave it out."
+        )
     with team.chief_first():  # which downloads and prepares them
         real, class_names, known = _real_images(settings, description, protocol.num_real)
     learned = real
@@ -249,6 +258,7 @@ def _real_images(
     """Real images, the names of their classes, and moments that are known without them."""
     from sagan_tf import run_data
     from sagan_tf.data import load_source
+    from sagan_tf.data.sources import DEFAULT_BACKGROUND
     from sagan_tf.evaluation.image_files import ArrayImages, NoImages
     from sagan_tf.evaluation.images import RealImages
     from sagan_tf.evaluation.statistics import read_moments
@@ -272,13 +282,19 @@ def _real_images(
     given = settings.dataset is not None
     data_dir = settings.data_dir or (None if given else run["data_dir"])
     image_size = settings.image_size or run.get("image_size")
-    source = load_source(name, data_dir, settings.split, image_size)
+    background = _background(settings, run) if name.startswith("folder:") else DEFAULT_BACKGROUND
+    source = load_source(name, data_dir, settings.split, image_size, background)
     run_data.follow_order(source, description.get("class_names", ()))
     image_size = image_size or source.image_size
     if image_size is None:
         raise ValueError("`--image_size` must say to what size real images are brought.")
     images = RealImages(source, settings.split, image_size, num_images)
     return images, source.class_names, {}
+
+
+def _background(settings: EvaluateSettings, run: dict[str, Any]) -> str:
+    """What is put behind the transparent images of a folder."""
+    return settings.background or run.get("background", "white")
 
 
 def _real_halves(
@@ -316,6 +332,7 @@ def _generated_images(
 ) -> tuple["Images", int | None]:
     """What is scored, and the step of its training if that is known."""
     from sagan_tf import sampling
+    from sagan_tf.data.decode import parse_background
     from sagan_tf.evaluation import image_files, images
 
     num_images = protocol.num_images
@@ -329,7 +346,8 @@ def _generated_images(
     kind, _, path = settings.images.partition(":")
     if kind == "folder":
         size = settings.image_size or run.get("image_size")
-        return image_files.FileImages(path, num_images, size), None
+        background = parse_background(_background(settings, run))
+        return image_files.FileImages(path, num_images, size, background), None
     if kind == "npz":
         return image_files.ArrayImages(path, num_images), None
     if kind == "savedmodel":

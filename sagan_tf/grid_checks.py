@@ -12,6 +12,7 @@ import numpy as np
 from absl import logging
 
 from sagan_tf.data import load_source
+from sagan_tf.data.folder import SPLITS
 from sagan_tf.evaluation.images import RealImages
 from sagan_tf.evaluation.neighbours import nearest
 from sagan_tf.evaluation.spread import class_spread, relative_spread
@@ -201,7 +202,12 @@ class KnownImages:
 
 
 def held_out_images(
-    dataset: str, data_dir: str | None, split: str, image_size: int
+    dataset: str,
+    data_dir: str | None,
+    split: str,
+    image_size: int,
+    background: str = "white",
+    class_names: tuple[str, ...] | None = None,
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Reads 256 real images that are not trained on.
 
@@ -212,22 +218,25 @@ def held_out_images(
         data_dir: likewise.
         split: that is trained on.
         image_size: side to which images are brought.
+        background: see `data.load_source`.
+        class_names: of the split that is trained on; another split must have the same.
 
     Returns:
         Images uint8 `(256, H, W, C)`, or fewer if there are fewer, and labels int32; `None` for
         a data set without another split, or one of which it cannot be read.
     """
+    trained = SPLITS.get(split.casefold(), split)
     for name in _HELD_OUT_SPLITS:
-        if name in split:
+        if name in trained:
             continue
         try:
-            source = load_source(dataset, data_dir, name, image_size)
+            source = load_source(dataset, data_dir, name, image_size, background)
             real = RealImages(source, name, image_size, _COMPARED)
             images, labels = real.read(0, real.num_images)
         except Exception as error:  # whatever is wrong with it: it is not what is trained on
             logging.info("No held-out images of %s %s: %s", dataset, name, error)
             continue
-        if labels.min() >= 0:
+        if labels.min() >= 0 and class_names in (None, source.class_names):
             return images, labels
     return None
 

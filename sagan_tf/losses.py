@@ -6,14 +6,17 @@ Hinge: SAGAN, arXiv 1805.08318, equation 3 (Lim & Ye, arXiv 1705.02894; Tran et 
 
 from typing import Any
 
+import keras
 from keras import ops
 
 
+@keras.saving.register_keras_serializable("sagan_tf")
 def discriminator_hinge_loss(real_logits: Any, fake_logits: Any) -> Any:
     """`mean(relu(1 - real)) + mean(relu(1 + fake))`, a scalar >= 0; logits are `(N, 1)`."""
     return ops.mean(ops.relu(1 - real_logits)) + ops.mean(ops.relu(1 + fake_logits))
 
 
+@keras.saving.register_keras_serializable("sagan_tf")
 def generator_hinge_loss(fake_logits: Any) -> Any:
     """`-mean(fake)`, a scalar; logits are `(N, 1)`."""
     return -ops.mean(fake_logits)

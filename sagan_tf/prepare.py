@@ -18,7 +18,8 @@ from absl import logging
 from tqdm import tqdm
 
 from sagan_tf import command, files
-from sagan_tf.data import Source, load_source
+from sagan_tf.data import Source, canonical, load_source
+from sagan_tf.data.checks import warn_of_findings
 from sagan_tf.data.loading import Loader
 from sagan_tf.data.order import shuffled_indices
 from sagan_tf.data.prepared import (
@@ -46,7 +47,10 @@ class Settings:
     image_size: int = command.setting(128, "Side of the stored square images.")
     out: str = command.setting("", "Folder to write; train with --dataset=prepared:OUT.")
     data_dir: str | None = command.setting(None, "Where TFDS keeps its data.")
-    split: str = command.setting("train", "TFDS split.")
+    split: str = command.setting("train", "Part of the data set, as TFDS or a folder names it.")
+    background: str = command.setting(
+        "white", "Colour behind transparent images of folder:PATH, by name or as #rrggbb."
+    )
 
 
 def prepare(settings: Settings, examples_per_shard: int = EXAMPLES_PER_SHARD) -> Prepared:
@@ -65,6 +69,7 @@ def prepare(settings: Settings, examples_per_shard: int = EXAMPLES_PER_SHARD) ->
         if not getattr(settings, name):
             raise ValueError(f"`--{name}` is needed; `--help` lists the flags.")
     source = _load(settings)
+    warn_of_findings(source)
     loader = Loader(source, settings.image_size)
     out = Path(settings.out).expanduser()
     manifest = Manifest(
@@ -75,6 +80,7 @@ def prepare(settings: Settings, examples_per_shard: int = EXAMPLES_PER_SHARD) ->
         settings.split,
         source.num_examples,
         examples_per_shard,
+        background=source.background,
     )
     if (out / MANIFEST).exists():
         _check_same(Manifest.load(out / MANIFEST), manifest, out)
@@ -119,7 +125,13 @@ def images_per_second(source: Source, image_size: int) -> float:
 
 
 def _load(settings: Settings) -> Source:
-    return load_source(settings.dataset, settings.data_dir, settings.split, settings.image_size)
+    return load_source(
+        settings.dataset,
+        settings.data_dir,
+        settings.split,
+        settings.image_size,
+        settings.background,
+    )
 
 
 def _begin(out: Path, manifest: Manifest) -> None:
@@ -140,6 +152,8 @@ def _begin(out: Path, manifest: Manifest) -> None:
 
 def _check_same(stored: Manifest, wanted: Manifest, out: Path) -> None:
     stored = dataclasses.replace(stored, shard_lengths=())
+    if canonical(stored.name) == canonical(wanted.name):  # one place, written in another way
+        stored = dataclasses.replace(stored, name=wanted.name)
     if stored == wanted:
         return
     differing = ", ".join(

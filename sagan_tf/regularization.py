@@ -16,6 +16,7 @@ ANCHOR_DECAY = 0.99
 REAL, FAKE, COPY = range(3)
 
 
+@keras.saving.register_keras_serializable("sagan_tf")
 class Regularization(keras.layers.Layer):
     """Augmentation of what the discriminator sees, and penalties on its logits; by default none.
 
@@ -156,6 +157,20 @@ class Regularization(keras.layers.Layer):
             self.probability.assign(tf.clip_by_value(moved, 0.0, 1.0))
             logs = {**logs, "augment_probability": self.probability.value}
         return logs
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "policies": self.policies,
+            "adaptive": self.adaptive,
+            "target": self.target,
+            "ramp_images": self.ramp_images,
+            "consistency_weight": self.consistency_weight,
+            "lecam_weight": self.lecam_weight,
+            "r1_weight": self.r1_weight,
+            "r1_interval": self.r1_interval,
+        }
 
     def _state(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
         return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=False)

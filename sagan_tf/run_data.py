@@ -1,16 +1,14 @@
 """The data set of a run: what the run keeps of it, and whether another one may take its place."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from sagan_tf.class_names import readable, shortened
 from sagan_tf.data import Source, canonical
-
-# Of classes that differ, so many are named.
-_MOST_NAMED = 10
+from sagan_tf.data.folder import Folder
 
 
 def describe(source: Source) -> dict[str, Any]:
@@ -24,15 +22,10 @@ def describe(source: Source) -> dict[str, Any]:
     if source.labels is not None:
         counts = np.bincount(source.labels, minlength=source.num_classes).tolist()
     return {
-        "class_names": list(source.class_names),
+        "class_names": [readable(name) for name in source.class_names],
         "num_images": source.num_examples,
         "class_images": counts,
     }
-
-
-def composed(names: Sequence[str]) -> list[str]:
-    """Returns names in Unicode's composed form: systems differ in how they keep an accent."""
-    return [unicodedata.normalize("NFC", name) for name in names]
 
 
 def follow_order(source: Source, class_names: Sequence[str]) -> bool:
@@ -43,12 +36,14 @@ def follow_order(source: Source, class_names: Sequence[str]) -> bool:
     Returns:
         Whether the numbers have changed.
     """
-    names, wanted = composed(source.class_names), composed(class_names)
-    in_folder = source.name.startswith("folder:")  # whose labels do not come from its files
-    if names == wanted or not in_folder or sorted(names) != sorted(wanted):
+    names, wanted = (
+        [readable(name) for name in side] for side in (source.class_names, class_names)
+    )
+    # The labels of other sets come from their files.
+    if names == wanted or not isinstance(source, Folder) or sorted(names) != sorted(wanted):
         return False
     source.labels = np.array([wanted.index(name) for name in names], np.int32)[source.labels]
-    source.class_names = tuple(class_names)
+    source.class_names = tuple(wanted)
     return True
 
 
@@ -79,7 +74,9 @@ def changes(
     if follow_order(source, run["class_names"]):
         notes.append("the classes keep the order in which the run knows them")
     here = describe(source)
-    difference = _class_difference(composed(run["class_names"]), composed(source.class_names))
+    difference = _class_difference(
+        [readable(name) for name in run["class_names"]], here["class_names"]
+    )
     if difference:
         raise ValueError(
             f"`--dataset` {new_place} has other classes than the run in {workdir}: {difference}. "
@@ -126,13 +123,8 @@ def _image_difference(run: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         for name, old, new in zip(names, before, now, strict=True)
         if old != new
     ]
-    return f"{total} ({_shortened(changed)})" if changed else ""
+    return f"{total} ({shortened(changed)})" if changed else ""
 
 
 def _named(names: Sequence[str]) -> str:
-    return _shortened([repr(name) for name in names])
-
-
-def _shortened(parts: Sequence[str]) -> str:
-    more = f" and {len(parts) - _MOST_NAMED} more" if len(parts) > _MOST_NAMED else ""
-    return ", ".join(parts[:_MOST_NAMED]) + more
+    return shortened([repr(name) for name in names])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sagan_tf import command
+from sagan_tf.class_names import class_labels, numbers
 from sagan_tf.command import setting
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ class SampleSettings:
     workdir: str = setting("runs/digits", "The directory of a training run.")
     best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
     labels: str | None = setting(
-        None, "Classes by number, range or name, as in 0-4,7,cat; without it the first ten."
+        None,
+        "Classes by number, range or name, as in 0-4,7,cat; numbers are names where all names are "
+        "numbers. Without it the first ten.",
     )
     seeds: str = setting("0-7", "Seeds by number or range, as in 0-4,7.")
     truncation: float = setting(
@@ -45,7 +48,7 @@ class SampleSettings:
 
 def main(settings: SampleSettings) -> None:
     """Writes the grid, or the interpolation, and single PNGs if asked for."""
-    seeds = command.numbers(settings.seeds, "seeds")
+    seeds = numbers(settings.seeds, "seeds")
     if settings.scale is not None and settings.scale < 1:
         raise ValueError(f"`--scale` must be positive. Received: {settings.scale}")
     from sagan_tf.cluster import code_facts
@@ -64,7 +67,7 @@ def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
 
     class_names = load_description(settings.workdir)["class_names"]
     generator = sampling.load_generator(settings.workdir, settings.best)
-    labels = command.class_labels(settings.labels, "labels", class_names, generator.num_classes)
+    labels = class_labels(settings.labels, "labels", class_names, generator.num_classes)
     if settings.interpolate is not None:
         rows = _interpolations(generator, seeds, labels, settings)
         images, columns, titles = np.concatenate(rows), settings.interpolate, []

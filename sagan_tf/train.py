@@ -44,8 +44,10 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     from sagan_tf.devices import make_strategy
 
     if settings.dry_run:
-        description = describe_source(settings.dataset, settings.data_dir)
-        dry_run.report(settings, sources, description)
+        described = describe_source(
+            settings.dataset, settings.data_dir, settings.split, settings.background
+        )
+        dry_run.report(settings, sources, described)
         return
     cluster = find_cluster()
     strategy = make_strategy(
@@ -67,7 +69,11 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
             _check_init_from(settings)  # before anything is built
         with team.chief_first():  # which downloads and prepares it
             source = load_source(
-                settings.dataset, settings.data_dir, settings.split, settings.image_size
+                settings.dataset,
+                settings.data_dir,
+                settings.split,
+                settings.image_size,
+                settings.background,
             )
         notes = [] if before is None else _check_data(settings, source, workdir, before)
         if team.is_chief:
@@ -341,7 +347,12 @@ def _grid_checks(
     conditional = sagan.generator.num_classes is not None
     checks = [Variety(images, labels if conditional else None, GRID_ROWS), Copies(images)]
     held_out = held_out_images(
-        settings.dataset, settings.data_dir, settings.split, settings.image_size
+        settings.dataset,
+        settings.data_dir,
+        settings.split,
+        settings.image_size,
+        settings.background,
+        source.class_names,
     )
     if held_out is not None:
         checks.append(KnownImages(sagan.discriminator, (images, labels), held_out))
@@ -415,7 +426,7 @@ def _resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str
         from sagan_tf.data import load_source
 
         # The preset follows the data set that was prepared, and the number of pictures.
-        source = load_source(dataset)
+        source = load_source(dataset, split=given.get("split", config.TrainSettings.split))
         dataset, num_images = source.name, source.num_examples
     return config.resolve(given, dataset, num_images)
 

@@ -7,6 +7,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sagan_tf import batch_checks
+from sagan_tf.batch_checks import checked_images, checked_labels, unpacked
+from sagan_tf.keras_model import (
+    TwoNetworks,
+    check_backend,
+    check_networks,
+    checked_optimizer,
+)
 from sagan_tf.layers import ConditionalBatchNormalization
 from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss, r1_penalty
 from sagan_tf.regularization import FAKE, REAL, Regularization
@@ -23,7 +31,8 @@ STATISTICS_BATCH_SIZE = 64
 _AUGMENTATION_STREAM = 0x5EED
 
 
-class SAGAN(keras.Model):
+@keras.saving.register_keras_serializable("sagan_tf")
+class SAGAN(TwoNetworks):
     """A generator and a discriminator that train each other.
 
     One training step is `d_steps` discriminator updates, each on a batch of its own, and one
@@ -59,8 +68,20 @@ class SAGAN(keras.Model):
 
     It is compiled with two optimizers and can then be given to `fit` on one device or under
     `tf.distribute.MirroredStrategy` (without `jit_compile` and `steps_per_execution`; `xla` below
-    does what they cannot). Data are pairs of images `(d_steps * N, H, W, C)`, float32 in [-1, 1],
-    and integer labels `(d_steps * N,)`.
+    does what they cannot). Data are pairs of images `(d_steps * N, H, W, C)`, floats in [-1, 1],
+    and labels `(d_steps * N,)` or `(d_steps * N, 1)`, whole numbers of any type in
+    [0, num_classes); images that do not fill an update are left out. Without classes, images alone
+    do. `batch_checks` says how and when they are checked.
+
+    Saved as `.keras`, by `save` or `keras.callbacks.ModelCheckpoint` (whole, or weights alone; a
+    loss as `monitor` needs `mode="min"`), it goes on after `keras.saving.load_model` as it would
+    have, bit by bit on a CPU. Networks that are not of this package must be registered with Keras
+    and have `num_classes`, the generator `latent_dim`, too. Of what was frozen by hand, a file
+    keeps whole networks and `discriminator.freeze` alone. It runs on the TensorFlow backend only.
+
+    Raises:
+        ValueError: for an argument that is out of its range, networks that do not fit together,
+            or another backend.
 
     Example:
 
@@ -75,6 +96,9 @@ class SAGAN(keras.Model):
     >>> images, labels = keras.ops.zeros((8, 16, 16, 1)), keras.ops.zeros((8,), "int32")
     >>> history = sagan.fit(images, labels, batch_size=4, verbose=0)
     """
+
+    settings = ("d_steps", "gradient_accumulation", "ema_decay", "ema_start_step",
+                "ema_half_life", "ema_ramp", "seed")  # fmt: skip
 
     def __init__(
         self,
@@ -92,6 +116,8 @@ class SAGAN(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_backend()
+        check_networks(generator, discriminator)
         for name in ("d_steps", "gradient_accumulation"):
             if locals()[name] < 1:
                 raise ValueError(
@@ -113,6 +139,7 @@ class SAGAN(keras.Model):
         self.ema_half_life = ema_half_life
         self.ema_ramp = ema_ramp
         self.regularization = regularization or Regularization()
+        self.label_weights = label_weights
         self.label_logits = _label_logits(label_weights, generator.num_classes)
         self.seed = seed
         for network in (generator, discriminator):
@@ -134,7 +161,7 @@ class SAGAN(keras.Model):
         """Sets what the updates need; call it under the strategy's scope.
 
         Args:
-            generator_optimizer: of the generator.
+            generator_optimizer: of the generator, an object or a name that Keras knows.
             discriminator_optimizer: of the discriminator.
             generator_loss: `fake_logits (N, 1) -> scalar`, a mean over the batch.
             discriminator_loss: `(real_logits, fake_logits) -> scalar`, likewise.
@@ -143,8 +170,20 @@ class SAGAN(keras.Model):
 
         Raises:
             ValueError: if `xla` and `sync_batch_norm` meet on several replicas: XLA cannot
-                compile the exchange between them.
+                compile the exchange between them. If an optimizer is used twice, or has `use_ema`,
+                `gradient_accumulation_steps` or a loss scale.
         """
+        if generator_optimizer is discriminator_optimizer and not isinstance(
+            generator_optimizer, str
+        ):
+            raise ValueError(
+                "`generator_optimizer` and `discriminator_optimizer` must be two objects, as each "
+                "keeps the state of its network. Received the same one twice."
+            )
+        generator_optimizer = checked_optimizer("generator_optimizer", generator_optimizer)
+        discriminator_optimizer = checked_optimizer(
+            "discriminator_optimizer", discriminator_optimizer
+        )
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if xla and sync_batch_norm and replicas > 1:
             raise ValueError(
@@ -157,6 +196,8 @@ class SAGAN(keras.Model):
         self.discriminator_optimizer = discriminator_optimizer
         self.generator_loss = generator_loss
         self.discriminator_loss = discriminator_loss
+        self.xla = xla
+        self.sync_batch_norm = sync_batch_norm
         generator_optimizer.build(self.generator.trainable_variables)
         discriminator_optimizer.build(self.discriminator.trainable_variables)
         for layer in _batch_norms(self.generator):
@@ -182,10 +223,17 @@ class SAGAN(keras.Model):
             Scalars of the last updates, means over this replica's examples: `generator_loss`,
             `discriminator_loss`, `real_logits` and `fake_logits` (as the discriminator's update
             saw them); and what the regularization reports.
+
+        Raises:
+            ValueError: for images or labels of another type or shape, out of range, or too few
+                for a step; see `batch_checks.asserted`.
         """
-        images, labels = data
+        images, labels = unpacked(data)
+        images = checked_images(images, self.image_shape)
+        if self.generator.num_classes is not None:
+            labels = checked_labels(labels, self.generator.num_classes)
         step = self.generator_optimizer.iterations
-        batch_size = tf.shape(images)[0] // self.d_steps
+        batch_size = self._update_size(images)
         logs: dict[str, Any] = {}
         for update in range(self.d_steps):
             rows = slice(update * batch_size, (update + 1) * batch_size)
@@ -212,9 +260,9 @@ class SAGAN(keras.Model):
         if self.ema_generator is None:
             return self.generator
         # Always from there, so that asking twice gives the same.
-        vectors = self.ema_generator.non_trainable_variables
-        for vector, variable in zip(vectors, self.generator.non_trainable_variables, strict=True):
-            vector.assign(variable.value)
+        for average, variable in self._ema_pairs():
+            if not average.trainable:  # a singular vector or a moving statistic
+                average.assign(variable.value)
         for index in range(STATISTICS_BATCHES):
             self._collect_statistics(tf.constant(index))
         return self.ema_generator
@@ -383,6 +431,16 @@ class SAGAN(keras.Model):
         shape = (batch_size, 3, self.regularization.num_uniforms)
         return tf.random.stateless_uniform(shape, seed)
 
+    def _update_size(self, images: Any) -> Any:
+        """How many of the images each discriminator update takes: a multiple of the parts."""
+        least = self.d_steps * self.gradient_accumulation
+        size = tf.shape(images)[0] // least * self.gradient_accumulation
+        message = (
+            "`images` must be at least d_steps * gradient_accumulation = "
+            f"{least} in every batch, the last one, too. Received: "
+        )
+        return batch_checks.asserted(size, size > 0, message, tf.shape(images)[0])
+
     def _labels(self, labels: Any, rows: slice) -> Any:
         return None if self.generator.num_classes is None else labels[rows]
 
@@ -404,9 +462,13 @@ class SAGAN(keras.Model):
         if self.ema_generator is None:
             return
         decay = self._ema_decay(step, batch_size)
-        averages = self.ema_generator.trainable_variables
-        for average, variable in zip(averages, self.generator.trainable_variables, strict=True):
-            average.assign(average * decay + variable * (1 - decay))
+        for average, variable in self._ema_pairs():
+            if average.trainable:
+                average.assign(average * decay + variable * (1 - decay))
+
+    def _ema_pairs(self) -> Any:
+        """The averaged generator's variables, all unfrozen, each with the generator's."""
+        return zip(self.ema_generator.variables, self.generator.variables, strict=True)
 
     def _ema_decay(self, step: Any, batch_size: Any) -> Any:
         """This step's decay; the generator's optimizer has already counted the step."""
@@ -441,6 +503,8 @@ def _copy(generator: keras.Model) -> keras.Model:
     copy = type(generator).from_config({**generator.get_config(), "name": "ema_generator"})
     copy.build()
     copy.set_weights(generator.get_weights())
+    for layer in copy._flatten_layers():  # as Keras passes an equal value by
+        layer.trainable = True
     return copy
 
 

@@ -238,7 +238,7 @@ def test_without_weights_or_network_it_says_how(workdir, cache, monkeypatch, tmp
             ["--images=ftp:x", "--dataset=digits", "--image_size=16"],
             "`--images` is one of folder:PATH",
         ),
-        (["--images=folder:/none", "--dataset=digits", "--image_size=16"], "holds no images"),
+        (["--images=folder:/none", "--dataset=digits", "--image_size=16"], "which is missing"),
         (["--images=npz:x", "--dataset=digits"], "`--image_size` must say"),
     ],
 )

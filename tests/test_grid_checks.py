@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from tfds_sets import write_data_set
 
 from sagan_tf import grid_checks
@@ -162,7 +163,7 @@ def test_held_out_images_of_tfds_that_are_there(tmp_path):
 
 def test_held_out_images_without_classes_or_damaged_are_left_alone(monkeypatch):
     class Broken(Source):
-        def __init__(self, name, data_dir, split, image_size):
+        def __init__(self, name, data_dir, split, image_size, background):
             super().__init__(name, ("a",), 3, 40, image_size)
             self.split = split
 
@@ -173,6 +174,19 @@ def test_held_out_images_without_classes_or_damaged_are_left_alone(monkeypatch):
 
     monkeypatch.setattr(grid_checks, "load_source", Broken)
     assert held_out_images("broken", None, "train", 16) is None
+
+
+def test_held_out_images_of_a_folder_with_splits(tmp_path):
+    for place in ("train/cats", "train/dogs", "dev/cats", "dev/dogs", "test/dogs"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.effect_noise((16, 16), 50).save(tmp_path / place / "1.png")
+    folder, classes = f"folder:{tmp_path}", ("cats", "dogs")
+    options = {"image_size": 16, "class_names": classes}
+    images, labels = held_out_images(folder, None, "train", **options)
+    assert images.shape == (2, 16, 16, 3)
+    assert labels.tolist() in ([0, 1], [1, 0])
+    # `dev` is what is trained on, and the labels of `test` are of other classes.
+    assert held_out_images(folder, None, "dev", **options) is None
 
 
 def test_spreads_known_by_hand():

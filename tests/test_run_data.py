@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from sagan_tf import run_data
-from sagan_tf.data import Source, canonical
+from sagan_tf.data import Source, canonical, load_source
 
 
 class Images(Source):
@@ -82,14 +83,20 @@ def test_a_run_of_an_earlier_version_is_compared_by_its_names():
         run_data.changes(earlier, "folder:d", Images({"ape": 9, "cat": 9}), "folder:d", "w")
 
 
-def test_a_folder_follows_the_order_in_which_a_run_knows_its_classes():
+def test_a_folder_follows_the_order_in_which_a_run_knows_its_classes(tmp_path):
     """Earlier versions sorted 10 before 2."""
-    source = Images({"1": 1, "2": 2, "10": 3})
+    for name, count in {"1": 1, "2": 2, "10": 3}.items():
+        (tmp_path / name).mkdir()
+        for index in range(count):
+            Image.new("L", (4, 4)).save(tmp_path / name / f"{index}.png")
+    source = load_source(f"folder:{tmp_path}")
+    assert source.class_names == ("1", "2", "10")
     earlier = {"class_names": ["1", "10", "2"]}
     (note,) = run_data.changes(earlier, "folder:d", source, "folder:d", "w")
     assert "keep the order" in note
     assert source.class_names == ("1", "10", "2")
     assert source.labels.tolist() == [0, 2, 2, 1, 1, 1]
+    assert source.read(3)[1] == 1
     published = Images({"1": 1, "2": 2}, name="pets")  # labels come from its files
     with pytest.raises(ValueError, match=r"names in another order .class 0 was '2', is '1'"):
         run_data.changes({"class_names": ["2", "1"]}, "pets", published, "pets", "w")

@@ -1,8 +1,13 @@
 """A look at a data set before hours of training are spent on it."""
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from absl import logging
 
+from sagan_tf.data.decode import is_transparent
 from sagan_tf.data.labels import check_labels, class_counts
 from sagan_tf.data.loading import Loader
 from sagan_tf.data.order import shuffled_indices
@@ -23,8 +28,8 @@ def check_source(
     """Looks at the first images of a run and at the labels, where those are cheap to know.
 
     Warns in the log of classes that repeat one image, of images of one flat colour, of fewer
-    images than a batch takes, and of classes with no image, with one, or with far fewer than
-    others.
+    images than a batch takes, of classes with no image, with one, or with far fewer than others,
+    and as `warn_of_findings` does.
 
     Args:
         source: from `load_source`.
@@ -39,8 +44,7 @@ def check_source(
         ValueError: a label has no class, all images looked at are the same or flat, or more than
             1 % are unreadable.
     """
-    count = min(source.num_examples, _NUM_IMAGES)
-    indices = shuffled_indices(np.arange(count), source.num_examples, seed)
+    indices = _first_indices(source.num_examples, seed)
     loader = Loader(source, image_size)
     images, labels = loader.finish(loader.start(indices))
     known_labels = labels if source.labels is None else source.labels
@@ -48,10 +52,12 @@ def check_source(
     _check_variety(source, images)
     _warn_of_repeats(source, images, labels)
     _warn_of_few_images(source, global_batch_size)
+    warn_of_findings(source, seed)
     summary = (
         f"{source.name}: {source.num_examples} images, {source.num_classes} classes, "
-        f"{source.channels} channel(s); looked at {count}: {len(np.unique(labels))} classes, "
-        f"levels {images.min()} to {images.max()}, mean {images.mean():.0f}"
+        f"{source.channels} channel(s); looked at {len(indices)}: "
+        f"{len(np.unique(labels))} classes, levels {images.min()} to {images.max()}, "
+        f"mean {images.mean():.0f}"
     )
     if source.labels is not None:
         counts = class_counts(source)
@@ -59,6 +65,58 @@ def check_source(
         summary += f"; {_counts_line(source, counts)}"
     logging.info("%s", summary)
     return summary
+
+
+def warn_of_findings(source: Source, seed: int = 0) -> None:
+    """Warns in the log of what is not used, and of images that are transparent.
+
+    Args:
+        source: from `load_source`.
+        seed: of the order in which the first images are looked at.
+    """
+    for note in source.notes:
+        logging.warning("%s", note)
+    if source.background is not None:
+
+        def read(index: int) -> bytes:
+            return source.read(index)[0]
+
+        warn_of_transparency(read, source.num_examples, source.background, seed)
+
+
+def warn_of_transparency(
+    read: Callable[[int], bytes], num_images: int, background: tuple[int, int, int], seed: int = 0
+) -> None:
+    """Warns in the log if some of the first images let the background through.
+
+    Args:
+        read: gives the bytes of an image by its index; an error in it does not matter here.
+        num_images: how many there are.
+        background: RGB that is put behind them.
+        seed: of the order in which the first are looked at.
+    """
+
+    def lets_through(index: int) -> bool:
+        try:
+            return is_transparent(read(index))
+        except Exception:  # Pillow meets damage with any of a dozen exceptions
+            return False
+
+    indices = _first_indices(num_images, seed)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        count = sum(threads.map(lets_through, indices.tolist()))
+    if count:
+        logging.warning(
+            "%d of the %d images looked at are transparent: #%02x%02x%02x (`--background`) is put "
+            "behind them.",
+            count,
+            len(indices),
+            *background,
+        )
+
+
+def _first_indices(num_images: int, seed: int) -> np.ndarray:
+    return shuffled_indices(np.arange(min(num_images, _NUM_IMAGES)), num_images, seed)
 
 
 def _check_variety(source: Source, images: np.ndarray) -> None:

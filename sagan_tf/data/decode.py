@@ -1,4 +1,4 @@
-"""One stored image -> one square of pixels, as the published ImageNet pipeline cut it.
+"""One stored image -> one square of pixels: as published ImageNet code cut it, or as seen.
 
 Pillow decodes whole images: on 500x375 JPEGs `tf.io.decode_and_crop_jpeg`, which skips what the
 crop drops, gives the same pixels and is slower (320 against 420 images/s on one core), and Pillow's
@@ -8,21 +8,32 @@ crop drops, gives the same pixels and is slower (320 against 420 images/s on one
 import io
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+
+WHITE = (255, 255, 255)
+# Pillow brings levels of few bits to 0-255, but not the level that a PNG calls transparent.
+_LEVEL_SCALES = {"L;2": 85, "L;4": 17}
 
 
-def decode_square(image: bytes | np.ndarray, image_size: int, channels: int) -> np.ndarray:
+def decode_square(
+    image: bytes | np.ndarray,
+    image_size: int,
+    channels: int,
+    background: tuple[int, int, int] | None = None,
+) -> np.ndarray:
     """The largest centre square of an image, resized.
 
     Resizing is bilinear with antialiasing: `scipy.misc.imresize` of the published pipeline
     (openai/improved-gan, convert_imagenet_to_records.py) is the same Pillow call.
-    Orientation tags are ignored, as there.
 
     Args:
         image: an encoded file of any format Pillow knows, told by its first bytes and not by its
             name (ImageNet holds a PNG named .JPEG); or pixels, uint8 `(H, W, C)`, C of 1, 3 or 4.
         image_size: side of the result.
-        channels: 3 for RGB (grey is repeated, alpha dropped, CMYK converted), 1 for grey.
+        channels: 3 for RGB (grey is repeated, CMYK converted), 1 for grey.
+        background: RGB, 0 to 255, to see the image as a viewer shows it: turned as its EXIF data
+            say, and with this colour behind what is transparent. Without it, as the published
+            pipeline did: orientation is ignored and alpha dropped.
 
     Returns:
         uint8 `(image_size, image_size, channels)`.
@@ -31,7 +42,9 @@ def decode_square(image: bytes | np.ndarray, image_size: int, channels: int) -> 
         Whatever Pillow raises for a damaged file: OSError, SyntaxError, ValueError and others.
     """
     picture = _open(image)
-    if picture.mode == "I;16":  # 16-bit grey, which `convert` would clip instead of scale
+    if background is not None:
+        picture = _as_shown(picture, background)
+    elif picture.mode == "I;16":  # 16-bit grey, which `convert` would clip instead of scale
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     elif picture.mode == "P":  # only RGBA holds every kind of transparency a palette may have
         picture = picture.convert("RGBA")
@@ -43,6 +56,76 @@ def decode_square(image: bytes | np.ndarray, image_size: int, channels: int) -> 
     square = picture.crop((left, top, left + side, top + side))
     resized = square.resize((image_size, image_size), Image.Resampling.BILINEAR)
     return np.asarray(resized).reshape(image_size, image_size, channels)
+
+
+def parse_background(text: str) -> tuple[int, int, int]:
+    """The RGB of a colour's name or #rrggbb.
+
+    Raises:
+        ValueError: for anything that is no opaque colour.
+    """
+    try:
+        colour = ImageColor.getrgb(text)
+    except ValueError:
+        colour = ()
+    if len(colour) != 3:
+        raise ValueError(
+            f"`--background` expects a colour by name or as #rrggbb, such as white or #808080. "
+            f"Received: {text!r}."
+        )
+    return colour
+
+
+def is_transparent(image: bytes) -> bool:
+    """Whether any pixel of an encoded image lets the background through."""
+    picture = _open(image)
+    if not picture.has_transparency_data:
+        return False
+    return _with_alpha(picture).getchannel("A").getextrema()[0] < 255
+
+
+def _as_shown(picture: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    """Turned, opaque, and of 8 bits."""
+    if picture.has_transparency_data:
+        shown = _with_alpha(picture)
+        shown = Image.alpha_composite(Image.new("RGBA", shown.size, background), shown)
+        shown = shown.convert("RGB")
+    else:
+        shown = _eight_bits(picture)
+    # What says how to turn it; of what it calls transparent nothing is left.
+    shown.info = {key: value for key, value in picture.info.items() if key != "transparency"}
+    try:
+        return ImageOps.exif_transpose(shown)
+    except Exception:  # damaged EXIF data, which Pillow meets with several exceptions
+        return shown
+
+
+def _with_alpha(picture: Image.Image) -> Image.Image:
+    """As RGBA, where Pillow's `convert` gets PNGs of few or of 16 bits wrong."""
+    rawmode = picture.tile[0].args if picture.tile else None
+    key = picture.info.get("transparency")
+    if picture.mode == "I;16":
+        levels = np.asarray(picture)
+        alpha = np.where(levels == key, 0, 255).astype(np.uint8)
+        grey = (levels >> 8).astype(np.uint8)
+        return Image.merge("LA", [Image.fromarray(grey), Image.fromarray(alpha)]).convert("RGBA")
+    picture.load()
+    if rawmode in _LEVEL_SCALES:
+        picture.info["transparency"] = key * _LEVEL_SCALES[rawmode]
+    elif rawmode == "RGB;16B":
+        picture.info["transparency"] = tuple(level >> 8 for level in key)
+    return picture.convert("RGBA")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    picture.load()
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise ValueError(
+            "levels of 32 bits have no range that viewers agree on; save it with 8 or 16 bits"
+        )
+    return picture
 
 
 def _open(image: bytes | np.ndarray) -> Image.Image:

@@ -1,7 +1,9 @@
 """Examples by index -> decoded batches, with damaged images named, replaced and counted."""
 
+import contextlib
 import functools
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +21,8 @@ _TOLERATED_FRACTION = 0.01
 _IMAGES_PER_TASK = 8
 # So that a handful of damaged files stops no run, however small the data set or early the step.
 _TOLERATED_COUNT = 10
+# Images that are looked at to list the unreadable ones once there are too many.
+_MOST_SEARCHED = 20_000
 
 
 class Loader:
@@ -51,27 +55,22 @@ class Loader:
         self._lock = threading.Lock()
         self._num_read = 0
         self._unreadable: dict[int, str] = {}
-
-    def example(self, index: int) -> tuple[np.ndarray, int] | None:
-        """One image, uint8 `(S, S, C)`, and its label; None if it is unreadable.
-
-        Raises:
-            ValueError: more than 1 % of the examples seen were unreadable.
-        """
-        self._num_read += 1  # a rough count is enough, so no lock
-        if index in self._unreadable:
-            return None
-        try:
-            image, label = self._source.read(index)
-            return self._pixels(image), label
-        except Exception as error:  # Pillow meets damage with any of a dozen exceptions
-            self._note_unreadable(index, error)
-            return None
+        self._named: set[int] = set()  # in the log
+        self._complaint: str | None = None
+        self._complaint_lock = threading.Lock()
 
     def examples(self, indices: Sequence[int]) -> Iterator[tuple[np.ndarray, int] | None]:
-        """`example` of each index, in order, decoded in parallel."""
-        for task in _in_threads(self.example, indices):
-            yield from task.result()
+        """One image, uint8 `(S, S, C)`, and its label for each index, decoded in parallel.
+
+        An unreadable image is None.
+
+        Raises:
+            ValueError: more than 1 % of the examples seen were unreadable, and more than ten.
+        """
+        for task in _in_threads(self._example, indices):
+            with self._complaining():
+                examples = task.result()
+            yield from examples
 
     def start(self, indices: np.ndarray) -> list[Future]:
         """Starts to read the examples at `indices`; `finish` waits for them."""
@@ -81,10 +80,11 @@ class Loader:
         """What `start` began: images uint8 `(n, S, S, C)` and labels int32 `(n,)`.
 
         Raises:
-            ValueError: as `example`; the message is also kept as `source.failure`.
+            ValueError: as `examples`; the message is also kept as `source.failure`.
         """
         try:
-            examples = [example for task in tasks for example in task.result()]
+            with self._complaining():
+                examples = [example for task in tasks for example in task.result()]
         except Exception as error:
             self._source.failure = str(error)
             raise
@@ -94,35 +94,78 @@ class Loader:
     def _example_or_next(self, index: int) -> tuple[np.ndarray, int]:
         num_examples = self._source.num_examples
         for step in range(num_examples):
-            example = self.example((index + step) % num_examples)
+            example = self._example((index + step) % num_examples)
             if example is not None:
                 return example
-        raise ValueError(self._complaint())
+        raise _TooManyUnreadableError
+
+    def _example(self, index: int) -> tuple[np.ndarray, int] | None:
+        example = self._read(index)
+        if example is None:
+            self._name(index)
+        return example
+
+    def _name(self, index: int) -> None:
+        with self._lock:
+            if index in self._named:
+                return
+            self._named.add(index)
+        if len(self._named) > max(_TOLERATED_COUNT, _TOLERATED_FRACTION * self._seen):
+            raise _TooManyUnreadableError
+        logging.warning("Unreadable image, passed over: %s", self._unreadable[index])
+
+    def _read(self, index: int) -> tuple[np.ndarray, int] | None:
+        self._num_read += 1  # a rough count is enough, so no lock
+        if index in self._unreadable:
+            return None
+        try:
+            image, label = self._source.read(index)
+            return self._pixels(image), label
+        except Exception as error:  # Pillow meets damage with any of a dozen exceptions
+            self._unreadable[index] = f"{self._source.example_name(index)} ({error})"
+            return None
 
     def _pixels(self, image: bytes | np.ndarray) -> np.ndarray:
         if self._source.image_size is not None:
             return image
-        return decode_square(image, self._image_size, self._source.channels)
-
-    def _note_unreadable(self, index: int, error: Exception) -> None:
-        with self._lock:
-            if index in self._unreadable:
-                return
-            name = self._source.example_name(index)
-            self._unreadable[index] = f"{name} ({error})"
-            logging.warning("Unreadable image, passed over: %s", self._unreadable[index])
-            seen = min(self._num_read, self._source.num_examples)
-            if len(self._unreadable) > max(_TOLERATED_COUNT, _TOLERATED_FRACTION * seen):
-                raise ValueError(self._complaint())
-
-    def _complaint(self) -> str:
-        seen = min(self._num_read, self._source.num_examples)
-        examples = "; ".join(list(self._unreadable.values())[:3])
-        return (
-            f"{len(self._unreadable)} of the {seen} images seen so far in {self._source.name} "
-            f"are unreadable, more than the {_TOLERATED_FRACTION:.0%} that are passed over. "
-            f"Repair or remove them. Received: {examples}."
+        return decode_square(
+            image, self._image_size, self._source.channels, self._source.background
         )
+
+    @property
+    def _seen(self) -> int:
+        return min(self._num_read, self._source.num_examples)
+
+    @contextlib.contextmanager
+    def _complaining(self) -> Iterator[None]:
+        """Raises a ValueError that says where all unreadable images are listed."""
+        try:
+            yield
+        except _TooManyUnreadableError:
+            with self._complaint_lock:  # of several threads that wait for images, one looks
+                self._complaint = self._complaint or self._list_unreadable()
+            raise ValueError(self._complaint) from None
+
+    def _list_unreadable(self) -> str:
+        # So that they can be mended at one go, the rest of a data set of this size is read, too.
+        count = min(self._source.num_examples, _MOST_SEARCHED)
+        logging.warning("Too many unreadable images: looking for all among %d.", count)
+        for task in _in_threads(self._read, range(count)):
+            task.result()
+        found = [self._unreadable[index] for index in sorted(self._unreadable)]
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="unreadable-images-", suffix=".txt", delete=False, errors="surrogateescape"
+        ) as file:
+            file.writelines(f"{line}\n" for line in found)
+        return (
+            f"{len(found)} of the {self._seen} images looked at in {self._source.name} are "
+            f"unreadable, more than the {_TOLERATED_FRACTION:.0%} that are passed over. All are "
+            f"listed in {file.name}. Repair or remove them. Received: {'; '.join(found[:3])}."
+        )
+
+
+class _TooManyUnreadableError(Exception):
+    """Ends the reading; the message takes time, and is made outside of the pool's threads."""
 
 
 def _in_threads(function: Callable[[int], Any], indices: Sequence[int]) -> list[Future]:

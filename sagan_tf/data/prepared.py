@@ -4,8 +4,10 @@ A folder of it holds `prepared.json`, written last, and shards whose records are
 little-endian) followed by the pixels (uint8, row by row).
 """
 
+import bisect
 import dataclasses
 import errno
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,10 +17,9 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
 from sagan_tf.data.records import allow_open_files
-from sagan_tf.data.source import Source
+from sagan_tf.data.source import MANIFEST, Source
 from sagan_tf.files import replacing, write_text
 
-MANIFEST = "prepared.json"
 UNFINISHED_MANIFEST = "unfinished.json"
 _LABEL_BYTES = 4
 
@@ -36,6 +37,7 @@ class Manifest:
         num_source_examples: its examples, readable or not.
         examples_per_shard: how many of those went into a shard.
         shard_lengths: images in each shard; empty while unfinished.
+        background: RGB behind transparent images; None where pixels are as published.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Manifest:
     num_source_examples: int
     examples_per_shard: int
     shard_lengths: tuple[int, ...] = ()
+    background: tuple[int, int, int] | None = None
 
     def save(self, path: Path) -> None:
         """Writes the file whole or not at all."""
@@ -61,6 +64,8 @@ class Manifest:
         try:
             fields = json.loads(path.read_text())
             lists = {name: tuple(fields[name]) for name in ("class_names", "shard_lengths")}
+            if fields.get("background") is not None:  # some lack it
+                lists["background"] = tuple(fields["background"])
             return Manifest(**{**fields, **lists})
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
@@ -97,6 +102,8 @@ class Prepared(Source):
             image_size=manifest.image_size,
         )
         self.files = [str(file) for file in (folder / MANIFEST, *shards)]
+        self._folder = folder
+        self._ends = list(itertools.accumulate(manifest.shard_lengths))
         allow_open_files(num_shards)
         self._records = ArrayRecordDataSource(
             [
@@ -110,6 +117,11 @@ class Prepared(Source):
         record = self._records[index]
         pixels = np.frombuffer(record, np.uint8, offset=_LABEL_BYTES)
         return pixels.reshape(self.image_size, self.image_size, self.channels), _label(record)
+
+    def example_name(self, index: int) -> str:
+        """Its place, and the file that holds it."""
+        shard = bisect.bisect_right(self._ends, index)
+        return f"example {index} of {self.name}, in {shard_path(self._folder, shard)}"
 
     def read_labels(self, indices: Sequence[int]) -> list[int]:
         return [_label(record) for record in self._records.__getitems__(indices)]

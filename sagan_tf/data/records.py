@@ -40,6 +40,13 @@ class TFRecords:
             offsets[instruction.skip : instruction.skip + instruction.take + 1]
             for offsets, instruction in zip(shards, instructions, strict=True)
         ]
+        for instruction, offsets in zip(instructions, self._offsets, strict=True):
+            if len(offsets) != instruction.take + 1:
+                raise ValueError(
+                    f"A TFRecord file is damaged: it lacks records. Received: "
+                    f"{instruction.filename} with {max(0, len(offsets) - 1)} of "
+                    f"{instruction.take}. Copy or prepare the data set again."
+                )
         self._ends = list(itertools.accumulate(len(offsets) - 1 for offsets in self._offsets))
 
     def __len__(self) -> int:

@@ -1,15 +1,36 @@
 """A labelled set of images, read by index."""
 
 import abc
+import os
 from collections.abc import Sequence
 
 import numpy as np
 
+from sagan_tf.class_names import readable
+
+# Describes a folder of prepared images, in it.
+MANIFEST = "prepared.json"
 FORMS = (
     "`digits`, `geotex`, `robohash`, `folder:PATH` (one sub-folder of images per class), "
     "`prepared:PATH` (written by `python -m sagan_tf.prepare`) or the name of a TensorFlow data "
     "set such as `imagenet2012`, `cifar10` or `name/config`"
 )
+
+
+def folder_hint(name: str) -> str:
+    """Asks which folder is meant by a path that stands where a data set's name does.
+
+    Returns:
+        A sentence with a blank before it; "" if the name is no path that is there.
+    """
+    for path in (name, name.partition(":")[2].removeprefix("//")):
+        place = os.path.expanduser(path)
+        if path and os.path.isdir(place):
+            kind = "prepared" if os.path.exists(os.path.join(place, MANIFEST)) else "folder"
+            return f" Did you mean {kind}:{readable(path)}?"
+    if name.startswith(("/", "./", "../", "~")):
+        return " There is no such folder; one that is there is named folder:PATH."
+    return ""
 
 
 class Description:
@@ -42,8 +63,13 @@ class Source(Description, abc.ABC):
             `class_counts` or class-balanced `batches` have read them.
         failure: why reading stopped, for `readable_errors`; None while all is well.
         files: the files of a local set, all of them; none for others.
+        background: RGB behind transparent images that are decoded as a viewer shows them; None for
+            published data sets, which are decoded as they were published.
+        notes: sentences on what was found but is not used, for the owner of the images.
     """
 
+    background: tuple[int, int, int] | None = None
+    notes: tuple[str, ...] = ()
     files: Sequence[str] = ()
 
     def __init__(

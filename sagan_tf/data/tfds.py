@@ -1,7 +1,10 @@
 """TensorFlow Datasets as a source: encoded images by index, none of them kept in memory."""
 
+import bisect
 import difflib
+import itertools
 import os
+import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,12 +19,9 @@ from absl import logging
 from sagan_tf.data import fashion_mnist
 from sagan_tf.data.imagenet import readable_names
 from sagan_tf.data.records import TFRecords, allow_open_files
-from sagan_tf.data.source import FORMS, Description, Source
+from sagan_tf.data.source import FORMS, Description, Source, folder_hint
 
-_IMAGENET_ARCHIVES = {
-    "train": "ILSVRC2012_img_train.tar",
-    "validation": "ILSVRC2012_img_val.tar",
-}
+_IMAGENET_ARCHIVES = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
 
 
 def describe_tfds(name: str, data_dir: str | None) -> Description:
@@ -51,6 +51,8 @@ class TFDS(Source):
         builder = _prepared(builder)
         self._records = _open_records(builder, split)
         self._split = split
+        self._shards = builder.info.splits[split].file_instructions
+        self._ends = list(itertools.accumulate(shard.take for shard in self._shards))
         description = _describe(builder)  # some sets learn their class names while preparing
         super().__init__(
             name=description.name,
@@ -71,8 +73,9 @@ class TFDS(Source):
         return [_features(record)[self._label_key].int64_list.value[0] for record in records]
 
     def example_name(self, index: int) -> str:
-        """Its place in the split."""
-        return f"example {index} of {self.name} {self._split!r}"
+        """Its place in the split, and the file that holds it."""
+        file = self._shards[bisect.bisect_right(self._ends, index)].filename
+        return f"example {index} of {self.name} {self._split!r}, in {file}"
 
 
 def _features(record: bytes) -> Mapping[str, tf.train.Feature]:
@@ -88,7 +91,7 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         if base_name in known:
             raise ValueError(f"TFDS has no {name!r}: {str(error).splitlines()[0]}") from error
         near = difflib.get_close_matches(base_name, known)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        hint = folder_hint(name) or (f" Did you mean {' or '.join(near)}?" if near else "")
         raise ValueError(f"A data set is one of {FORMS}. Received: {name!r}.{hint}") from None
 
 
@@ -146,7 +149,8 @@ def _prepared(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
         )
     except Exception as error:  # a builder's own code may raise anything
         raise ValueError(
-            f"TFDS could not prepare {builder.info.full_name} in {builder.data_dir_root}. {error}"
+            f"TFDS could not prepare {builder.info.full_name} in {builder.data_dir_root}. {error} "
+            f"If an archive in {manual_dir.parent} is damaged, remove it or download it again."
             f"{_other_ways(builder)}"
         ) from error
     return builder
@@ -163,15 +167,28 @@ def _other_ways(builder: tfds.core.DatasetBuilder) -> str:
 
 
 def _check_imagenet_archives(manual_dir: Path) -> None:
-    if (manual_dir / _IMAGENET_ARCHIVES["train"]).exists():
-        return
-    raise ValueError(
-        f"ImageNet has to be downloaded by hand. Register at "
-        f"https://image-net.org/download-images and put {_IMAGENET_ARCHIVES['train']} (and, to "
-        f"evaluate on `validation`, {_IMAGENET_ARCHIVES['validation']}) into {manual_dir}; TFDS "
-        f"reads the archives as they are. Received: no {_IMAGENET_ARCHIVES['train']} there. "
-        f"`--data_dir` names another place."
-    )
+    missing = []
+    for name in _IMAGENET_ARCHIVES:
+        path = manual_dir / name
+        if not path.exists():
+            missing.append(name)
+            continue
+        try:
+            with tarfile.open(path, "r:") as archive:
+                archive.getmembers()  # goes from header to header: seconds, not minutes
+        except (tarfile.TarError, EOFError) as error:
+            raise ValueError(
+                f"Expected the archive {name} as image-net.org gives it. Received: {path} of "
+                f"{path.stat().st_size:,} bytes, which is damaged or cut short ({error}). "
+                f"Download it again."
+            ) from error
+    if missing:
+        raise ValueError(
+            f"ImageNet has to be downloaded by hand. Register at "
+            f"https://image-net.org/download-images and put {' and '.join(_IMAGENET_ARCHIVES)} "
+            f"into {manual_dir}; TFDS reads the archives as they are. Received: no {missing[0]} "
+            f"there. `--data_dir` names another place."
+        )
 
 
 def _check_network(builder: tfds.core.DatasetBuilder) -> None:

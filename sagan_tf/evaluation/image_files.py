@@ -12,13 +12,15 @@ import numpy as np
 from absl import logging
 from PIL import Image
 
-from sagan_tf.data.decode import decode_square
-from sagan_tf.data.imagenet import readable_names
+from sagan_tf.class_names import readable
+from sagan_tf.data.checks import warn_of_transparency
+from sagan_tf.data.decode import WHITE, decode_square
+from sagan_tf.data.folder import find_pictures
 from sagan_tf.data.order import shuffled_indices
-from sagan_tf.data.sources import IMAGE_SUFFIXES
+from sagan_tf.data.walk import suffix_of
 from sagan_tf.evaluation.file_identity import file_identity
 
-_LOSSY_SUFFIXES = (".jpeg", ".jpg", ".webp")
+_LOSSY_SUFFIXES = (".avif", ".jfif", ".jpeg", ".jpg", ".webp")
 # Images of a file that are hashed at a time.
 _HASHED_IMAGES = 256
 
@@ -30,6 +32,7 @@ class FileImages:
         path: of the folder.
         num_images: at most; all if there are fewer.
         image_size: side they are cut and resized to; `None` for files of one square size.
+        background: RGB, 0 to 255, shown behind transparent images.
 
     Attributes:
         class_names: the names of the class folders, by label; none if images lie directly in the
@@ -40,13 +43,20 @@ class FileImages:
     """
 
     def __init__(
-        self, path: str | os.PathLike, num_images: int, image_size: int | None = None
+        self,
+        path: str | os.PathLike,
+        num_images: int,
+        image_size: int | None = None,
+        background: tuple[int, int, int] = WHITE,
     ) -> None:
-        root = Path(path).expanduser()
-        found = sorted(file for file in root.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+        pictures = find_pictures(os.fspath(path), split=None)
+        for note in pictures.notes:
+            logging.warning("%s", note)
+        self.class_names = pictures.class_names
+        found = [file for files in pictures.files for file in files] or list(pictures.loose)
         if not found:
-            raise ValueError(f"{path} holds no images; {', '.join(IMAGE_SUFFIXES)} are read.")
-        lossy = [file for file in found if file.suffix.lower() in _LOSSY_SUFFIXES]
+            raise ValueError(f"{path} holds no images that Pillow reads.")
+        lossy = [file for file in found if suffix_of(file) in _LOSSY_SUFFIXES]
         if lossy:
             logging.warning(
                 "%d of the images in %s are compressed with loss, which can move a distance by "
@@ -54,24 +64,24 @@ class FileImages:
                 len(lossy),
                 path,
             )
-        # Images that lie beside class folders have no class.
-        inside = [file for file in found if file.parent != root]
-        found = inside or found
-        folders = sorted({file.relative_to(root).parts[0] for file in inside})
-        self.class_names = readable_names(folders)
         self.num_images = min(num_images, len(found))
         # Of too many, some of every class.
-        chosen = shuffled_indices(np.arange(self.num_images), len(found), seed=0)
-        self._files = [found[index] for index in sorted(chosen)]
+        chosen = np.sort(shuffled_indices(np.arange(self.num_images), len(found), seed=0))
+        self._files = [Path(found[index]) for index in chosen]
         self._labels = None
-        if folders:
-            tops = [file.relative_to(root).parts[0] for file in self._files]
-            self._labels = np.array([folders.index(top) for top in tops], np.int32)
+        if self.class_names:
+            counts = [len(files) for files in pictures.files]
+            self._labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)[chosen]
+        self._background = background
+        warn_of_transparency(
+            lambda index: self._files[index].read_bytes(), self.num_images, background
+        )
         self._image_size = image_size or self._size_of_first()
         self.identity = {
             **file_identity(found, len(found)),
             "num_images": self.num_images,
             "image_size": self._image_size,
+            "background": list(background),
         }
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -87,12 +97,14 @@ class FileImages:
 
     def _decode(self, file: Path) -> np.ndarray:
         try:
-            return decode_square(file.read_bytes(), self._image_size, 3)
+            return decode_square(file.read_bytes(), self._image_size, 3, self._background)
         except Exception as error:  # Pillow meets damage with any of a dozen exceptions
             raise self._damage(file, error) from error
 
     def _damage(self, file: Path, error: Exception) -> ValueError:
-        return ValueError(f"{file} cannot be read as an image: {error}. Repair or remove it.")
+        return ValueError(
+            f"{readable(str(file))} cannot be read as an image: {error}. Repair or remove it."
+        )
 
 
 class ArrayImages:

@@ -68,8 +68,11 @@ class RealImages:
             "image_size": image_size,
             "num_images": self.num_images,
             "pixels": self._fingerprint(),
-            **(file_identity(source.files, source.num_examples) if source.files else {}),
         }
+        if source.background is not None:
+            self.identity["background"] = list(source.background)
+        if source.files:
+            self.identity |= file_identity(source.files, source.num_examples)
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         return self._loader.finish(self._loader.start(self._indices[start:stop]))

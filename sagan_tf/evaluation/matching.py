@@ -1,7 +1,5 @@
 """Classes by name: images from elsewhere get the labels that the real images have."""
 
-import difflib
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -9,10 +7,8 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from sagan_tf.class_names import hints, readable, shortened
 from sagan_tf.evaluation.images import Images
-
-# Of names in a message, so many.
-_MOST_NAMED = 10
 
 
 class Relabelled:
@@ -57,7 +53,7 @@ def match_classes(
     Raises:
         ValueError: for a name that no real class has, or that does not tell which class is meant.
     """
-    names, real_names = _composed(names), _composed(real_names)
+    names, real_names = ([readable(name).strip() for name in side] for side in (names, real_names))
     if not names or names == real_names or not (real_names or strict):
         return images
     if not real_names:
@@ -65,12 +61,16 @@ def match_classes(
     labels = _labels_by_name(real_names)
     unknown = [name for name in names if name not in labels]
     if unknown and strict:
-        raise ValueError(_complaint(argument, unknown, real_names))
+        raise ValueError(
+            f"`{argument}` must have one sub-folder per class, named like the classes of the real "
+            f"images. Received: {shortened(unknown)}.{hints(unknown[0], real_names)} Rename or "
+            "remove what is no class; images without sub-folders are scored without classes."
+        )
     if unknown:
         logging.warning(
             "`%s` has classes that the real images do not have (%s): no class is scored by itself.",
             argument,
-            _shortened(unknown),
+            shortened(unknown),
         )
         return Relabelled(images, None)
     wanted = _labels_by_name(names)
@@ -78,7 +78,7 @@ def match_classes(
     if unclear:
         raise ValueError(
             f"`{argument}` must name its classes so that each is one of the real images'. Several "
-            f"of these have one name. Received: {_shortened(unclear)}"
+            f"of these have one name. Received: {shortened(unclear)}"
         )
     missing = [name for name in labels if name not in wanted]
     if missing:
@@ -87,7 +87,7 @@ def match_classes(
             argument,
             len(missing),
             len(real_names),
-            _shortened(missing),
+            shortened(missing),
         )
     table = np.empty(len(names), np.int32)
     for name, own in wanted.items():
@@ -103,14 +103,9 @@ def _match_numbers(images: Images, names: Sequence[str], argument: str) -> Image
         "The classes of the real images have no names, so those of `%s` (%s) cannot be found among "
         "them: no class is scored by itself. Folders that are named by numbers would be.",
         argument,
-        _shortened(names),
+        shortened(names),
     )
     return Relabelled(images, None)
-
-
-def _composed(names: Sequence[str]) -> list[str]:
-    # Systems differ in how they keep an accent.
-    return [unicodedata.normalize("NFC", name).strip() for name in names]
 
 
 def _labels_by_name(names: Sequence[str]) -> dict[str, list[int]]:
@@ -118,24 +113,3 @@ def _labels_by_name(names: Sequence[str]) -> dict[str, list[int]]:
     for label, name in enumerate(names):
         found[name].append(label)
     return found
-
-
-def _complaint(argument: str, unknown: Sequence[str], real_names: Sequence[str]) -> str:
-    folded = {name.casefold(): name for name in real_names}
-    near = [
-        f"{folded[key]!r} instead of {name!r}"
-        for name in unknown[:_MOST_NAMED]
-        for key in difflib.get_close_matches(name.casefold(), folded, 1)
-    ]
-    question = f" Did you mean {', '.join(near)}?" if near else ""
-    return (
-        f"`{argument}` must have one sub-folder per class, named like the classes of the real "
-        f"images: {_shortened(real_names)}. Received: {_shortened(unknown)}, not among them."
-        f"{question} Rename or remove these folders; images without sub-folders are scored without "
-        "classes."
-    )
-
-
-def _shortened(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from sagan_tf.layers.inputs import check_channels_last, check_feature_map, class_weights
+
 
 @keras.saving.register_keras_serializable("sagan_tf")
 class ConditionalBatchNormalization(keras.layers.Layer):
@@ -27,13 +29,18 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         replica_mean: function that averages a float32 tensor over replicas of equal batch size,
             set by whoever distributes the training; `None` normalises each replica by itself.
 
-    Inputs `(N, H, W, C)` and `labels`: integers `(N,)`, or floats `(N, num_classes)` that weigh
-    the classes' rows (for a blend of classes). A label outside the tables gives zeros (with
-    PyTorch, one that is too large is an error). Output `(N, H, W, C)` of the compute dtype.
+    A frozen layer (`trainable = False`, of its own or set on a model around it) normalises by its
+    moving statistics, which stand still, as `keras.layers.BatchNormalization` does.
+
+    Inputs `(N, H, W, C)` and `labels`: integers of any type `(N,)` or `(N, 1)`, or floats
+    `(N, num_classes)` that weigh the classes' rows (for a blend of classes). A label outside the
+    tables gives zeros (with PyTorch, one that is too large is an error). Output `(N, H, W, C)` of
+    the compute dtype.
 
     Raises:
-        ValueError: if `num_classes` is not positive or `None`, or labels are missing or given
-            where there are no classes.
+        ValueError: if `num_classes` is not positive or `None`, if labels are missing, have another
+            shape or are given where there are no classes, if Keras' `image_data_format` is
+            "channels_first", or if the input does not have four axes with known channels.
 
     Example:
 
@@ -50,6 +57,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_channels_last(self)
         if num_classes is not None and num_classes < 1:
             raise ValueError(
                 "`num_classes` must be a positive integer, or None for no classes. "
@@ -62,7 +70,9 @@ class ConditionalBatchNormalization(keras.layers.Layer):
 
     def build(self, inputs_shape: tuple[int | None, ...], labels_shape: Any = None) -> None:
         """Creates tables and moving statistics for `(N, H, W, C)`."""
+        check_feature_map(self, inputs_shape)
         channels = inputs_shape[-1]
+        self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: channels})
         for name, initializer in (("gamma", "ones"), ("beta", "zeros")):
             table = self.add_weight(
                 name=name, shape=(self.num_classes or 1, channels), initializer=initializer
@@ -80,14 +90,14 @@ class ConditionalBatchNormalization(keras.layers.Layer):
             setattr(self, name, statistic)
 
     def call(self, inputs: Any, labels: Any = None, training: bool = False) -> Any:
-        """Normalises `inputs`, by the batch's own statistics if `training`."""
+        """Normalises `inputs`, by the batch's own statistics if `training` and not frozen."""
         if (labels is None) != (self.num_classes is None):
             raise ValueError(
                 "`labels` must be given exactly when the layer has classes. Received: "
                 f"labels={labels}, num_classes={self.num_classes}"
             )
         inputs = ops.cast(inputs, "float32")
-        if training:
+        if training and self.trainable:
             mean = self._average(inputs)
             centred = inputs - mean
             variance = self._average(ops.square(centred))
@@ -127,7 +137,5 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         table = ops.cast(table, "float32")
         if labels is None:
             return ops.reshape(table, (1, 1, 1, -1))
-        if len(labels.shape) == 1:
-            labels = ops.one_hot(labels, self.num_classes, dtype="float32")
-        rows = ops.matmul(ops.cast(labels, "float32"), table)
+        rows = ops.matmul(class_weights(labels, self.num_classes), table)
         return ops.expand_dims(rows, (1, 2))

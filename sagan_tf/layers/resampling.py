@@ -60,6 +60,7 @@ class _ResamplingConv2D(SpectralConv2D):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Convolves and resamples `inputs`; the singular vectors move if `training`."""
+        inputs = ops.cast(inputs, self.compute_dtype)
         convolve = self._merged if self.is_merged(inputs.shape) else self._plain
         return self._add_bias_and_activate(convolve(inputs, self.normalized(self.kernel, training)))
 
@@ -107,11 +108,13 @@ class SpectralUpsampleConv2D(_ResamplingConv2D):
         return batch, height and 2 * height, width and 2 * width, self.filters
 
     def _plain(self, inputs: Any, kernel: Any) -> Any:
-        return ops.conv(upsample(inputs), kernel, padding="same")
+        return ops.conv(upsample(inputs), kernel, padding="same", data_format=self.data_format)
 
     def _merged(self, inputs: Any, kernel: Any) -> Any:
         merged = merged_upsampling_kernel(kernel)
-        return ops.conv_transpose(inputs, merged, strides=2, padding="same")
+        return ops.conv_transpose(
+            inputs, merged, strides=2, padding="same", data_format=self.data_format
+        )
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -153,10 +156,11 @@ class SpectralConv2DMeanPool(_ResamplingConv2D):
         return batch, height and height // 2, width and width // 2, self.filters
 
     def _plain(self, inputs: Any, kernel: Any) -> Any:
-        return mean_pool(ops.conv(inputs, kernel, padding="same"))
+        return mean_pool(ops.conv(inputs, kernel, padding="same", data_format=self.data_format))
 
     def _merged(self, inputs: Any, kernel: Any) -> Any:
-        return ops.conv(inputs, _merge(kernel, _POOLED / 2), strides=2, padding="same")
+        merged = _merge(kernel, _POOLED / 2)
+        return ops.conv(inputs, merged, strides=2, padding="same", data_format=self.data_format)
 
 
 def merged_upsampling_kernel(kernel: Any) -> Any:
@@ -171,4 +175,4 @@ def upsample(inputs: Any) -> Any:
 
 def mean_pool(inputs: Any) -> Any:
     """2x2 mean pooling: `(N, H, W, C)` to `(N, H / 2, W / 2, C)`."""
-    return ops.average_pool(inputs, 2, strides=2)
+    return ops.average_pool(inputs, 2, strides=2, data_format="channels_last")

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from sagan_tf.layers.inputs import check_channels_last, check_feature_map
 from sagan_tf.layers.spectral_norm import SpectralConv2D
 
 
@@ -26,7 +27,11 @@ class ResidualBottleneck2D(keras.layers.Layer):
         spectral_normalization: of the three convolutions.
         **kwargs: those of `keras.layers.Layer`.
 
-    Input and output `(N, H, W, C)`.
+    Input and output `(N, H, W, C)` of the policy's compute dtype.
+
+    Raises:
+        ValueError: if Keras' `image_data_format` is "channels_first"; at build, if the input does
+            not have four axes with known channels, or fewer channels than a ratio.
 
     Example:
 
@@ -46,6 +51,7 @@ class ResidualBottleneck2D(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_channels_last(self)
         self.query_key_ratio = query_key_ratio
         self.value_ratio = value_ratio
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -53,7 +59,14 @@ class ResidualBottleneck2D(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the three convolutions and `gamma` for `(N, H, W, C)`."""
+        check_feature_map(self, input_shape)
         channels = input_shape[-1]
+        for name in ("query_key_ratio", "value_ratio"):
+            if channels < getattr(self, name):
+                raise ValueError(
+                    f"`{name}` must not exceed the input's channels. Received: "
+                    f"{name}={getattr(self, name)}, channels={channels}"
+                )
         weights = 2 * channels * (channels // self.query_key_ratio + channels // self.value_ratio)
         # The positive root of 9 b^2 + 2 b C = weights.
         root = (math.sqrt(channels**2 + 9 * weights) - channels) / 9
@@ -69,6 +82,7 @@ class ResidualBottleneck2D(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Adds what the convolutions find; singular vectors move if `training`."""
+        inputs = ops.cast(inputs, self.compute_dtype)
         hidden = ops.relu(self.reduction(inputs, training=training))
         hidden = ops.relu(self.spatial(hidden, training=training))
         # Linear, so that `gamma` may scale what goes in, which has fewer channels.
@@ -95,6 +109,7 @@ class ResidualBottleneck2D(keras.layers.Layer):
             use_bias=False,
             kernel_initializer=self.kernel_initializer.clone(),
             spectral_normalization=self.spectral_normalization,
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
         )

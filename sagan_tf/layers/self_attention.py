@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from sagan_tf.layers.inputs import check_channels_last, check_feature_map
 from sagan_tf.layers.spectral_norm import SpectralConv2D
 
 
@@ -33,15 +34,19 @@ class SelfAttention2D(keras.layers.Layer):
             theirs; `None` for all. Weights and cost are the same.
         **kwargs: those of `keras.layers.Layer`.
 
-    Input and output `(N, H, W, C)` of the policy's compute dtype; the softmax is float32. With
+    Input and output `(N, H, W, C)` of the policy's compute dtype; inputs of integers are cast to
+    it. Logits and softmax are float32 under every policy: float16 ends at 65504, which a product
+    of two maps of 256 channels with standard deviation 16 exceeds. A frozen layer (`trainable =
+    False`) keeps its singular vectors. With
     `return_attention_scores=True` the call also gives the scores, float32
     `(N, H, W, H / pool_size, W / pool_size)`, rounded up, which sum to 1 over the last two axes;
     all of them, whatever `query_chunk_size`.
 
     Raises:
         ValueError: if an argument is not positive, if `radius` comes with `query_chunk_size`, if
-            the input does not have four axes with known channels (with `radius`, known sizes,
-            too), or if a ratio does not divide the channels.
+            Keras' `image_data_format` is "channels_first"; at build, if the input does not have
+            four axes with known channels (with `radius`, known sizes, too), or if a ratio does
+            not divide the channels.
 
     Example:
 
@@ -63,6 +68,7 @@ class SelfAttention2D(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_channels_last(self)
         for name in ("query_key_ratio", "value_ratio", "pool_size"):
             value = locals()[name]
             if not isinstance(value, int) or value < 1:
@@ -87,16 +93,12 @@ class SelfAttention2D(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the four convolutions and `gamma` for `(N, H, W, C)`."""
+        check_feature_map(self, input_shape)
         channels = input_shape[-1]
-        if len(input_shape) != 4 or channels is None:
-            raise ValueError(
-                "`SelfAttention2D` expects an input of shape (N, H, W, C) with C known. "
-                f"Received: input_shape={input_shape}"
-            )
         for name in ("query_key_ratio", "value_ratio"):
             if channels % getattr(self, name):
                 raise ValueError(
-                    f"`{name}` must divide the input's channels. Received: "
+                    f"`{name}` must divide the input's channels; 1 always does. Received: "
                     f"{name}={getattr(self, name)}, channels={channels}"
                 )
         self.mask = None
@@ -121,6 +123,7 @@ class SelfAttention2D(keras.layers.Layer):
         self, inputs: Any, training: bool = False, return_attention_scores: bool = False
     ) -> Any:
         """Attends over `inputs`; singular vectors move if `training`."""
+        inputs = ops.cast(inputs, self.compute_dtype)
         _, height, width, channels = ops.shape(inputs)
         query = self._flatten(self.query(inputs, training=training))  # (N, L, C/8)
         keys = self._pool(self.key(inputs, training=training))
@@ -171,6 +174,7 @@ class SelfAttention2D(keras.layers.Layer):
             kernel_size=1,
             use_bias=False,
             kernel_initializer=self.kernel_initializer.clone(),
+            trainable=self.trainable,
             dtype=self.dtype_policy,
             name=name,
         )
@@ -178,7 +182,8 @@ class SelfAttention2D(keras.layers.Layer):
     def _pool(self, tensor: Any) -> Any:
         if self.pool_size == 1:
             return tensor
-        return ops.max_pool(tensor, self.pool_size, strides=self.pool_size, padding="same")
+        size = self.pool_size
+        return ops.max_pool(tensor, size, strides=size, padding="same", data_format="channels_last")
 
     def _flatten(self, tensor: Any) -> Any:
         _, height, width, channels = ops.shape(tensor)
@@ -222,8 +227,9 @@ def attend(query: Any, key: Any, value: Any, mask: Any = None) -> tuple[Any, Any
     Returns:
         The means `(N, L, D)` of the values' dtype, and the scores, float32 `(N, L, M)`.
     """
+    # Cast before the product, which overflows in float16.
+    query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
     logits = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
-    logits = ops.cast(logits, "float32")
     scores = ops.softmax(logits if mask is None else ops.add(logits, mask), axis=-1)
     return ops.matmul(ops.cast(scores, value.dtype), value), scores
 

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from sagan_tf.layers.inputs import check_feature_map
+
 
 class SpectralNormalization:
     """Mixin: divides a layer's weight `W` by `sigma(W)`, its largest singular value.
@@ -18,7 +20,14 @@ class SpectralNormalization:
     `(rows, columns)`: `v = normalized(W u)`, then `u = normalized(v W)`. The vectors move only
     with `training=True`, `power_iterations` times per call; with `training=False` nothing is
     written, and unchanged weights give exactly the `sigma` of the training call before. Weights
-    and iteration stay float32 under every dtype policy.
+    and iteration stay float32 under every dtype policy, float64 included.
+
+    A frozen layer (`trainable = False`, of its own or set on a model around it) stands still, as
+    a frozen `keras.layers.BatchNormalization` does: it computes what it does with
+    `training=False`, whatever it is told. As there, a model that was compiled before `trainable`
+    changed must be compiled anew.
+
+    Inputs of integers, such as images of bytes, are cast to the compute dtype and not rescaled.
 
     With `spectral_normalization=False` the weight is taken as it is, to see what that changes.
 
@@ -79,10 +88,12 @@ class SpectralNormalization:
     def singular_value(self, training: bool = False) -> Any:
         """The estimate of `sigma(W)`, a float32 scalar, differentiable with respect to `W`.
 
-        Without spectral normalisation it is 1, by which nothing changes.
+        The vectors move if `training`, unless the layer is frozen. Without spectral normalisation
+        it is 1, by which nothing changes.
         """
         if not self.spectral_normalization:
             return ops.ones((), "float32")
+        training = training and self.trainable
         matrix = self.weight_matrix()
         constant_matrix = ops.stop_gradient(matrix)
         # Copies: PyTorch assigns in place, and the gradient of a call before may need the vectors.
@@ -143,7 +154,9 @@ class SpectralConv2D(SpectralNormalization, keras.layers.Conv2D):
 
     Raises:
         ValueError: if `power_iterations` is not a positive integer, `lora_rank` is given, or
-            `data_format` is not `"channels_last"`.
+            `data_format` is not `"channels_last"`, which is Keras' default unless keras.json or
+            `keras.config.set_image_data_format` say otherwise; at build, if the input does not
+            have four axes.
 
     Example:
 
@@ -159,11 +172,20 @@ class SpectralConv2D(SpectralNormalization, keras.layers.Conv2D):
         if self.data_format != "channels_last":
             raise ValueError(
                 "`data_format` must be 'channels_last'; transpose the input with "
-                f"`keras.layers.Permute`. Received: data_format={self.data_format!r}"
+                "`keras.layers.Permute`. Without the argument it is Keras' `image_data_format`, "
+                "from keras.json (in ~/.keras or $KERAS_HOME) or "
+                "`keras.config.set_image_data_format`. "
+                f"Received: data_format={self.data_format!r}"
             )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the kernel for `(N, H, W, C)`."""
+        check_feature_map(self, input_shape)
+        super().build(input_shape)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Convolves `inputs`; the singular vectors move if `training`."""
+        inputs = ops.cast(inputs, self.compute_dtype)
         outputs = self.convolution_op(inputs, self.normalized(self.kernel, training))
         return self._add_bias_and_activate(outputs)
 
@@ -195,6 +217,7 @@ class SpectralDense(SpectralNormalization, keras.layers.Dense):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Multiplies `inputs` by the kernel; the singular vectors move if `training`."""
+        inputs = ops.cast(inputs, self.compute_dtype)
         outputs = ops.matmul(inputs, self.normalized(self.kernel, training))
         return self._add_bias_and_activate(outputs)
 
@@ -216,7 +239,7 @@ class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
         spectral_normalization: whether to normalise.
         **kwargs: those of `keras.layers.Embedding`.
 
-    Input integers `(...)`, output `(..., output_dim)` of the policy's compute dtype.
+    Input integers `(...)` of any type, output `(..., output_dim)` of the policy's compute dtype.
 
     Raises:
         ValueError: if `power_iterations` is not a positive integer or `lora_rank` is given.
@@ -230,7 +253,8 @@ class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Looks up the rows of `inputs`; the singular vectors move if `training`."""
-        one_hot = ops.one_hot(inputs, self.input_dim, dtype=self.compute_dtype)
+        labels = ops.cast(inputs, "int32")
+        one_hot = ops.one_hot(labels, self.input_dim, dtype=self.compute_dtype)
         return ops.matmul(one_hot, self.normalized(self.embeddings, training))
 
     def compute_output_spec(self, inputs: Any, training: bool = False) -> keras.KerasTensor:

@@ -12,6 +12,7 @@ from sagan_tf.layers import (
     SpectralDense,
     SpectralEmbedding,
 )
+from sagan_tf.layers.inputs import label_vector
 from sagan_tf.layers.resampling import mean_pool
 from sagan_tf.models.network import MIXERS, Network
 
@@ -43,9 +44,10 @@ class Discriminator(Network):
         relu_shortcut: whether the shortcut of a block, but the first, begins with the block's
             first ReLU, too. Not as published, but what PyTorch code computes whose ReLU works in
             place; for weights that were trained so.
+        frozen_blocks: see `freeze`.
 
     Call: `images` float `(N, image_size, image_size, channels)` in [-1, 1] and `labels` integers
-    `(N,)`, none if unconditional. Returns logits, float32 `(N, 1)`.
+    of any type `(N,)` or `(N, 1)`, none if unconditional. Returns logits, float32 `(N, 1)`.
 
     Raises:
         ValueError: as `Generator`.
@@ -63,6 +65,7 @@ class Discriminator(Network):
         image_size: int = 128,
         num_classes: int | None = 1000,
         relu_shortcut: bool = False,
+        frozen_blocks: int = 0,
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("name", "discriminator")
@@ -90,6 +93,8 @@ class Discriminator(Network):
             features = DISCRIMINATOR_FILTERS[image_size][-1][1] * self.base_filters
             head["embeddings_initializer"] = head.pop("kernel_initializer")
             self.embedding = SpectralEmbedding(num_classes, features, name="embedding", **head)
+        self.freeze(frozen_blocks)
+        self._freeze_as_told()
 
     def build(self, images_shape: Any = None, labels_shape: Any = None) -> None:
         """Creates every weight; the shapes follow from the constructor's arguments."""
@@ -107,16 +112,17 @@ class Discriminator(Network):
         features = ops.sum(ops.relu(ops.cast(hidden, "float32")), axis=(1, 2))  # (N, C)
         logits = self.logit(features, training=training)
         if self.embedding is not None:
-            embedded = self.embedding(labels, training=training)
+            embedded = self.embedding(label_vector(labels), training=training)
             logits = logits + ops.sum(features * embedded, axis=-1, keepdims=True)
         return logits
 
     def freeze(self, blocks: int) -> None:
-        """Keeps the weights of the first blocks, those next to the image, as they are.
+        """Keeps the first blocks, those next to the image, as they are; the others train.
 
-        What such blocks of a trained discriminator see in images serves other images, too, and
-        fewer weights learn few images by heart less easily (FreezeD, Mo et al., arXiv 2002.10964).
-        Call it before the discriminator is compiled into a `SAGAN`.
+        Weights and singular vectors of frozen blocks stand still. What such blocks of a trained
+        discriminator see in images serves other images, too, and fewer weights learn few images by
+        heart less easily (FreezeD, Mo et al., arXiv 2002.10964). Call it before the discriminator
+        is compiled into a `SAGAN`.
 
         Args:
             blocks: how many, each with what mixes behind it.
@@ -130,12 +136,18 @@ class Discriminator(Network):
                 f"`freeze_discriminator` must be in 0-{len(places)}, the discriminator's blocks at "
                 f"image size {self.image_size}. Received: {blocks}"
             )
-        for stage in self.stages[: [*places, len(self.stages)][blocks]]:
-            stage.trainable = False
+        frozen = [*places, len(self.stages)][blocks]
+        for index, stage in enumerate(self.stages):
+            stage.trainable = index >= frozen
+        self.frozen_blocks = blocks
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "relu_shortcut": self.relu_shortcut}
+        return {
+            **super().get_config(),
+            "relu_shortcut": self.relu_shortcut,
+            "frozen_blocks": self.frozen_blocks,
+        }
 
 
 class DiscriminatorBlock(keras.layers.Layer):
@@ -177,7 +189,9 @@ class DiscriminatorBlock(keras.layers.Layer):
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
         self.shortcut = None
         if self.downsample or inputs_shape[-1] != self.filters:
-            self.shortcut = SpectralConv2D(self.filters, 1, name="shortcut", **self._shared)
+            self.shortcut = SpectralConv2D(
+                self.filters, 1, name="shortcut", trainable=self.trainable, **self._shared
+            )
             self.shortcut.build(inputs_shape)
         self.conv_0.build(inputs_shape)
         self.conv_1.build((*inputs_shape[:-1], self.filters))

@@ -52,8 +52,8 @@ class Generator(Network):
         output_batch_norm_momentum: of the last batch norm's, likewise from 0.9999.
         batch_norm_epsilon: added to every batch norm's variance.
 
-    Call: `latents` float `(N, latent_dim)` and `labels` integers `(N,)` or weights of the classes
-    `(N, num_classes)`, none if unconditional. Returns images, float32
+    Call: `latents` float `(N, latent_dim)` and `labels` integers `(N,)` or `(N, 1)`, or weights of
+    the classes `(N, num_classes)`, none if unconditional. Returns images, float32
     `(N, image_size, image_size, channels)` in [-1, 1].
 
     Raises:
@@ -121,6 +121,7 @@ class Generator(Network):
         self.output_convolution = SpectralConv2D(
             self.channels, 3, padding="same", name="output_convolution", **self._layer_arguments()
         )
+        self._freeze_as_told()
 
     def build(self, latents_shape: Any = None, labels_shape: Any = None) -> None:
         """Creates every weight; the shapes follow from the constructor's arguments."""

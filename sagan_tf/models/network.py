@@ -95,6 +95,13 @@ class Network(keras.Model):
                 stages.append(self._mixer(resolution))
         return stages
 
+    def _freeze_as_told(self) -> None:
+        """Freezes the layers, too, if the network was made with `trainable=False`."""
+        if not self.trainable:
+            # To set the network's own flag again would not reach them: Keras skips an equal value.
+            for layer in self._flatten_layers(recursive=False, include_self=False):
+                layer.trainable = False
+
     def _mixer(self, resolution: int) -> keras.layers.Layer:
         shared = self._layer_arguments()
         size = f"{resolution}x{resolution}"

@@ -16,6 +16,8 @@ from PIL import Image
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from sagan_tf.class_names import class_number
+
 # Too many requests, or a server behind a proxy that is starting or stopping. What took too long is
 # not asked for again: the server may still be at it.
 _RETRIED_STATUSES = 429, 502, 503
@@ -214,16 +216,7 @@ class Client:
     def _class_number(self, value: int | str) -> int:
         if not isinstance(value, str):
             return _whole_number(value, "class_id")
-        numbers = [number for number, name in enumerate(self.class_names) if name == value]
-        if len(numbers) == 1:
-            return numbers[0]
-        if numbers:
-            raise ValueError(f"`class_id` {value!r} is the name of the classes {numbers}.")
-        near = [name for name in self.class_names if value.lower() in name.lower()]
-        raise ValueError(
-            f"`class_id` {value!r} is no class's name."
-            + (f" There are: {near[:5]}" if near else f" There are: {self.class_names[:5]} ...")
-        )
+        return class_number(value, self.class_names, "class_id")
 
 
 def _whole_number(value: Any, name: str) -> int:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sagan_tf.class_names import readable
 from sagan_tf.models import Generator
 
 
@@ -39,7 +40,7 @@ def write_model_card(
         f"- Images: {generator.image_size}x{generator.image_size}, {generator.channels} "
         f"channel{'s' if generator.channels > 1 else ''}, {conditioned}.",
         f"- Attention at: {attention}.",
-        f"- Data: `{description['dataset']}`.",
+        f"- Data: `{readable(description['dataset'])}`.",
         f"- Weights: {averaged} after step {step}.",
         f"- Latents: {generator.latent_dim} numbers, drawn from the normal by a seed.",
         "",

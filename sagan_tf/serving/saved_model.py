@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf.checkpoint import as_os_error
+from sagan_tf.class_names import readable
 from sagan_tf.files import check_space
 from sagan_tf.models import Generator
 from sagan_tf.serving.folding import FoldedGenerator
@@ -72,6 +73,7 @@ def write_version(
         RuntimeError: if what was written is not what was meant.
     """
     base_path = Path(base_path)
+    class_names = [readable(name) for name in class_names]  # the graph and JSON hold UTF-8
     for path in base_path.glob(f"{_UNFINISHED}*"):  # of a process that was killed
         shutil.rmtree(path)
     temporary = base_path / f"{_UNFINISHED}-{version}"

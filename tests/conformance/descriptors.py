@@ -190,7 +190,7 @@ DESCRIPTORS = [
     ),
     Descriptor(
         "Discriminator",
-        _network(Discriminator, relu_shortcut=True, **CONDITIONAL),
+        _network(Discriminator, relu_shortcut=True, frozen_blocks=1, **CONDITIONAL),
         (IMAGE, None),
         "float32",
     ),

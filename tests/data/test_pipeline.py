@@ -161,14 +161,24 @@ def test_damaged_images_are_named_once_and_replaced(image_folder, caplog):
     np.testing.assert_array_equal(repeated[0], first[0])
 
 
-def test_too_many_damaged_images_stop_the_run(image_folder):
-    for path in (image_folder / "cats").iterdir():
+def test_too_many_damaged_images_stop_the_run_and_are_all_listed(
+    image_folder, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    damaged = sorted((image_folder / "cats").iterdir())
+    for path in damaged:
         path.write_bytes(b"no image")
     source = load_source(f"folder:{image_folder}")
     dataset = batches(source, image_size=8, seed=0, start_step=0, global_batch_size=40)
-    stopped = pytest.raises(ValueError, match=r"1\d of the .* unreadable, more than the 1%.*cats/")
-    with stopped, readable_errors(source):
+    message = "20 of the 40 images looked at in .* unreadable, more than the 1%.*All are listed in"
+    with pytest.raises(ValueError, match=message) as stopped, readable_errors(source):
         next(iter(dataset))
+    (listing,) = tmp_path.glob("unreadable-images-*.txt")
+    assert f"All are listed in {listing}." in str(stopped.value)
+    lines = listing.read_text().splitlines()
+    assert lines == [f"{path} (no image format that Pillow knows)" for path in damaged]
+    named = [record for record in caplog.records if "passed over" in record.message]
+    assert len(named) == 10  # and then the list
 
 
 def test_other_errors_pass_unchanged():

@@ -131,13 +131,14 @@ def test_folder_without_permission(image_folder, monkeypatch):
     def denied(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("pathlib.Path.iterdir", denied)  # `chmod` would not stop root
+    monkeypatch.setattr("os.scandir", denied)  # `chmod` would not stop root
     with pytest.raises(ValueError, match=r"folder you may read.*chmod"):
         load_source(f"folder:{image_folder}")
 
 
 def test_only_tfds_has_splits():
     with pytest.raises(
-        ValueError, match=r"Only TFDS data sets, `geotex` and `robohash` have splits.*'test'"
+        ValueError,
+        match=r"Only TFDS data sets, folders, `geotex` and `robohash` have splits.*'test'",
     ):
         load_source("digits", split="test")

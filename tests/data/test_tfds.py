@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tfds_sets import write_data_set
 
-from sagan_tf.data import batches, describe_source, load_source
+from sagan_tf.data import batches, describe_source, load_source, readable_errors
 from sagan_tf.data.decode import decode_square
 from sagan_tf.data.imagenet import readable_names
 
@@ -116,6 +116,51 @@ def test_imagenet_without_archives_says_where_they_go(tmp_path):
         load_source("imagenet2012", data_dir=str(tmp_path))
     with pytest.raises(ValueError, match=f"into {tmp_path}/downloads/manual;"):
         load_source("imagenet2012", data_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("damaged", ["ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"])
+@pytest.mark.parametrize("content", [b"", b"garbage" * 99])
+def test_damaged_imagenet_archives_are_named(tmp_path, damaged, content):
+    manual = tmp_path / "downloads" / "manual"
+    manual.mkdir(parents=True)
+    for name in ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"):
+        with tarfile.open(manual / name, "w"):
+            pass
+    (manual / damaged).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{manual}/{damaged} of {len(content)} bytes, which is"):
+        load_source("imagenet2012", data_dir=str(tmp_path))
+
+
+def test_an_imagenet_archive_that_is_cut_short_is_named(tmp_path):
+    manual = tmp_path / "downloads" / "manual"
+    manual.mkdir(parents=True)
+    path = manual / "ILSVRC2012_img_train.tar"
+    with tarfile.open(path, "w") as archive:
+        for name in ("a.tar", "b.tar"):
+            member = tarfile.TarInfo(name)
+            member.size = 4000
+            archive.addfile(member, io.BytesIO(bytes(4000)))
+    path.write_bytes(path.read_bytes()[:7000])
+    with pytest.raises(ValueError, match=r"train.tar of 7,000 bytes, .*cut short .*Download it"):
+        load_source("imagenet2012", data_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 99])
+@pytest.mark.parametrize("file_format", ["array_record", "tfrecord"])
+def test_damaged_files_of_records_are_named(tmp_path, monkeypatch, file_format, content):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    write_data_set(tmp_path, "pets", file_format)
+    (path,) = tmp_path.rglob(f"*.{file_format}-*")
+    path.write_bytes(content)
+
+    def first_batch():
+        source = load_source("pets", data_dir=str(tmp_path))
+        options = {"image_size": 8, "seed": 0, "start_step": 0, "global_batch_size": 30}
+        with readable_errors(source):
+            next(iter(batches(source, **options)))
+
+    with pytest.raises(ValueError, match=str(path)):
+        first_batch()
 
 
 def test_imagenet_from_its_archives(imagenet_data_dir, imagenet_files):

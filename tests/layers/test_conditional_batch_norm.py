@@ -191,3 +191,24 @@ def test_labels_must_come_exactly_with_classes(num_classes, labels):
     message = r"`labels` must be given exactly when the layer has classes.*num_classes="
     with pytest.raises(ValueError, match=message):
         make_built(num_classes)(random_array(2, 3, 3, 4), labels)
+
+
+def test_a_frozen_layer_normalises_by_statistics_that_stand_still():
+    """As Keras' own batch normalisation does."""
+    layer, reference = make_built(None), keras.layers.BatchNormalization(epsilon=1e-5)
+    images = 3 * random_array(8, 6, 6, 4) + 1
+    reference.build(images.shape)
+    layer(images, training=True)
+    reference.moving_mean.assign(layer.moving_mean)
+    reference.moving_variance.assign(layer.moving_variance)
+    state = layer.get_weights()
+    for frozen in (layer, reference):
+        frozen.trainable = False
+    outputs = layer(images, training=True)
+    np.testing.assert_allclose(outputs, reference(images, training=True), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(outputs, layer(images, training=False))
+    for now, then in zip(layer.get_weights(), state, strict=True):
+        np.testing.assert_array_equal(now, then)
+    layer.trainable = True
+    layer(images, training=True)
+    assert not np.array_equal(layer.moving_mean, state[2])

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf.layers import SelfAttention2D, SpectralConv2D
+from sagan_tf.layers import ResidualBottleneck2D, SelfAttention2D, SpectralConv2D
+from sagan_tf.layers import self_attention as attention
 
 RELEASED = {}
 PAPER = {"value_ratio": 8, "pool_size": 1}
@@ -369,3 +370,52 @@ def test_a_radius_that_cannot_be(arguments):
 def test_a_radius_needs_a_known_size():
     with pytest.raises(ValueError, match="`radius` needs a map of known size"):
         SelfAttention2D(radius=3).build((None, None, 8, 16))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+@pytest.mark.parametrize("query_chunk_size", [None, 10])
+def test_scores_of_large_maps_do_not_overflow(policy, query_chunk_size):
+    """Products of queries and keys exceed 65504, where float16 ends."""
+    images = 16 * random_images(2, 8, 8, 256)
+    exact = make_built(images.shape)
+    layer = make_built(images.shape, dtype=policy, query_chunk_size=query_chunk_size)
+    for convolution in ("query", "key"):  # the same feature, strong in both
+        kernel = np.zeros((1, 1, 256, 32), "float32")
+        kernel[0, 0, np.arange(32), np.arange(32)] = 1
+        getattr(exact, convolution).kernel.assign(kernel)
+        normalized(getattr(exact, convolution))
+    layer.set_weights([weight.numpy() for weight in exact.weights])
+
+    def outputs_and_gradient(layer):
+        tensor = tf.constant(images)
+        with tf.GradientTape() as tape:
+            tape.watch(tensor)
+            outputs = layer(tensor)
+            loss = tf.reduce_sum(tf.cast(outputs, "float32") ** 2) / 1e4
+        return [tf.cast(outputs, "float32").numpy(), tape.gradient(loss, tensor).numpy()]
+
+    features = images[..., :32].reshape(2, 64, 32)
+    assert np.abs(features @ features.transpose(0, 2, 1)).max() > 2e3
+    for ours, expected in zip(
+        outputs_and_gradient(layer), outputs_and_gradient(exact), strict=True
+    ):
+        assert np.isfinite(ours).all()
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=0.1 * np.abs(expected).max())
+    huge = tf.cast(tf.fill((1, 3, 32), 100.0), layer.compute_dtype)
+    means, scores = attention.attend(huge, huge, huge)  # logits of 320,000
+    np.testing.assert_allclose(scores, 1 / 3, rtol=1e-6)
+    np.testing.assert_allclose(tf.cast(means, "float32"), 100, rtol=1e-2)
+
+
+@pytest.mark.parametrize("mixer", [SelfAttention2D, ResidualBottleneck2D])
+def test_frozen_before_it_is_built(mixer):
+    layer, images = mixer(trainable=False), random_images(2, 6, 6, 16)
+    layer.build(images.shape)
+    layer.gamma.assign(0.7)
+    state, outputs = layer.get_weights(), layer(images)
+    np.testing.assert_array_equal(layer(images, training=True), outputs)
+    for now, then in zip(layer.get_weights(), state, strict=True):
+        np.testing.assert_array_equal(now, then)
+    assert layer.trainable_variables == []
+    layer.trainable = True
+    assert np.abs(layer(images, training=True) - outputs).max() > 1e-4

@@ -328,3 +328,46 @@ def test_channels_first_is_refused():
 def test_lora_is_refused(name):
     with pytest.raises(ValueError, match=r"`lora_rank`.*Received: lora_rank=2"):
         MAKE[name](lora_rank=2)
+
+
+@every_layer
+def test_a_frozen_layer_stands_still_and_goes_on_when_unfrozen(name):
+    layer, free = make_built(name, trainable=False), make_built(name)
+    free.set_weights(layer.get_weights())
+    start = vectors(layer)
+    outputs = [call(layer, UNIT_INPUTS[name], training=True) for _ in range(5)]
+    assert layer.trainable_variables == []
+    for later in outputs:
+        np.testing.assert_array_equal(later, call(layer, UNIT_INPUTS[name], training=False))
+    for now, then in zip(vectors(layer), start, strict=True):
+        np.testing.assert_array_equal(now, then)
+    layer.trainable = True
+    layer(UNIT_INPUTS[name], training=True)
+    free(UNIT_INPUTS[name], training=True)  # its first: none was counted in between
+    for ours, expected in zip(vectors(layer), vectors(free), strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_what_is_frozen_stands_still_while_the_rest_trains():
+    """A layer of its own, then a model around it; its output changed by half in 5 epochs."""
+    images = np.random.default_rng(0).normal(size=(8, 6, 6, 3)).astype("float32")
+    frozen, free = SpectralConv2D(16, 3, trainable=False), SpectralConv2D(16, 3)
+    body = keras.Sequential([keras.Input((6, 6, 3)), frozen, free, keras.layers.Flatten()])
+    model = keras.Sequential([body, keras.layers.Dense(1)])
+
+    def fit():
+        model.compile("sgd", "mse")
+        model.fit(images, np.ones(8), epochs=5, verbose=0)
+
+    before, start = call(frozen, images), vectors(free)
+    fit()
+    np.testing.assert_array_equal(call(frozen, images), before)
+    assert np.abs(vectors(free)[0] - start[0]).max() > 1e-3
+    body.trainable = False
+    state = body.get_weights()
+    fit()
+    for now, then in zip(body.get_weights(), state, strict=True):
+        np.testing.assert_array_equal(now, then)
+    body.trainable = True
+    fit()
+    assert np.abs(call(frozen, images) - before).max() > 1e-3

@@ -90,7 +90,7 @@ def test_names_that_two_classes_share_are_refused(client):
     assert client.sample("golden retriever").tobytes() == client.sample(2).tobytes()
     with pytest.raises(ValueError, match=r"'crane' is the name of the classes \[0, 1\]"):
         client.sample("crane")
-    with pytest.raises(ValueError, match=r"no class's name. There are: \['golden retriever'\]"):
+    with pytest.raises(ValueError, match=r"no class's name. Did you mean 'golden retriever'\?"):
         client.sample("retriever")
 
 

@@ -1,0 +1,199 @@
+"""What Keras expects of a model that trains two networks: saving, loading, checked arguments."""
+
+import inspect
+from typing import Any
+
+import keras
+
+from sagan_tf import batch_checks
+
+# The parts that are saved as objects of their own.
+_PARTS = ("generator", "discriminator", "regularization")
+_COMPILED = ("generator_optimizer", "discriminator_optimizer", "generator_loss",
+             "discriminator_loss", "xla", "sync_batch_norm")  # fmt: skip
+
+_NOT_CALLED = (
+    "`SAGAN` itself is not called, nor by `predict` or `export`: `sampling_generator()` gives the "
+    "generator, which is called with latents and labels, and can be exported."
+)
+
+
+class TwoNetworks(keras.Model):
+    """Base of `trainer.SAGAN`, which sets what is named here.
+
+    A `.keras` file holds the networks, their average, both optimizers with their state and what
+    the training step counts, so that a loaded model goes on as the saved one would.
+    """
+
+    # The constructor's other arguments.
+    settings: tuple[str, ...] = ()
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, networks as configs of their own."""
+        weights = self.label_weights
+        return {
+            **keras.layers.Layer.get_config(self),
+            **{name: keras.saving.serialize_keras_object(getattr(self, name)) for name in _PARTS},
+            **{name: getattr(self, name) for name in self.settings},
+            "label_weights": None if weights is None else [float(weight) for weight in weights],
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "TwoNetworks":
+        """The model of such a config, with new weights."""
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in _PARTS
+        }
+        return cls(**{**config, **parts})
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """The arguments of `compile`; empty before it is called."""
+        if not self.compiled:
+            return {}
+        return {
+            name: keras.saving.serialize_keras_object(getattr(self, name)) for name in _COMPILED
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles the model with such arguments."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Trains as `keras.Model.fit` does, on images and labels as the class says.
+
+        Arrays are checked before the first step, data sets batch by batch.
+
+        Raises:
+            ValueError: for validation data, which have no loss here; and for images, labels or a
+                batch size that do not fit.
+        """
+        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
+        wanted = {
+            "validation_data": given.get("validation_data") is not None,
+            "validation_split": bool(given.get("validation_split")),
+        }
+        for name in wanted:
+            if wanted[name]:
+                raise ValueError(
+                    f"`{name}` cannot be given: a GAN's losses on other images say nothing about "
+                    "its samples. Leave it away, and score samples with "
+                    "`python -m sagan_tf.evaluate`, or in a callback from `sampling_generator()`."
+                )
+        images = given.get("x")
+        classes = self.generator.num_classes
+        batch_checks.check_arrays(images, given.get("y"), self.image_shape, classes)
+        self._check_batch_size(images, given.get("batch_size"))
+        with batch_checks.readable():
+            return super().fit(*args, **kwargs)
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Saves a `.keras` file as `keras.Model.save` does.
+
+        Raises:
+            ValueError: for an HDF5 file, which has no place for two optimizers.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "`filepath` must end in .keras, as HDF5 files of whole models have no place for "
+                "two optimizers; `save_weights` takes .weights.h5. "
+                f"Received: filepath={filepath}"
+            )
+        super().save(filepath, *args, **kwargs)
+
+    def call(self, inputs: Any) -> Any:
+        """Raises `ValueError`: it is the networks that are called."""
+        raise ValueError(_NOT_CALLED)
+
+    def predict_step(self, data: Any) -> Any:
+        """Raises `ValueError`, as `call` does."""
+        raise ValueError(_NOT_CALLED)
+
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Raises `ValueError`, as `call` does."""
+        raise ValueError(_NOT_CALLED)
+
+    def test_step(self, data: Any) -> Any:
+        """Raises `ValueError`: there is nothing to evaluate on other images."""
+        raise ValueError(
+            "`SAGAN.evaluate` does not exist: a GAN's losses on other images say nothing about "
+            "its samples. Score those with `python -m sagan_tf.evaluate`."
+        )
+
+    @property
+    def image_shape(self) -> tuple[int | None, ...]:
+        """`(H, W, C)` as far as the discriminator says it."""
+        size = getattr(self.discriminator, "image_size", None)
+        return size, size, getattr(self.discriminator, "channels", None)
+
+    def _check_batch_size(self, images: Any, batch_size: int | None) -> None:
+        """Refuses arrays of which the last batch would be too small for one step."""
+        least = self.d_steps * self.gradient_accumulation
+        count = getattr(images, "shape", (None,))[0]
+        if count is None or least == 1:
+            return
+        last = count % (batch_size or 32) or min(count, batch_size or 32)
+        if last < least:
+            raise ValueError(
+                f"`batch_size` must leave at least d_steps * gradient_accumulation = {least} "
+                f"images for the last batch; leave {last} of the {count} images away. "
+                f"Received: batch_size={batch_size or 32}"
+            )
+
+
+def check_backend() -> None:
+    """Raises `ValueError` on another Keras backend than TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "`SAGAN` needs the TensorFlow backend of Keras: set KERAS_BACKEND=tensorflow, or "
+            '"backend": "tensorflow" in keras.json, before Keras is imported. `layers`, `models` '
+            f"and `losses` run on every backend. Received: backend={keras.backend.backend()!r}"
+        )
+
+
+def check_networks(generator: keras.Model, discriminator: keras.Model) -> None:
+    """Raises `ValueError` for networks that do not fit together, or compute in float16."""
+    for network in (generator, discriminator):
+        if getattr(network, "compute_dtype", None) == "float16":
+            raise ValueError(
+                "`generator` and `discriminator` must not compute in float16: their gradients "
+                "would underflow, as `SAGAN` scales no losses. Take dtype='mixed_bfloat16'. "
+                f"Received: {network.name} of {network.dtype_policy.name}"
+            )
+    for name in ("num_classes", "image_size", "channels"):
+        pair = getattr(generator, name, None), getattr(discriminator, name, None)
+        if pair[0] != pair[1] and hasattr(generator, name) and hasattr(discriminator, name):
+            raise ValueError(
+                f"`generator` and `discriminator` must have the same `{name}`. "
+                f"Received: {pair[0]} and {pair[1]}"
+            )
+
+
+def checked_optimizer(name: str, optimizer: Any) -> keras.optimizers.Optimizer:
+    """The optimizer, also by its name as a string.
+
+    Raises:
+        ValueError: if it would do by itself what `SAGAN` does or cannot see.
+    """
+    optimizer = keras.optimizers.get(optimizer)
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        raise ValueError(
+            f"`{name}` must not scale losses: `SAGAN` does not, so that gradients would be "
+            "divided for nothing. Use the dtype policy mixed_bfloat16, which needs no scaling. "
+            f"Received: {name}=LossScaleOptimizer"
+        )
+    if optimizer.use_ema:
+        raise ValueError(
+            f"`{name}` must not keep an average of weights, which nothing would read; "
+            "`SAGAN(..., ema_decay=0.999)` keeps one in `ema_generator`. "
+            "Received: use_ema=True"
+        )
+    if optimizer.gradient_accumulation_steps:
+        raise ValueError(
+            f"`{name}` must not accumulate gradients over steps, whose noise would be the same; "
+            "`SAGAN(..., gradient_accumulation=N)` splits each batch. Received: "
+            f"gradient_accumulation_steps={optimizer.gradient_accumulation_steps}"
+        )
+    return optimizer
