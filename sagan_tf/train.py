@@ -37,7 +37,7 @@ TRACKED = ("is", "fid", "agreement")
 def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     """Trains until `--steps`, or prints what that would take."""
     settings, sources = resolved
-    from sagan_tf import dry_run, files
+    from sagan_tf import dry_run, files, resuming
     from sagan_tf.build import make_sagan
     from sagan_tf.cluster import Team, code_facts, find_cluster
     from sagan_tf.data import check_source, describe_source, load_source
@@ -63,10 +63,10 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     workdir = Path(settings.workdir)
     claimed = files.claimed(workdir, "workdir") if team.is_chief else contextlib.nullcontext()
     with team.complete(), claimed:
-        team.agree(code_facts() | _as_json(settings))
-        before = _check_workdir(settings, workdir)
+        team.agree(code_facts() | resuming.as_json(settings))
+        before = resuming.check_workdir(settings, workdir)
         if settings.init_from:
-            _check_init_from(settings)  # before anything is built
+            resuming.check_init_from(settings)  # before anything is built
         with team.chief_first():  # which downloads and prepares it
             source = load_source(
                 settings.dataset,
@@ -75,7 +75,7 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
                 settings.image_size,
                 settings.background,
             )
-        notes = [] if before is None else _check_data(settings, source, workdir, before)
+        notes = [] if before is None else resuming.check_data(settings, source, workdir, before)
         if team.is_chief:
             for note in notes:
                 print(note)
@@ -106,87 +106,6 @@ def _check_batch(settings: config.TrainSettings, replicas: int) -> None:
             "`--xla` cannot be combined with `--sync_batch_norm` on several replicas: XLA cannot "
             "compile the exchange between them. Turn one off."
         )
-
-
-def _as_json(settings: config.TrainSettings) -> dict[str, Any]:
-    return json.loads(json.dumps(dataclasses.asdict(settings)))
-
-
-def _kept(settings: config.TrainSettings) -> dict[str, Any]:
-    """The settings as a run keeps them: the place of its data is the same from everywhere."""
-    from sagan_tf.data import canonical
-
-    return _as_json(settings) | {"dataset": canonical(settings.dataset)}
-
-
-def _check_workdir(settings: config.TrainSettings, workdir: Path) -> dict[str, Any] | None:
-    """Refuses to mix runs of different settings; returns what the run that is there has kept."""
-    from sagan_tf.checkpoint import saved_settings
-    from sagan_tf.workdir import CHECKPOINTS
-
-    before = saved_settings(workdir / CHECKPOINTS)
-    if before is None:
-        return None
-    # A setting that came after the run began has its default there.
-    before = {**_as_json(config.TrainSettings()), **before}
-    if not settings.resume:
-        raise ValueError(
-            f"`--workdir` {workdir} already holds a run, and --noresume forbids to go on with it. "
-            "Choose another workdir."
-        )
-    now = _kept(settings)
-    if _kind_of_place(before["dataset"]) == _kind_of_place(now["dataset"]) != "":
-        now["dataset"] = before["dataset"]  # it may have moved: see `_check_data`
-    changed = config.differences({**before, "data": None}, {**now, "data": None})
-    if changed:
-        preset = ""
-        if before["preset"] and before["preset"] != settings.preset:
-            # Chosen by the number of pictures, for example, which may have grown.
-            preset = f" The run has `--preset={before['preset']}`, this is {settings.preset}."
-        raise ValueError(
-            f"`--workdir` {workdir} holds a run with other settings: {'; '.join(changed)}.{preset} "
-            "Give the same settings to go on with it, or choose another workdir."
-        )
-    return before
-
-
-def _kind_of_place(dataset: str) -> str:
-    """`folder` or `prepared`; "" for a data set that lies in no place of its own."""
-    kind, _, path = dataset.partition(":")
-    return kind if path and kind in ("folder", "prepared") else ""
-
-
-def _check_data(
-    settings: config.TrainSettings, source: "Source", workdir: Path, before: dict[str, Any]
-) -> list[str]:
-    """Refuses a data set of other classes than the run's; returns what else has changed."""
-    from sagan_tf import run_data
-    from sagan_tf.workdir import load_description
-
-    data = before.get("data")
-    if data is None:  # a run of an earlier version
-        with contextlib.suppress(ValueError):  # `config.json` is written anew
-            data = load_description(workdir)
-    return run_data.changes(data, before["dataset"], source, settings.dataset, str(workdir))
-
-
-def _check_init_from(settings: config.TrainSettings) -> None:
-    """Refuses settings under which the other run's weights would compute something else."""
-    from sagan_tf.workdir import load_description
-
-    description = load_description(settings.init_from)
-    # Other such settings are free to change: these come with the weights alone.
-    for network, name in (
-        ("generator", "batch_norm_epsilon"),
-        ("generator", "dense_bias"),
-        ("discriminator", "relu_shortcut"),
-    ):
-        theirs = description[network].get(name, getattr(config.TrainSettings, name))
-        if getattr(settings, name) != theirs:
-            raise ValueError(
-                f"`--{name}` must be {theirs}, as in the run in {settings.init_from}: its weights "
-                f"would compute something else. Received: {getattr(settings, name)}"
-            )
 
 
 @contextlib.contextmanager
@@ -232,11 +151,11 @@ def _label_weights(settings: config.TrainSettings, source: "Source") -> "np.ndar
 def _write_description(
     settings: config.TrainSettings, source: "Source", sagan: "SAGAN", workdir: Path
 ) -> None:
-    from sagan_tf import run_data
+    from sagan_tf import resuming, run_data
     from sagan_tf.workdir import write_description
 
     description = {
-        "settings": _kept(settings),
+        "settings": resuming.kept_settings(settings),
         "dataset": source.name,
         **run_data.describe(source),
         "ema": sagan.ema_generator is not None,
@@ -363,10 +282,12 @@ def _saved(
     settings: config.TrainSettings, source: "Source", sagan: "SAGAN"
 ) -> tuple[tuple[Any, ...], str]:
     """What a checkpoint holds: variables of these, the settings and the classes."""
-    from sagan_tf import run_data
+    from sagan_tf import resuming, run_data
 
     owners = (sagan, sagan.generator_optimizer, sagan.discriminator_optimizer)
-    return owners, json.dumps(_kept(settings) | {"data": run_data.describe(source)})
+    return owners, json.dumps(
+        resuming.kept_settings(settings) | {"data": run_data.describe(source)}
+    )
 
 
 def _tracker(
@@ -407,11 +328,12 @@ def _start_from(other: str, sagan: "SAGAN", source: "Source") -> bool:
 
 def _print_choices(settings: config.TrainSettings, sources: dict[str, str], workdir: Path) -> None:
     """The preset, and what differs from it."""
+    from sagan_tf import resuming
     from sagan_tf.workdir import CONFIG
 
     given = [
         f"{name}={json.dumps(value)}"
-        for name, value in _as_json(settings).items()
+        for name, value in resuming.as_json(settings).items()
         if sources[name] in (config.FLAG, config.SHARE)
         and name not in ("dataset", "preset", "workdir")
     ]

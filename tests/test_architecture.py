@@ -43,6 +43,7 @@ LIBRARIES = [
     "grid_checks",
     "monitor",
     "tracking",
+    "schedule",
     "loop",
     "liveness",
     "cost",
@@ -67,8 +68,8 @@ COMMANDS = {
 SHARED_BY_COMMANDS = {"startup", "command", "config"}
 # What those may import of the libraries: what is read before Keras is imported.
 BEFORE_KERAS = {"keras_settings", "architecture"}
-# What training is put together from, and what that would cost: settings in, libraries at work.
-BUILDERS = ["build", "dry_run"]
+# What training is put together from, goes on with and would cost: settings in, libraries at work.
+BUILDERS = ["resuming", "build", "dry_run"]
 
 # These run on every Keras backend.
 BACKEND_FREE = {"architecture", "layers", "models", "losses"}

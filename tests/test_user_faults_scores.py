@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan_tf import config, train
+from sagan_tf import config, resuming
 from sagan_tf.data import load_source
 from sagan_tf.evaluate import EvaluateSettings
 from sagan_tf.evaluate import main as evaluate
@@ -54,10 +54,10 @@ def resumed(root, folder=None, earlier=False):
     recorded = json.loads((workdir / "config.json").read_text())
     settings = recorded["settings"] | {"dataset": f"folder:{folder or root / 'animals'}"}
     settings = config.TrainSettings(**settings | {"workdir": str(workdir), "steps": 10})
-    before = train._check_workdir(settings, workdir)
+    before = resuming.check_workdir(settings, workdir)
     if earlier:  # its checkpoints know no classes
         del before["data"]
-    return train._check_data(settings, load_source(settings.dataset), workdir, before)
+    return resuming.check_data(settings, load_source(settings.dataset), workdir, before)
 
 
 def rename(root):
@@ -148,7 +148,7 @@ def test_a_preset_that_another_number_of_pictures_chose_is_named(root):
     given = {name: recorded[name] for name in ("dataset", "workdir", "image_size")}
     settings, _ = config.resolve(given, recorded["dataset"], 10_000)
     with pytest.raises(ValueError, match="The run has `--preset=small`, this is modern"):
-        train._check_workdir(settings, root / "run")
+        resuming.check_workdir(settings, root / "run")
 
 
 @pytest.fixture(scope="module")
