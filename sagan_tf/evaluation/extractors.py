@@ -45,7 +45,11 @@ def make_extractor(
         from sagan_tf.evaluation.classifier import ClassifierExtractor
 
         if not isinstance(real, RealImages):
-            raise ValueError("`--extractor=classifier` needs a data set with classes to learn.")
+            raise ValueError(
+                "`--extractor=classifier` needs a data set with classes to learn. Received: a file "
+                "of real images or statistics. Use `--extractor=inception`, or a Keras model of "
+                "your own by `--extractor=PATH.keras`."
+            )
         return ClassifierExtractor(real, directory)
     if not Path(name).is_file():
         near = difflib.get_close_matches(name, _NAMES, 1)

@@ -5,6 +5,7 @@ import hashlib
 import os
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,7 +120,7 @@ class ArrayImages:
     def __init__(self, path: str | os.PathLike, num_images: int) -> None:
         try:
             open_images, open_labels = (_array_opener(path, name) for name in ("arr_0", "arr_1"))
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"{path} is no file of images: {error}") from None
         if open_images is None:
             raise ValueError(f"{path} is no file of images: `arr_0` must be there.")

@@ -36,7 +36,7 @@ class KerasExtractor:
 
     def __init__(self, path: str | os.PathLike, resize: str = "clean") -> None:
         check_resize(resize)
-        model = keras.models.load_model(path, compile=False)
+        model = _load(path)
         refuse_other_inception(model)
         if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.inputs[0].shape) != 4:
             raise ValueError(
@@ -68,6 +68,17 @@ class KerasExtractor:
             images = resize_images(images, self._size, self._resize)
         features = tf.cast(self._model(images, training=False), tf.float32)
         return {"features": tf.reshape(features, (tf.shape(features)[0], -1))}
+
+
+def _load(path: str | os.PathLike) -> keras.Model:
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises what its parts raise
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"`--extractor` {os.fspath(path)} is no model that Keras can load here: {reason} Save "
+            "it by `model.save`, and build it of Keras's own layers."
+        ) from error
 
 
 def refuse_other_inception(model: keras.Model) -> None:

@@ -1,6 +1,8 @@
 """Statistics of real features that others have published, as `.npz` files."""
 
 import os
+import zlib
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -19,7 +21,8 @@ def read_moments(path: str | os.PathLike) -> dict[str, Moments]:
     """
     moments = {}
     try:
-        with np.load(path) as file:
+        # Opened here: of a damaged archive NumPy would leave the file open.
+        with open(path, "rb") as archive, np.load(archive) as file:
             for features, (mean_name, covariance_name) in _NAMES.items():
                 if mean_name in file:
                     mean, covariance = file[mean_name], file[covariance_name]
@@ -31,6 +34,6 @@ def read_moments(path: str | os.PathLike) -> dict[str, Moments]:
                     moments[features] = Moments(
                         None, mean.astype(np.float64), covariance.astype(np.float64)
                     )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is no file of statistics: {error}") from None
     return moments

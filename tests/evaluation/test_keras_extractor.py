@@ -73,6 +73,19 @@ def test_refused_models(tmp_path):
         KerasExtractor(path, resize="nearest")
 
 
+def test_files_that_keras_cannot_load_are_one_message(tmp_path):
+    class Unknown(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs
+
+    path = saved(tmp_path / "own.keras", keras.Input((8, 8, 3)), Unknown(), keras.layers.Flatten())
+    with pytest.raises(ValueError, match=r"own\.keras is no model that Keras can load here: ."):
+        KerasExtractor(path)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"own\.keras is no model that Keras can load here: ."):
+        KerasExtractor(path)
+
+
 def test_the_inception_of_keras_is_refused_with_the_reason():
     shape = 75, 75, 3
     model = keras.applications.InceptionV3(

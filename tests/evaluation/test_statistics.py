@@ -27,6 +27,8 @@ def test_what_is_refused(tmp_path):
         read_moments(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", mu=np.zeros(3))
     (tmp_path / "c.npz").write_text("x")
-    for name in ("b.npz", "c.npz", "none.npz"):
+    (tmp_path / "empty.npz").touch()
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:300])
+    for name in ("b.npz", "c.npz", "empty.npz", "cut.npz", "none.npz"):
         with pytest.raises(ValueError, match="is no file of statistics"):
             read_moments(tmp_path / name)
