@@ -1,14 +1,15 @@
+import dataclasses
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from sagan_tf import files
-from sagan_tf import prepare as command_module
-from sagan_tf.data import batches, load_source
+from sagan_tf.data import batches, load_source, preparation
 from sagan_tf.prepare import Settings, prepare
 
 
@@ -56,7 +57,7 @@ def test_another_image_size_is_refused(settings):
 
 def test_an_interrupted_run_goes_on_where_it_stopped(settings, tmp_path, monkeypatch):
     written = []
-    whole = command_module.write_shard
+    whole = preparation.write_shard
 
     def interrupted_in_third_shard(path, examples):
         if len(written) == 2:
@@ -65,14 +66,14 @@ def test_an_interrupted_run_goes_on_where_it_stopped(settings, tmp_path, monkeyp
         written.append(path)
         return whole(path, examples)
 
-    monkeypatch.setattr(command_module, "write_shard", interrupted_in_third_shard)
+    monkeypatch.setattr(preparation, "write_shard", interrupted_in_third_shard)
     with pytest.raises(KeyboardInterrupt):
         prepare(settings, examples_per_shard=16)
     with pytest.raises(ValueError, match=r"is unfinished. Run the same .* again"):
         load_source(f"prepared:{settings.out}")
 
     kept = [(path, path.stat().st_mtime_ns) for path in written]
-    monkeypatch.setattr(command_module, "write_shard", whole)
+    monkeypatch.setattr(preparation, "write_shard", whole)
     prepared = prepare(settings, examples_per_shard=16)
     assert [(path, path.stat().st_mtime_ns) for path in written] == kept
     expected = first_batch(load_source(settings.dataset))
@@ -81,7 +82,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(settings, tmp_path, monkeyp
 
 def test_a_finished_run_is_not_repeated(settings, monkeypatch):
     prepare(settings)
-    monkeypatch.setattr(command_module, "write_shard", None)
+    monkeypatch.setattr(preparation, "write_shard", None)
     assert prepare(settings).num_examples == 50
 
 
@@ -90,7 +91,7 @@ def test_other_settings_do_not_mix(settings, finished):
     prepare(settings)
     if not finished:
         out = settings.out
-        (command_module.Path(out) / "prepared.json").rename(f"{out}/unfinished.json")
+        (Path(out) / "prepared.json").rename(f"{out}/unfinished.json")
     other = Settings(dataset=settings.dataset, image_size=16, out=settings.out)
     with pytest.raises(ValueError, match="image_size is 12 there and 16 here"):
         prepare(other)
@@ -129,27 +130,27 @@ def test_a_disk_that_fills_stops_and_goes_on(settings, file_size_limit):
     message = r"`--out` .* cannot be written: .*File too large.*then give the same command again"
     with file_size_limit(5000), pytest.raises(OSError, match=message):
         prepare(settings, examples_per_shard=16)
-    out = command_module.Path(settings.out)
+    out = Path(settings.out)
     assert {path.name for path in out.iterdir()} == {files.LOCK, "unfinished.json"}
     assert prepare(settings, examples_per_shard=16).num_examples == 50
 
 
 def test_a_folder_in_use(settings):
-    claimed = files.claimed(command_module.Path(settings.out), "out")
+    claimed = files.claimed(Path(settings.out), "out")
     with claimed, pytest.raises(ValueError, match="is in use by process"):
         prepare(settings)
 
 
 def test_lost_shards_are_named(settings):
     prepare(settings, examples_per_shard=16)
-    (command_module.Path(settings.out) / "images-00001.array_record").unlink()
+    (Path(settings.out) / "images-00001.array_record").unlink()
     with pytest.raises(ValueError, match=r"lacks 1 of its 4 shards. Received: no images-00001"):
         load_source(f"prepared:{settings.out}")
 
 
 def test_a_damaged_description_is_named(settings):
     prepare(settings)
-    (command_module.Path(settings.out) / "prepared.json").write_text("{")
+    (Path(settings.out) / "prepared.json").write_text("{")
     with pytest.raises(ValueError, match=r"prepared.json, which is damaged"):
         load_source(f"prepared:{settings.out}")
 
@@ -157,7 +158,7 @@ def test_a_damaged_description_is_named(settings):
 @pytest.mark.parametrize("name", ["dataset", "out"])
 def test_needed_flags(settings, name):
     with pytest.raises(ValueError, match=f"`--{name}` is needed"):
-        prepare(command_module.dataclasses.replace(settings, **{name: ""}))
+        prepare(dataclasses.replace(settings, **{name: ""}))
 
 
 def test_the_command_says_what_it_did(tmp_path):

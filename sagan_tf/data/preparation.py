@@ -1,0 +1,151 @@
+"""Writes a data set decoded, cut and resized, in shards that one can go on with."""
+
+import dataclasses
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+from tqdm import tqdm
+
+from sagan_tf import files
+from sagan_tf.data.checks import warn_of_findings
+from sagan_tf.data.loading import Loader
+from sagan_tf.data.order import shuffled_indices
+from sagan_tf.data.prepared import (
+    MANIFEST,
+    UNFINISHED_MANIFEST,
+    Manifest,
+    Prepared,
+    shard_length,
+    shard_path,
+    write_shard,
+)
+from sagan_tf.data.source import Source
+from sagan_tf.data.sources import canonical
+
+# In flight at once: enough to keep the threads busy, 13 MB of pixels at 128x128.
+_EXAMPLES_AT_ONCE = 256
+_SECONDS_TO_MEASURE = 1
+
+
+def write_prepared(
+    source: Source,
+    image_size: int,
+    split: str,
+    out: str | os.PathLike,
+    examples_per_shard: int,
+) -> Prepared:
+    """Writes the prepared data set, or what is missing of it, and opens it.
+
+    Args:
+        source: the data set.
+        image_size: side of the stored square images.
+        split: the source's, for the record.
+        out: folder to write.
+        examples_per_shard: how much one interruption may cost.
+
+    Raises:
+        ValueError: `out` holds something else or is in use, or more than 1 % of the images are
+            unreadable.
+        OSError: the disk is too small, or cannot be written.
+    """
+    warn_of_findings(source)
+    loader = Loader(source, image_size)
+    out = Path(out).expanduser()
+    manifest = Manifest(
+        source.name,
+        source.class_names,
+        source.channels,
+        image_size,
+        split,
+        source.num_examples,
+        examples_per_shard,
+        background=source.background,
+    )
+    if (out / MANIFEST).exists():
+        _check_same(Manifest.load(out / MANIFEST), manifest, out)
+        logging.info("%s is prepared already.", out)
+    else:
+        with files.claimed(out, "out"), files.explained(out, "out"):
+            _begin(out, manifest)
+            lengths = _write_missing_shards(out, loader, manifest)
+            dataclasses.replace(manifest, shard_lengths=lengths).save(out / MANIFEST)
+            (out / UNFINISHED_MANIFEST).unlink()
+    return Prepared(str(out))
+
+
+def images_per_second(source: Source, image_size: int) -> float:
+    """How fast training can read, in random order, with all processor cores."""
+    loader = Loader(source, image_size)
+    start = time.perf_counter()
+    for batch in itertools.count(1):
+        positions = np.arange((batch - 1) * 64, batch * 64)
+        indices = shuffled_indices(positions, source.num_examples, seed=0)
+        loader.finish(loader.start(indices))
+        seconds = time.perf_counter() - start
+        if seconds > _SECONDS_TO_MEASURE:
+            return batch * 64 / seconds
+
+
+def _begin(out: Path, manifest: Manifest) -> None:
+    unfinished = out / UNFINISHED_MANIFEST
+    if unfinished.exists():
+        _check_same(Manifest.load(unfinished), manifest, out)
+        logging.info("Going on with %s.", out)
+        return
+    if any(path.name != files.LOCK for path in out.iterdir()):
+        raise ValueError(
+            f"`--out` expects a new or empty folder, or one to go on with. Received: --out={out}, "
+            f"which holds other files."
+        )
+    needed = manifest.num_source_examples * manifest.image_size**2 * manifest.channels
+    files.check_space(out, needed, "The prepared images")
+    manifest.save(unfinished)
+
+
+def _check_same(stored: Manifest, wanted: Manifest, out: Path) -> None:
+    stored = dataclasses.replace(stored, shard_lengths=())
+    if canonical(stored.name) == canonical(wanted.name):  # one place, written in another way
+        stored = dataclasses.replace(stored, name=wanted.name)
+    if stored == wanted:
+        return
+    differing = ", ".join(
+        f"{field.name} is {str(getattr(stored, field.name))[:60]} there and "
+        f"{str(getattr(wanted, field.name))[:60]} here"
+        for field in dataclasses.fields(Manifest)
+        if getattr(stored, field.name) != getattr(wanted, field.name)
+    )
+    raise ValueError(
+        f"`--out` holds other prepared data: {differing}. Received: --out={out}. Choose another "
+        f"folder, or delete that one."
+    )
+
+
+def _write_missing_shards(out: Path, loader: Loader, manifest: Manifest) -> tuple[int, ...]:
+    """Writes the shards that are not there yet; returns the lengths of all."""
+    num_examples = manifest.num_source_examples
+    lengths = []
+    with tqdm(total=num_examples, unit=" images", smoothing=0.05) as progress:
+        for first in range(0, num_examples, manifest.examples_per_shard):
+            indices = range(first, min(first + manifest.examples_per_shard, num_examples))
+            path = shard_path(out, len(lengths))
+            if path.exists():
+                lengths.append(shard_length(path))
+                progress.initial += len(indices)  # else the rate would count them
+                progress.update(len(indices))
+            else:
+                lengths.append(write_shard(path, _readable(loader, indices, progress)))
+            progress.set_postfix(unreadable=indices.stop - sum(lengths))
+    return tuple(lengths)
+
+
+def _readable(loader: Loader, indices: range, progress: tqdm) -> Iterator[tuple[np.ndarray, int]]:
+    for first in range(0, len(indices), _EXAMPLES_AT_ONCE):
+        for example in loader.examples(indices[first : first + _EXAMPLES_AT_ONCE]):
+            progress.update()
+            if example is not None:
+                yield example
