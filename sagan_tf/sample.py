@@ -58,7 +58,6 @@ def main(settings: SampleSettings) -> None:
     with team.complete():
         team.agree(code_facts() | dataclasses.asdict(settings))
         _sample(settings, seeds, team)
-        team.wait()
 
 
 def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
