@@ -118,6 +118,16 @@ def test_a_check_ends_the_work_which_is_found_again(tracker, tmp_path):
     assert tracked.scored(10)
 
 
+def test_too_few_images_are_said_before_the_training(tmp_path):
+    sagan, real = make_sagan(), RealImages(load_source("digits"), "train", 16, 1)
+    best = Checkpoints(tmp_path / "best", [sagan])
+    with pytest.raises(ValueError, match=r"The metric fid needs at least 2 real images .* 1\."):
+        ScoreTracker(tmp_path, sagan, best, real, Halves(), PROTOCOL, ["fid"], tmp_path)
+    few = dataclasses.replace(PROTOCOL, num_images=1)
+    with pytest.raises(ValueError, match=r"at least 2 generated images .`--eval_images`"):
+        ScoreTracker(tmp_path, sagan, best, real, Halves(), few, ["fid"], tmp_path)
+
+
 def test_replicas_score_as_one(tracker, two_replicas):
     one = make_sagan()
     expected = tracker(one).score(1, no_check)
