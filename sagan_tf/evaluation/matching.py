@@ -80,7 +80,14 @@ def match_classes(
             f"`{argument}` must name its classes so that each is one of the real images'. Several "
             f"of these have one name. Received: {shortened(unclear)}"
         )
-    missing = [name for name in labels if name not in wanted]
+    _name_missing([name for name in labels if name not in wanted], real_names, argument)
+    table = np.empty(len(names), np.int32)
+    for name, own in wanted.items():
+        table[own] = labels[name]
+    return Relabelled(images, table)
+
+
+def _name_missing(missing: Sequence[str], real_names: Sequence[str], argument: str) -> None:
     if missing:
         logging.warning(
             "`%s` has no images of %d of the %d classes: %s.",
@@ -89,10 +96,6 @@ def match_classes(
             len(real_names),
             shortened(missing),
         )
-    table = np.empty(len(names), np.int32)
-    for name, own in wanted.items():
-        table[own] = labels[name]
-    return Relabelled(images, table)
 
 
 def _match_numbers(images: Images, names: Sequence[str], argument: str) -> Images:
