@@ -60,6 +60,8 @@ class Discriminator(Network):
     (2, 1)
     """
 
+    filters_by_size = DISCRIMINATOR_FILTERS
+
     def __init__(
         self,
         image_size: int = 128,
@@ -69,7 +71,7 @@ class Discriminator(Network):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("name", "discriminator")
-        super().__init__(DISCRIMINATOR_FILTERS, image_size, num_classes, **kwargs)
+        super().__init__(image_size, num_classes, **kwargs)
         self.relu_shortcut = relu_shortcut
         blocks = []
         previous = image_size

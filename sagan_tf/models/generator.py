@@ -68,6 +68,8 @@ class Generator(Network):
     (2, 16, 16, 3)
     """
 
+    filters_by_size = GENERATOR_FILTERS
+
     def __init__(
         self,
         image_size: int = 128,
@@ -80,7 +82,7 @@ class Generator(Network):
         **kwargs: Any,
     ) -> None:
         kwargs.setdefault("name", "generator")
-        super().__init__(GENERATOR_FILTERS, image_size, num_classes, **kwargs)
+        super().__init__(image_size, num_classes, **kwargs)
         self.latent_dim = latent_dim
         self.dense_bias = dense_bias
         self.batch_norm_momentum = batch_norm_momentum

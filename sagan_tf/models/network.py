@@ -16,9 +16,11 @@ LOCAL_RADIUS = 3
 class Network(keras.Model):
     """What both networks share: settings, checked and kept for `get_config`, and the stages."""
 
+    # What the network's feature maps have, see `architecture`.
+    filters_by_size: Mapping[int, Sequence[tuple[int, int]]]
+
     def __init__(
         self,
-        filters: Mapping[int, Sequence[tuple[int, int]]],
         image_size: int,
         num_classes: int | None,
         base_filters: int = 64,
@@ -43,7 +45,7 @@ class Network(keras.Model):
         if channels not in (1, 3):
             raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels}")
         check_sizes(
-            filters,
+            self.filters_by_size,
             image_size,
             base_filters,
             attention_resolutions,
