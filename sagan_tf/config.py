@@ -306,6 +306,10 @@ _AT_32_PIXELS: dict[str, tuple[Any, str]] = {
     },
 }
 
+_AT_32_PIXELS_ONE_UPDATE = {
+    name: value for name, value in _AT_32_PIXELS.items() if name != "d_steps"
+}
+
 # What a preset changes in the defaults, each value with its source.
 PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
     # python -m sagan_tf.train --dataset=imagenet2012
@@ -392,8 +396,7 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
     # Here the discriminator outruns the generator by two updates a step, and shapes and colours
     # become alike; with one, and equal rates, they do not.
     "robohash": {
-        **_AT_32_PIXELS,
-        "d_steps": (1, OURS_AT_32),
+        **_AT_32_PIXELS_ONE_UPDATE,
         "generator_learning_rate": (1e-3, OURS_AT_32),
         "discriminator_learning_rate": (1e-3, OURS_AT_32),
     },
@@ -402,7 +405,7 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
     # The discriminator is twice as wide as the generator's maps, without which it does not see
     # geometry; two updates of it a step leave the generator behind.
     "geotex": {
-        **{name: value for name, value in _AT_32_PIXELS.items() if name != "d_steps"},
+        **_AT_32_PIXELS_ONE_UPDATE,
         "base_filters": (8, OURS_NOT_RUN),
         "discriminator_base_filters": (32, OURS_NOT_RUN),
         "beta_2": (0.99, OURS_NOT_RUN),

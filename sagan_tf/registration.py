@@ -40,7 +40,7 @@ class StandIn:
 
 def register() -> None:
     """Fills Keras' registry: now if Keras is imported, else as soon as it is."""
-    if "keras" in sys.modules:
+    if sys.modules.get("keras") is not None:
         _add_stand_ins(sys.modules["keras"])
     else:
         sys.meta_path.insert(0, _KerasImport())

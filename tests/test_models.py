@@ -438,7 +438,7 @@ def test_mixed_precision_is_close_to_float32(network):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"image_size": 48}, r"`image_size` must be one of \[16, 32, 64, 128, 256\]. .*=48"),
+        ({"image_size": 48}, r"`image_size` must be one of 16, 32, 64, 128, 256 pixels; .*=48"),
         ({"num_classes": 0}, r"`num_classes` must be a positive integer, or None.*num_classes=0"),
         ({"channels": 2}, r"`channels` must be 1 or 3. Received: channels=2"),
         ({"base_filters": 0}, r"`base_filters` must be a positive integer. .*base_filters=0"),

@@ -116,7 +116,7 @@ def test_another_study_is_not_mixed_in(study):
         (["--preset=cpu", "--steps=0"], "`--steps` must be positive. Received: 0"),
         (["--preset=cpu", "--runs=none-9"], "`--runs` are of none-0, residual-0"),
         (["--preset=cpu", "--train_flags=base_filters=8"], "expects flags of `sagan_tf.train`"),
-        (["--table=1", "--image_size=48"], "`--image_size` is one of 16, 32, 64, 128, 256"),
+        (["--table=1", "--image_size=48"], "`image_size` must be one of 16, 32, 64, 128, 256"),
     ],
 )
 def test_bad_flags_are_one_message(tmp_path, flags, message):
@@ -128,7 +128,7 @@ def test_a_run_that_fails_says_why(tmp_path):
     flags = ["--preset=smoke", "--train_flags=--query_key_ratio=7", "--runs=attention-0"]
     errors = commands.fail("study", *flags, f"--out={tmp_path}")
     assert "`sagan_tf.train` failed, see" in errors
-    assert "`query_key_ratio` must divide the input's channels" in errors
+    assert "so that `query_key_ratio`=7 divides the 4 times as many channels" in errors
 
 
 def test_the_papers_table_on_another_data_set(tmp_path):
