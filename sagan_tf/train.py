@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sagan_tf import command, config
+from sagan_tf import command, config, startup
 
 if TYPE_CHECKING:
     import numpy as np
@@ -345,6 +345,7 @@ def _resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str
     dataset = given.get("dataset", config.TrainSettings.dataset)
     num_images = None
     if dataset.startswith(("prepared:", "folder:")):
+        startup.import_tensorflow()  # which what is imported next would do loudly
         from sagan_tf.data import load_source
 
         # The preset follows the data set that was prepared, and the number of pictures.

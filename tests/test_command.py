@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from sagan_tf import command, config
 
@@ -229,3 +230,20 @@ def test_what_tensorflow_says_is_shown_only_if_something_is_wrong(devices, crash
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == (-6 if crash else 0)
     assert re.fullmatch(shown, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("dataset", ["digits", "folder"])
+def test_a_command_says_nothing_of_tensorflow(dataset, tmp_path):
+    if dataset == "folder":
+        for name in ("cat", "dog"):
+            (tmp_path / name).mkdir()
+            Image.new("RGB", (16, 16)).save(tmp_path / name / "0.png")
+        dataset = f"folder:{tmp_path}"
+    done = subprocess.run(
+        [sys.executable, "-m", "sagan_tf.train", f"--dataset={dataset}", "--dry_run"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "GMAC per image" in done.stdout
+    assert done.stderr == ""
