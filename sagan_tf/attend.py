@@ -69,7 +69,7 @@ def main(settings: AttendSettings) -> None:
         raise ValueError("`--labels` is for generated images. Leave it or `--images` out.")
     if settings.images is None and settings.background is not None:
         raise ValueError("`--background` is for `--images`. Leave it out.")
-    from sagan_tf.workdir import load_description
+    from sagan_tf.run.workdir import load_description
 
     description = load_description(settings.workdir)
     if settings.images is None:
@@ -83,7 +83,7 @@ def _show(settings: AttendSettings, shown: _Shown, points: np.ndarray | None) ->
     from sagan_tf import attention
     from sagan_tf.attention.figure import attention_figure
     from sagan_tf.attention.page import write_page
-    from sagan_tf.pictures import save_png
+    from sagan_tf.output.pictures import save_png
 
     size = shown.images.shape[1:3]
     if points is None:
@@ -195,9 +195,9 @@ def _discriminator(
     labels: np.ndarray | None,
 ) -> tuple["keras.Model", tuple[Any, ...]]:
     """The run's discriminator, and what to call it with to have it look at images."""
-    from sagan_tf.checkpoint import restore_network
     from sagan_tf.models import Discriminator
-    from sagan_tf.workdir import BEST, CHECKPOINTS
+    from sagan_tf.run.checkpoint import restore_network
+    from sagan_tf.run.workdir import BEST, CHECKPOINTS
 
     discriminator = Discriminator.from_config(description["discriminator"])
     discriminator.build()

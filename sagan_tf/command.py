@@ -15,8 +15,8 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from sagan_tf import startup
-from sagan_tf.keras_settings import check_keras_settings
+from sagan_tf.machine import startup
+from sagan_tf.machine.keras_settings import check_keras_settings
 
 # Flags defined below belong to the command that calls `run`, so its `--help` lists them.
 flags.disclaim_key_flags()

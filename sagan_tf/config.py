@@ -261,7 +261,7 @@ UNPUBLISHED = FREE_SETTINGS | set(
     "augment_ramp_images consistency_weight lecam_weight r1_weight r1_interval".split()
 )
 
-# What `sagan_tf.augmentation` knows.
+# What `sagan_tf.training.augmentation` knows.
 AUGMENTATIONS = ("color", "translation", "cutout")
 
 RELEASED = "SAGAN's released code, brain-research/self-attention-gan"

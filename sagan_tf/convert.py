@@ -18,7 +18,7 @@ from sagan_tf import command
 from sagan_tf.command import setting
 
 if TYPE_CHECKING:
-    from sagan_tf.published import Published
+    from sagan_tf.published.networks import Published
 
 # What published files were trained on, by their number of classes.
 _DATASETS = {10: "cifar10", 1000: "imagenet2012"}
@@ -61,16 +61,16 @@ class ConvertSettings:
 def main(settings: ConvertSettings) -> None:
     """Writes the workdir, and says how to train from it."""
     _check(settings)
-    from sagan_tf import files
-    from sagan_tf.checkpoint import checkpoint_steps
-    from sagan_tf.workdir import CHECKPOINTS, CONFIG
+    from sagan_tf.output import files
+    from sagan_tf.run.checkpoint import checkpoint_steps
+    from sagan_tf.run.workdir import CHECKPOINTS, CONFIG
 
     workdir = Path(settings.workdir)
     with files.claimed(workdir, "workdir"):
         if (workdir / CONFIG).exists() or checkpoint_steps(workdir / CHECKPOINTS):
             raise ValueError(f"`--workdir` {workdir} already holds a run. Choose another workdir.")
         states, step = _read(settings)
-        from sagan_tf.published import convert
+        from sagan_tf.published.networks import convert
 
         published = convert(
             settings.from_,
@@ -126,7 +126,7 @@ def _read(settings: ConvertSettings) -> tuple[dict[str, dict[str, Any]], int]:
 
 
 def _content(path: str) -> dict[str, Any]:
-    from sagan_tf.torch_files import read_state_dict
+    from sagan_tf.published.torch_files import read_state_dict
 
     content = read_state_dict(path)
     state = content.get("state_dict")
@@ -164,9 +164,9 @@ def _described_dataset(settings: ConvertSettings, num_classes: int) -> Any:
 def _write(
     settings: ConvertSettings, published: "Published", dataset: Any, step: int, workdir: Path
 ) -> None:
-    from sagan_tf import files
-    from sagan_tf.checkpoint import Checkpoints
-    from sagan_tf.workdir import CHECKPOINTS, write_description
+    from sagan_tf.output import files
+    from sagan_tf.run.checkpoint import Checkpoints
+    from sagan_tf.run.workdir import CHECKPOINTS, write_description
 
     generator, discriminator = published.generator, published.discriminator
     flags = {

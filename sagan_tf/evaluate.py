@@ -18,10 +18,10 @@ from sagan_tf import command
 from sagan_tf.command import setting
 
 if TYPE_CHECKING:
-    from sagan_tf.cluster import Team
     from sagan_tf.evaluation.images import Images
     from sagan_tf.evaluation.moments import Moments
     from sagan_tf.evaluation.protocols import Protocol
+    from sagan_tf.machine.cluster import Team
 
 METRICS = (
     "is",
@@ -112,8 +112,8 @@ def main(settings: EvaluateSettings) -> None:
 
         print_comparison(*settings.compared)
         return
-    from sagan_tf.cluster import code_facts
-    from sagan_tf.devices import make_team
+    from sagan_tf.machine.cluster import code_facts
+    from sagan_tf.machine.devices import make_team
 
     report = _report_writer(settings)
     team = make_team()
@@ -128,7 +128,7 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
     from sagan_tf.evaluation.groups import read_groups
     from sagan_tf.evaluation.score_lines import print_scores
     from sagan_tf.evaluation.yardstick import real_to_real
-    from sagan_tf.workdir import add_line, add_score, load_description, load_scores
+    from sagan_tf.run.workdir import add_line, add_score, load_description, load_scores
 
     protocol = _protocol(settings)
     cache = Path(settings.cache_dir).expanduser()
@@ -256,12 +256,12 @@ def _real_images(
     settings: EvaluateSettings, description: Mapping[str, Any], num_images: int
 ) -> tuple["Images", tuple[str, ...], dict[str, "Moments"]]:
     """Real images, the names of their classes, and moments that are known without them."""
-    from sagan_tf import run_data
     from sagan_tf.data import load_source
     from sagan_tf.data.sources import DEFAULT_BACKGROUND
     from sagan_tf.evaluation.image_files import ArrayImages, NoImages
     from sagan_tf.evaluation.images import RealImages
     from sagan_tf.evaluation.statistics import read_moments
+    from sagan_tf.run import data_set
 
     run = description.get("settings", {})
     name = settings.dataset or run["dataset"]
@@ -284,7 +284,7 @@ def _real_images(
     image_size = settings.image_size or run.get("image_size")
     background = _background(settings, run) if name.startswith("folder:") else DEFAULT_BACKGROUND
     source = load_source(name, data_dir, settings.split, image_size, background)
-    run_data.follow_order(source, description.get("class_names", ()))
+    data_set.follow_order(source, description.get("class_names", ()))
     image_size = image_size or source.image_size
     if image_size is None:
         raise ValueError("`--image_size` must say to what size real images are brought.")

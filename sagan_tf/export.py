@@ -43,13 +43,13 @@ def main(settings: ExportSettings) -> None:
         raise ValueError(
             f"`--version` expects a positive number or auto. Received: {settings.version!r}"
         )
-    from sagan_tf.workdir import load_description, load_scores
+    from sagan_tf.run.workdir import load_description, load_scores
 
     description = load_description(settings.workdir)
     base_path = Path(settings.export_dir) / settings.name
 
     from sagan_tf import sampling
-    from sagan_tf.files import claimed, explained
+    from sagan_tf.output.files import claimed, explained
     from sagan_tf.serving.model_card import write_model_card
     from sagan_tf.serving.saved_model import versions_in, write_version
 

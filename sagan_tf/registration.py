@@ -21,8 +21,8 @@ CLASSES = {
     "sagan_tf.layers.spectral_norm": ("SpectralConv2D", "SpectralDense", "SpectralEmbedding"),
     "sagan_tf.models.discriminator": ("Discriminator",),
     "sagan_tf.models.generator": ("Generator",),
-    "sagan_tf.regularization": ("Regularization",),
-    "sagan_tf.trainer": ("SAGAN",),
+    "sagan_tf.training.regularization": ("Regularization",),
+    "sagan_tf.training.trainer": ("SAGAN",),
 }
 
 

@@ -18,7 +18,7 @@ from sagan_tf.class_names import class_labels, numbers
 from sagan_tf.command import setting
 
 if TYPE_CHECKING:
-    from sagan_tf.cluster import Team
+    from sagan_tf.machine.cluster import Team
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +51,8 @@ def main(settings: SampleSettings) -> None:
     seeds = numbers(settings.seeds, "seeds")
     if settings.scale is not None and settings.scale < 1:
         raise ValueError(f"`--scale` must be positive. Received: {settings.scale}")
-    from sagan_tf.cluster import code_facts
-    from sagan_tf.devices import make_team
+    from sagan_tf.machine.cluster import code_facts
+    from sagan_tf.machine.devices import make_team
 
     team = make_team()
     with team.complete():
@@ -61,8 +61,9 @@ def main(settings: SampleSettings) -> None:
 
 
 def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
-    from sagan_tf import pictures, sampling
-    from sagan_tf.workdir import load_description
+    from sagan_tf import sampling
+    from sagan_tf.output import pictures
+    from sagan_tf.run.workdir import load_description
 
     class_names = load_description(settings.workdir)["class_names"]
     generator = sampling.load_generator(settings.workdir, settings.best)

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf.checkpoint import restore_network
 from sagan_tf.models import Generator
-from sagan_tf.workdir import BEST, CHECKPOINTS, load_description
+from sagan_tf.run.checkpoint import restore_network
+from sagan_tf.run.workdir import BEST, CHECKPOINTS, load_description
 
 # Images per call of the generator: bounds memory, changes no image.
 BATCH_SIZE = 64

@@ -14,17 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sagan_tf import command, config, startup
+from sagan_tf import command, config
+from sagan_tf.machine import startup
 
 if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-    from sagan_tf.cluster import Team
     from sagan_tf.data import Source
-    from sagan_tf.grid_checks import GridCheck
-    from sagan_tf.tracking import ScoreTracker
-    from sagan_tf.trainer import SAGAN
+    from sagan_tf.machine.cluster import Team
+    from sagan_tf.training.grid_checks import GridCheck
+    from sagan_tf.training.score_tracker import ScoreTracker
+    from sagan_tf.training.trainer import SAGAN
 
 # Between the data's seeds after one rollback more: far from any seed that is likely to be given.
 SEED_STRIDE = 0x9E3779B97F4A7C15
@@ -37,11 +38,12 @@ TRACKED = ("is", "fid", "agreement")
 def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     """Trains until `--steps`, or prints what that would take."""
     settings, sources = resolved
-    from sagan_tf import dry_run, files, resuming
-    from sagan_tf.build import make_sagan
-    from sagan_tf.cluster import Team, code_facts, find_cluster
     from sagan_tf.data import check_source, describe_source, load_source
-    from sagan_tf.devices import make_strategy
+    from sagan_tf.machine.cluster import Team, code_facts, find_cluster
+    from sagan_tf.machine.devices import make_strategy
+    from sagan_tf.output import files
+    from sagan_tf.training import dry_run, resuming
+    from sagan_tf.training.build import make_sagan
 
     if settings.dry_run:
         described = describe_source(
@@ -115,8 +117,9 @@ def _enough_memory(
     """Refuses what cannot fit into memory, and explains what did not."""
     import tensorflow as tf
 
-    from sagan_tf import cost, memory
-    from sagan_tf.build import make_networks
+    from sagan_tf.machine import memory
+    from sagan_tf.training import cost
+    from sagan_tf.training.build import make_networks
 
     part = settings.global_batch_size // replicas // settings.gradient_accumulation
     available = memory.available_bytes(replicas_here)
@@ -151,13 +154,14 @@ def _label_weights(settings: config.TrainSettings, source: "Source") -> "np.ndar
 def _write_description(
     settings: config.TrainSettings, source: "Source", sagan: "SAGAN", workdir: Path
 ) -> None:
-    from sagan_tf import resuming, run_data
-    from sagan_tf.workdir import write_description
+    from sagan_tf.run import data_set
+    from sagan_tf.run.workdir import write_description
+    from sagan_tf.training import resuming
 
     description = {
         "settings": resuming.kept_settings(settings),
         "dataset": source.name,
-        **run_data.describe(source),
+        **data_set.describe(source),
         "ema": sagan.ema_generator is not None,
         "generator": sagan.generator.get_config(),
         "discriminator": sagan.discriminator.get_config(),
@@ -174,11 +178,12 @@ def _train(
     workdir: Path,
 ) -> tuple[int, int]:
     """Trains; returns the step reached, and the signal that stopped it or 0."""
-    from sagan_tf import files, loop
-    from sagan_tf.checkpoint import Checkpoints
     from sagan_tf.data import batches, readable_errors
-    from sagan_tf.monitor import Monitor, Onlooker
-    from sagan_tf.workdir import CHECKPOINTS
+    from sagan_tf.output import files
+    from sagan_tf.run.checkpoint import Checkpoints
+    from sagan_tf.run.workdir import CHECKPOINTS
+    from sagan_tf.training import loop
+    from sagan_tf.training.monitor import Monitor, Onlooker
 
     checkpoints = Checkpoints(
         workdir / CHECKPOINTS,
@@ -256,8 +261,8 @@ def _grid_checks(
 ) -> "list[GridCheck]":
     """What looks at every sample grid: at its variety, and for training images known by heart."""
     from sagan_tf.evaluation.images import RealImages
-    from sagan_tf.grid_checks import Copies, KnownImages, Variety, held_out_images
-    from sagan_tf.monitor import GRID_ROWS
+    from sagan_tf.training.grid_checks import Copies, KnownImages, Variety, held_out_images
+    from sagan_tf.training.monitor import GRID_ROWS
 
     values = settings.image_size**2 * source.channels
     count = min(REFERENCE_IMAGES, max(2, REFERENCE_VALUES // values))
@@ -282,23 +287,24 @@ def _saved(
     settings: config.TrainSettings, source: "Source", sagan: "SAGAN"
 ) -> tuple[tuple[Any, ...], str]:
     """What a checkpoint holds: variables of these, the settings and the classes."""
-    from sagan_tf import resuming, run_data
+    from sagan_tf.run import data_set
+    from sagan_tf.training import resuming
 
     owners = (sagan, sagan.generator_optimizer, sagan.discriminator_optimizer)
     return owners, json.dumps(
-        resuming.kept_settings(settings) | {"data": run_data.describe(source)}
+        resuming.kept_settings(settings) | {"data": data_set.describe(source)}
     )
 
 
 def _tracker(
     settings: config.TrainSettings, team: "Team", source: "Source", sagan: "SAGAN", workdir: Path
 ) -> "ScoreTracker":
-    from sagan_tf.checkpoint import Checkpoints
     from sagan_tf.evaluation.extractors import make_extractor
     from sagan_tf.evaluation.images import RealImages
     from sagan_tf.evaluation.protocols import PROTOCOLS
-    from sagan_tf.tracking import ScoreTracker
-    from sagan_tf.workdir import BEST
+    from sagan_tf.run.checkpoint import Checkpoints
+    from sagan_tf.run.workdir import BEST
+    from sagan_tf.training.score_tracker import ScoreTracker
 
     cache = Path(settings.cache_dir).expanduser()
     protocol = dataclasses.replace(PROTOCOLS["fidelity"], num_images=settings.eval_images)
@@ -315,8 +321,8 @@ def _tracker(
 
 def _start_from(other: str, sagan: "SAGAN", source: "Source") -> bool:
     """Takes another run's weights; returns whether it has the same classes."""
-    from sagan_tf.checkpoint import init_from
-    from sagan_tf.workdir import CHECKPOINTS, load_description
+    from sagan_tf.run.checkpoint import init_from
+    from sagan_tf.run.workdir import CHECKPOINTS, load_description
 
     networks = [sagan.generator, sagan.discriminator]
     if sagan.ema_generator is not None:
@@ -328,8 +334,8 @@ def _start_from(other: str, sagan: "SAGAN", source: "Source") -> bool:
 
 def _print_choices(settings: config.TrainSettings, sources: dict[str, str], workdir: Path) -> None:
     """The preset, and what differs from it."""
-    from sagan_tf import resuming
-    from sagan_tf.workdir import CONFIG
+    from sagan_tf.run.workdir import CONFIG
+    from sagan_tf.training import resuming
 
     given = [
         f"{name}={json.dumps(value)}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sagan_tf import checkpoint
+from sagan_tf.run import checkpoint
 
 TINY = (
     "--image_size=16 --base_filters=4 --query_key_ratio=4 --latent_dim=8 --global_batch_size=8 "

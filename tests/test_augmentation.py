@@ -2,8 +2,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import augmentation
-from sagan_tf.augmentation import POLICIES, augment, color, cutout, num_uniforms, translation
+from sagan_tf.training import augmentation
+from sagan_tf.training.augmentation import (
+    POLICIES,
+    augment,
+    color,
+    cutout,
+    num_uniforms,
+    translation,
+)
 
 
 @pytest.fixture

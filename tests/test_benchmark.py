@@ -4,10 +4,10 @@ import commands
 import pytest
 import timed_cases
 
-from sagan_tf import cost
 from sagan_tf.benchmark import cases, timing
 from sagan_tf.benchmark.timing import Case
 from sagan_tf.models import Discriminator, Generator
+from sagan_tf.training import cost
 
 
 def peak_bytes(prepare, **arguments):

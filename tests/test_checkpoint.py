@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from sagan_tf import checkpoint
-from sagan_tf.checkpoint import Checkpoints
 from sagan_tf.models import Generator
+from sagan_tf.run import checkpoint
+from sagan_tf.run.checkpoint import Checkpoints
 
 
 def make(num_classes=3, seed=0, name="generator", base_filters=4):

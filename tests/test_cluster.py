@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from sagan_tf.cluster import ALONE, Cluster, Team, _answering, await_workers, find_cluster
+from sagan_tf.machine.cluster import ALONE, Cluster, Team, _answering, await_workers, find_cluster
 
 TINY = commands.TINY
 

@@ -200,7 +200,7 @@ def test_an_interrupt_of_an_import_is_not_lost(tmp_path):
 
 CHATTER = """
 import os, sys, types
-from sagan_tf import startup
+from sagan_tf.machine import startup
 
 class Chatting:  # instead of TensorFlow
     def find_spec(self, name, path, target=None):

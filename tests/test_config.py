@@ -1,7 +1,7 @@
 import pytest
 
 from sagan_tf import config
-from sagan_tf.augmentation import POLICIES
+from sagan_tf.training.augmentation import POLICIES
 
 
 def test_the_preset_follows_the_data_set():

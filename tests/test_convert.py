@@ -10,8 +10,9 @@ import pytest
 import torch
 from commands import fail, run
 
-from sagan_tf import published, sampling
+from sagan_tf import sampling
 from sagan_tf.convert import ConvertSettings, main
+from sagan_tf.published import networks as published
 
 VECTORS = Path(__file__).with_name("convert_vectors")
 # Without arguments, the recipe of the source.

@@ -1,6 +1,7 @@
 import pytest
 
-from sagan_tf.cost import (
+from sagan_tf.models import Discriminator, Generator
+from sagan_tf.training.cost import (
     PROGRAM_BYTES,
     multiply_accumulates,
     parameters,
@@ -8,7 +9,6 @@ from sagan_tf.cost import (
     training_bytes_at_most,
     training_memory,
 )
-from sagan_tf.models import Discriminator, Generator
 
 # Of the networks at 128 pixels, in 10 ** 9.
 GIGA_AT_128 = {

@@ -4,7 +4,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from sagan_tf.devices import make_strategy
+from sagan_tf.machine.devices import make_strategy
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import commands
 import kills
 import pytest
 
-from sagan_tf import files
+from sagan_tf.output import files
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sagan_tf import files
+from sagan_tf.output import files
 
 HOST = re.escape(socket.gethostname())
 
@@ -73,7 +73,7 @@ def test_a_directory_has_one_owner(tmp_path):
 
 CLAIM_AND_WAIT = """
 import pathlib, signal, sys
-from sagan_tf import files
+from sagan_tf.output import files
 with files.claimed(pathlib.Path(sys.argv[1]), "workdir"):
     print("claimed", flush=True)
     signal.pause()

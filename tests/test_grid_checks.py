@@ -4,17 +4,17 @@ import pytest
 from PIL import Image
 from tfds_sets import write_data_set
 
-from sagan_tf import grid_checks
 from sagan_tf.data import Source, load_source
 from sagan_tf.evaluation.images import RealImages
-from sagan_tf.grid_checks import (
+from sagan_tf.models import Discriminator
+from sagan_tf.training import grid_checks
+from sagan_tf.training.grid_checks import (
     NARROW_SPREAD,
     Copies,
     KnownImages,
     Variety,
     held_out_images,
 )
-from sagan_tf.models import Discriminator
 
 
 def flat(*levels):

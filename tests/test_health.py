@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import health
+from sagan_tf.training import health
 
 
 def test_losses_that_are_not_finite():

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf.batch_checks import checked_images, checked_labels
 from sagan_tf.models import Discriminator, Generator
-from sagan_tf.regularization import Regularization
-from sagan_tf.trainer import SAGAN
+from sagan_tf.training.batch_checks import checked_images, checked_labels
+from sagan_tf.training.regularization import Regularization
+from sagan_tf.training.trainer import SAGAN
 
 # Keras copies its variables into the file in a way that NumPy 2 deprecates.
 saves = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")

@@ -1,7 +1,7 @@
 import pytest
 import tensorflow as tf
 
-from sagan_tf.liveness import PARALLEL_ITERATIONS, TRACED_BATCH, live_bytes
+from sagan_tf.training.liveness import PARALLEL_ITERATIONS, TRACED_BATCH, live_bytes
 
 FEATURES = 100  # float32: 400 bytes per image
 

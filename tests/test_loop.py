@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import checkpoint, loop
-from sagan_tf.grid_checks import Copies, KnownImages, Variety
-from sagan_tf.health import NotFiniteError
 from sagan_tf.models import Discriminator, Generator
-from sagan_tf.monitor import Monitor
-from sagan_tf.trainer import SAGAN
+from sagan_tf.run import checkpoint
+from sagan_tf.run.finite import NotFiniteError
+from sagan_tf.training import loop
+from sagan_tf.training.grid_checks import Copies, KnownImages, Variety
+from sagan_tf.training.monitor import Monitor
+from sagan_tf.training.trainer import SAGAN
 
 
 def test_a_signal_is_noted_and_handlers_come_back():

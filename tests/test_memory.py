@@ -1,7 +1,7 @@
 import pytest
 import tensorflow as tf
 
-from sagan_tf import memory
+from sagan_tf.machine import memory
 
 GIB = 2**30
 

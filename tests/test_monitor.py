@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf import monitor
 from sagan_tf.attention import attention_layers
-from sagan_tf.grid_checks import Copies, KnownImages, Variety
-from sagan_tf.health import ZERO_LOSS
 from sagan_tf.models import Discriminator, Generator
+from sagan_tf.training import monitor
+from sagan_tf.training.collapse import ZERO_LOSS
+from sagan_tf.training.grid_checks import Copies, KnownImages, Variety
 
 
 def test_lines_after_the_checkpoint_are_forgotten(tmp_path):

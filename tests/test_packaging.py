@@ -23,7 +23,7 @@ EXTRAS = {f"sagan_tf/serving/{name}.py": "serve" for name in ("server", "gateway
 EXTRAS["sagan_tf/serving/page.py"] = "playground"
 EXTRAS |= dict.fromkeys(
     (
-        "sagan_tf/pages.py",
+        "sagan_tf/output/pages.py",
         "sagan_tf/evaluation/report.py",
         "sagan_tf/study/geotex_report.py",
         "sagan_tf/study/score_report.py",

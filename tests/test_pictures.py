@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from sagan_tf import pictures
+from sagan_tf.output import pictures
 
 
 def test_grid_places_images_row_by_row():

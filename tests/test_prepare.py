@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan_tf import files
 from sagan_tf.data import batches, load_source, preparation
+from sagan_tf.output import files
 from sagan_tf.prepare import Settings, prepare
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sagan_tf.attention import attention_layers
-from sagan_tf.pictures import TITLE_HEIGHT
+from sagan_tf.output.pictures import TITLE_HEIGHT
 
 README = (commands.ROOT / "README.md").read_text()
 SECTION = README.split("## In your own Keras app\n")[1].split("\n### ")[0]

@@ -5,10 +5,10 @@ import tensorflow as tf
 from test_trainer import NETWORK, assert_replicas_agree, data, make_sagan, sgd, snapshot
 
 from sagan_tf import losses
-from sagan_tf.checkpoint import Checkpoints
 from sagan_tf.models import Discriminator, Generator
-from sagan_tf.regularization import Regularization
-from sagan_tf.trainer import SAGAN
+from sagan_tf.run.checkpoint import Checkpoints
+from sagan_tf.training.regularization import Regularization
+from sagan_tf.training.trainer import SAGAN
 
 __all__ = ["data"]  # a fixture
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan_tf import run_data
 from sagan_tf.data import Source, canonical, load_source
+from sagan_tf.run import data_set
 
 
 class Images(Source):
@@ -21,15 +21,15 @@ RUN = {"ape": 3, "bee": 2}
 
 
 def changes(counts, place="folder:/data", run=RUN, known=True):
-    kept = None if run is None else run_data.describe(Images(run))
+    kept = None if run is None else data_set.describe(Images(run))
     source = Images(counts, known=known)
-    return run_data.changes(kept, "folder:/data", source, place, "runs/a")
+    return data_set.changes(kept, "folder:/data", source, place, "runs/a")
 
 
 def test_what_a_run_keeps():
     kept = {"class_names": ["ape", "bee"], "num_images": 5}
-    assert run_data.describe(Images(RUN)) == {**kept, "class_images": [3, 2]}
-    assert run_data.describe(Images(RUN, known=False)) == {**kept, "class_images": None}
+    assert data_set.describe(Images(RUN)) == {**kept, "class_images": [3, 2]}
+    assert data_set.describe(Images(RUN, known=False)) == {**kept, "class_images": None}
 
 
 def test_the_same_data_set_says_nothing():
@@ -78,9 +78,9 @@ def test_a_data_set_may_move_with_the_same_images_alone():
 def test_a_run_of_an_earlier_version_is_compared_by_its_names():
     earlier = {"class_names": ["ape", "bee"], "settings": {}}
     source = Images({"ape": 9, "bee": 9})
-    assert run_data.changes(earlier, "folder:d", source, "folder:d", "w") == []
+    assert data_set.changes(earlier, "folder:d", source, "folder:d", "w") == []
     with pytest.raises(ValueError, match="only the run has 'bee'"):
-        run_data.changes(earlier, "folder:d", Images({"ape": 9, "cat": 9}), "folder:d", "w")
+        data_set.changes(earlier, "folder:d", Images({"ape": 9, "cat": 9}), "folder:d", "w")
 
 
 def test_a_folder_follows_the_order_in_which_a_run_knows_its_classes(tmp_path):
@@ -92,14 +92,14 @@ def test_a_folder_follows_the_order_in_which_a_run_knows_its_classes(tmp_path):
     source = load_source(f"folder:{tmp_path}")
     assert source.class_names == ("1", "2", "10")
     earlier = {"class_names": ["1", "10", "2"]}
-    (note,) = run_data.changes(earlier, "folder:d", source, "folder:d", "w")
+    (note,) = data_set.changes(earlier, "folder:d", source, "folder:d", "w")
     assert "keep the order" in note
     assert source.class_names == ("1", "10", "2")
     assert source.labels.tolist() == [0, 2, 2, 1, 1, 1]
     assert source.read(3)[1] == 1
     published = Images({"1": 1, "2": 2}, name="pets")  # labels come from its files
     with pytest.raises(ValueError, match=r"names in another order .class 0 was '2', is '1'"):
-        run_data.changes({"class_names": ["2", "1"]}, "pets", published, "pets", "w")
+        data_set.changes({"class_names": ["2", "1"]}, "pets", published, "pets", "w")
 
 
 def test_one_place_has_one_name(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-from sagan_tf.schedule import Schedule
+from sagan_tf.training.schedule import Schedule
 
 SCHEDULE = Schedule(steps=25, steps_per_call=8, log_every=10, sample_every=7, checkpoint_every=20)
 

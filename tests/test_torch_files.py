@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sagan_tf.torch_files import read_state_dict
+from sagan_tf.published.torch_files import read_state_dict
 
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 # Those with a storage type of their own, and those that have none.

@@ -8,15 +8,15 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import sampling
-from sagan_tf.checkpoint import Checkpoints
 from sagan_tf.data import load_source
 from sagan_tf.evaluation.images import RealImages
 from sagan_tf.evaluation.protocols import PROTOCOLS
-from sagan_tf.loop import Stopped
 from sagan_tf.models import Discriminator, Generator
-from sagan_tf.tracking import ScoreTracker
-from sagan_tf.trainer import SAGAN
-from sagan_tf.workdir import load_scores
+from sagan_tf.run.checkpoint import Checkpoints
+from sagan_tf.run.workdir import load_scores
+from sagan_tf.training.loop import Stopped
+from sagan_tf.training.score_tracker import ScoreTracker
+from sagan_tf.training.trainer import SAGAN
 
 PROTOCOL = dataclasses.replace(PROTOCOLS["fidelity"], num_images=150)
 

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf.cost import exchanged_bytes
 from sagan_tf.data import batches, load_source
 from sagan_tf.layers import ConditionalBatchNormalization
 from sagan_tf.layers.spectral_norm import SpectralNormalization
 from sagan_tf.models import Discriminator, Generator
-from sagan_tf.trainer import SAGAN
+from sagan_tf.training.cost import exchanged_bytes
+from sagan_tf.training.trainer import SAGAN
 
 NETWORK = {
     "image_size": 16,

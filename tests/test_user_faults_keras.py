@@ -19,7 +19,7 @@ from test_keras_model import IMAGES, LABELS, NETWORK, make_sagan
 from sagan_tf.layers import SelfAttention2D
 from sagan_tf.models import Discriminator, Generator
 from sagan_tf.registration import CLASSES
-from sagan_tf.trainer import SAGAN
+from sagan_tf.training.trainer import SAGAN
 
 # Row, and the tests that hold what is right there.
 WORKS = {
@@ -183,7 +183,7 @@ def test_a_saved_model_loads_in_a_new_process(imports, sagan, tmp_path):
 
 def test_every_registered_class_has_a_stand_in():
     import sagan_tf.models
-    import sagan_tf.regularization  # noqa: F401 - each registers its classes
+    import sagan_tf.training.regularization  # noqa: F401 - each registers its classes
 
     registered = {
         (value.__module__, value.__name__)
@@ -257,7 +257,7 @@ import tensorflow as tf
 tf.random.normal((2, 2)) @ tf.ones((2, 2))  # TensorFlow has started.
 """
 AFTER = """
-from sagan_tf.devices import make_strategy
+from sagan_tf.machine.devices import make_strategy
 try:
     make_strategy(num_replicas=2)
 except ValueError as error:

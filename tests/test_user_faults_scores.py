@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan_tf import config, resuming
+from sagan_tf import config
 from sagan_tf.data import load_source
 from sagan_tf.evaluate import EvaluateSettings
 from sagan_tf.evaluate import main as evaluate
+from sagan_tf.training import resuming
 
 TINY = commands.TINY
 

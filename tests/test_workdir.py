@@ -1,6 +1,6 @@
 import pytest
 
-from sagan_tf.workdir import KEYS, load_description, write_description
+from sagan_tf.run.workdir import KEYS, load_description, write_description
 
 
 def test_a_description_comes_back(tmp_path):

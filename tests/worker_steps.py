@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf.cluster import Team, find_cluster
 from sagan_tf.data import batches, load_source
-from sagan_tf.devices import make_strategy
+from sagan_tf.machine.cluster import Team, find_cluster
+from sagan_tf.machine.devices import make_strategy
 from sagan_tf.models import Discriminator, Generator
-from sagan_tf.trainer import SAGAN
+from sagan_tf.training.trainer import SAGAN
 
 NETWORK = {
     "image_size": 16,

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sagan_tf.attention.overlay import overlay
-from sagan_tf.pictures import grid_scale, image_grid
+from sagan_tf.output.pictures import grid_scale, image_grid
 from sagan_tf.sampling import to_uint8
 
 # Of the points, in turn: told apart by colour-blind readers too (the first three are from Okabe

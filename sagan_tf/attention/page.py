@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from sagan_tf.attention.overlay import STRENGTH
-from sagan_tf.files import write_text
-from sagan_tf.pictures import png_address, to_picture
+from sagan_tf.output.files import write_text
+from sagan_tf.output.pictures import png_address, to_picture
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 # Places per side to look from: of larger maps every second, fourth, ... place is left in.

@@ -57,7 +57,7 @@ def main(settings: Settings) -> None:
     """Runs the comparisons and prints a table of each."""
     _check(settings)
     from sagan_tf.benchmark import cases, timing
-    from sagan_tf.files import write_text
+    from sagan_tf.output.files import write_text
 
     sizes = {
         name: getattr(settings, name)

@@ -18,18 +18,19 @@ import tensorflow as tf
 from keras import ops
 from PIL import Image
 
-from sagan_tf import cost, loop, sampling
+from sagan_tf import sampling
 from sagan_tf.benchmark.score_cases import score_cases
 from sagan_tf.benchmark.timing import Case
-from sagan_tf.checkpoint import Checkpoints
 from sagan_tf.data import batches, load_source
 from sagan_tf.layers import SelfAttention2D
 from sagan_tf.layers.spectral_norm import SpectralNormalization
 from sagan_tf.models import Discriminator, Generator
+from sagan_tf.run.checkpoint import Checkpoints
 from sagan_tf.serving.client import Client
 from sagan_tf.serving.folding import FoldedGenerator
 from sagan_tf.serving.saved_model import write_version
-from sagan_tf.trainer import SAGAN
+from sagan_tf.training import cost, loop
+from sagan_tf.training.trainer import SAGAN
 
 Prepared = tuple[Callable[[], Any], float]
 

@@ -18,7 +18,7 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 
 from sagan_tf.data.records import allow_open_files
 from sagan_tf.data.source import MANIFEST, Source
-from sagan_tf.files import replacing, write_text
+from sagan_tf.output.files import replacing, write_text
 
 UNFINISHED_MANIFEST = "unfinished.json"
 _LABEL_BYTES = 4

@@ -15,7 +15,7 @@ from keras import layers
 
 from sagan_tf.evaluation.file_identity import without_times
 from sagan_tf.evaluation.images import RealImages
-from sagan_tf.files import replacing
+from sagan_tf.output.files import replacing
 
 _EPOCHS = 20
 _BATCH_SIZE = 64

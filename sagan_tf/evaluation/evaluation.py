@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sagan_tf.cluster import ALONE, Team
 from sagan_tf.evaluation.counts import check_counts
 from sagan_tf.evaluation.features import Extractor, Features, extract_features
 from sagan_tf.evaluation.file_identity import without_times
@@ -15,6 +14,7 @@ from sagan_tf.evaluation.moments import Moments
 from sagan_tf.evaluation.protocols import Protocol, difference
 from sagan_tf.evaluation.scores import all_scores, class_scores, summary
 from sagan_tf.evaluation.spread import spread_of_images
+from sagan_tf.machine.cluster import ALONE, Team
 
 # What must be alike for two records to be compared.
 _CONDITIONS = ("protocol", "extractor", "real")

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from sagan_tf.cluster import ALONE, Team
 from sagan_tf.evaluation.images import Images, ImagesPart
 from sagan_tf.evaluation.moments import Moments, MomentsStream
-from sagan_tf.files import check_space, replacing, write_text
+from sagan_tf.machine.cluster import ALONE, Team
+from sagan_tf.output.files import check_space, replacing, write_text
 
 BATCH_SIZE = 64
 # Rows that moments read from disk at a time.

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.framework import graph_pb2
 
 from sagan_tf.evaluation.inception_network import graph_scopes
-from sagan_tf.torch_files import read_state_dict
+from sagan_tf.published.torch_files import read_state_dict
 
 VARIABLE = "SAGAN_TF_INCEPTION"
 FILE_NAME = "pt_inception-2015-12-05-6726825d.pth"

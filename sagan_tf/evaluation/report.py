@@ -12,9 +12,9 @@ from sagan_tf.evaluation.evaluation import Evaluation, unlike
 from sagan_tf.evaluation.images import Images, as_uint8
 from sagan_tf.evaluation.neighbours import nearest
 from sagan_tf.evaluation.scores import main_names
-from sagan_tf.files import write_text
-from sagan_tf.pages import drawing, render
-from sagan_tf.pictures import grid_scale, image_grid, png_address, to_picture
+from sagan_tf.output.files import write_text
+from sagan_tf.output.pages import drawing, render
+from sagan_tf.output.pictures import grid_scale, image_grid, png_address, to_picture
 
 # Of a record, what tells how the scores were made.
 _CONDITIONS = ("protocol", "extractor", "images", "real")

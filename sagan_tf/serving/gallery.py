@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sagan_tf.pictures import TITLE_HEIGHT, image_grid, to_picture
+from sagan_tf.output.pictures import TITLE_HEIGHT, image_grid, to_picture
 from sagan_tf.serving.client import Client, ServingError
 
 # Width that smaller images are enlarged to, about.

@@ -35,7 +35,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from sagan_tf.files import write_text
+from sagan_tf.output.files import write_text
 from sagan_tf.serving import admission
 from sagan_tf.serving.rest import RequestError
 from sagan_tf.serving.server import address, read_body

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf.checkpoint import as_os_error
 from sagan_tf.class_names import readable
-from sagan_tf.files import check_space
 from sagan_tf.models import Generator
+from sagan_tf.output.files import check_space
+from sagan_tf.run.checkpoint import as_os_error
 from sagan_tf.serving.folding import FoldedGenerator
 from sagan_tf.serving.lint import find_problems
 from sagan_tf.serving.signatures import example_inputs, make_signatures

@@ -24,8 +24,8 @@ from sagan_tf.command import setting
 from sagan_tf.study import ablation, plans
 
 if TYPE_CHECKING:
-    from sagan_tf.loop import StopSignal
     from sagan_tf.study.plans import Plan, Run
+    from sagan_tf.training.loop import StopSignal
 
 _TABLES = ("1", "2")
 _FIGURES = ("stabilisation",)
@@ -82,7 +82,7 @@ def main(settings: StudySettings) -> None:
         return
     _check_extra()
     _check_folder(out, plan)
-    from sagan_tf.loop import Stopped, StopSignal
+    from sagan_tf.training.loop import Stopped, StopSignal
 
     with StopSignal() as stop:
         try:
@@ -191,7 +191,7 @@ def _print_commands(runs: list["Run"]) -> None:
 def _check_extra() -> None:
     """Misses what writes the report before hours of work and not after."""
     try:
-        import sagan_tf.pages  # noqa: F401 - to see whether it can be
+        import sagan_tf.output.pages  # noqa: F401 - to see whether it can be
     except ModuleNotFoundError as error:
         raise ValueError(
             f"`{error.name}` is not installed; `pip install 'sagan_tf[report]'` brings it."
@@ -200,7 +200,7 @@ def _check_extra() -> None:
 
 def _check_folder(out: Path, plan: "Plan") -> None:
     """Refuses to mix studies."""
-    from sagan_tf import files
+    from sagan_tf.output import files
 
     now = json.loads(json.dumps(dataclasses.asdict(plan)))
     path = out / "study.json"
@@ -223,7 +223,7 @@ def _do(plan: "Plan", runs: list["Run"], out: Path, stop: "StopSignal") -> None:
     import tensorflow as tf
     from tqdm import tqdm
 
-    from sagan_tf import files
+    from sagan_tf.output import files
     from sagan_tf.study.runs import run_folder, steps_done
 
     for gpu in tf.config.list_physical_devices("GPU"):
@@ -353,9 +353,9 @@ def _report_scores(
     plan: "Plan", trained: list["Run"], out: Path, page: Path, facts: dict[str, str]
 ) -> None:
     from sagan_tf.evaluation.evaluation import unlike
+    from sagan_tf.run.workdir import load_scores
     from sagan_tf.study.runs import run_folder
     from sagan_tf.study.score_report import write_score_report
-    from sagan_tf.workdir import load_scores
 
     scores, finals = {}, {}
     for run in trained:

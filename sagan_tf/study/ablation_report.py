@@ -6,9 +6,9 @@ from typing import Any
 
 from PIL import Image
 
-from sagan_tf.files import write_text
-from sagan_tf.pages import render
-from sagan_tf.pictures import png_address
+from sagan_tf.output.files import write_text
+from sagan_tf.output.pages import render
+from sagan_tf.output.pictures import png_address
 from sagan_tf.study.plans import Plan
 
 # In this order, with what they are called: as many as a reader can take in.

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from sagan_tf import geotex, sampling
 from sagan_tf.attention import attention_maps, maps_at, partner_lift
 from sagan_tf.attention.figure import attention_figure
-from sagan_tf.files import write_text
-from sagan_tf.pages import COLOURS, drawing, render
-from sagan_tf.pictures import image_grid, png_address, to_picture
+from sagan_tf.output.files import write_text
+from sagan_tf.output.pages import COLOURS, drawing, render
+from sagan_tf.output.pictures import image_grid, png_address, to_picture
 from sagan_tf.study.findings import GEOMETRY, RATES, TEXTURE, Findings
 from sagan_tf.study.measures import class_images, class_seeds, shut_gates
 from sagan_tf.study.plans import OFF, Plan

@@ -17,13 +17,13 @@ from sagan_tf.attention import (
     attention_measures,
     partner_lift,
 )
-from sagan_tf.checkpoint import checkpoint_steps, restore_network
 from sagan_tf.evaluation.images import GeneratedImages
 from sagan_tf.evaluation.moments import Moments, moments_of
 from sagan_tf.models import Discriminator, Generator
+from sagan_tf.run.checkpoint import checkpoint_steps, restore_network
+from sagan_tf.run.workdir import CHECKPOINTS, add_line, load_description
 from sagan_tf.study.patches import flat_distance, patch_distance, patches
 from sagan_tf.study.plans import OFF, Run
-from sagan_tf.workdir import CHECKPOINTS, add_line, load_description
 
 RECORDS = "measures.jsonl"
 # Of fewer readable images nothing is graded.

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sagan_tf.loop import StopSignal
 from sagan_tf.study.plans import Run
+from sagan_tf.training.loop import StopSignal
 
 _METRICS = "metrics.jsonl"
 # Of the log, what is shown when a run fails.

@@ -7,8 +7,8 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from sagan_tf.files import write_text
-from sagan_tf.pages import COLOURS, drawing, render
+from sagan_tf.output.files import write_text
+from sagan_tf.output.pages import COLOURS, drawing, render
 from sagan_tf.study.plans import Plan
 
 # Of which the best is the greatest.

@@ -2,7 +2,6 @@ import dataclasses
 
 import pytest
 
-from sagan_tf import cost
 from sagan_tf.config import PRESETS, TrainSettings, resolve
 from sagan_tf.models import Discriminator, Generator
 from sagan_tf.study import ablation
@@ -14,6 +13,7 @@ from sagan_tf.study.plans import (
     stabilisation_plan,
     table_plan,
 )
+from sagan_tf.training import cost
 
 FLAGS = {"dataset": "imagenet2012"}
 

@@ -13,8 +13,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from sagan_tf.files import must_exist
-from sagan_tf.health import check_variables
+from sagan_tf.output.files import must_exist
+from sagan_tf.run.finite import check_variables
 
 # What a damaged or foreign file raises when it is read: bad checksum, cut short, gone, misfit.
 _UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError)
@@ -40,7 +40,7 @@ class Checkpoints:
         directory: where they lie.
         owners: networks and optimizers; a variable's name is its Keras path.
         settings: JSON that is kept in each checkpoint: the run's settings and, under "data", its
-            data set (see `run_data`).
+            data set (see `run.data_set`).
         max_to_keep: older ones are removed.
         read_only: whether another process writes them: `save` only checks then.
 

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sagan_tf import run_data
-from sagan_tf.checkpoint import saved_settings
 from sagan_tf.config import TrainSettings, differences
 from sagan_tf.data import Source, canonical
-from sagan_tf.workdir import CHECKPOINTS, load_description
+from sagan_tf.run import data_set
+from sagan_tf.run.checkpoint import saved_settings
+from sagan_tf.run.workdir import CHECKPOINTS, load_description
 
 
 def as_json(settings: TrainSettings) -> dict[str, Any]:
@@ -80,13 +80,13 @@ def check_data(
         Sentences on what else has changed.
 
     Raises:
-        ValueError: see `run_data.changes`.
+        ValueError: see `data_set.changes`.
     """
     data = before.get("data")
     if data is None:  # a run of an earlier version
         with contextlib.suppress(ValueError):  # `config.json` is written anew
             data = load_description(workdir)
-    return run_data.changes(data, before["dataset"], source, settings.dataset, str(workdir))
+    return data_set.changes(data, before["dataset"], source, settings.dataset, str(workdir))
 
 
 def check_init_from(settings: TrainSettings) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from sagan_tf.config import TrainSettings
 from sagan_tf.data.source import Description
 from sagan_tf.models import Discriminator, Generator
-from sagan_tf.regularization import Regularization
-from sagan_tf.trainer import SAGAN
+from sagan_tf.training.regularization import Regularization
+from sagan_tf.training.trainer import SAGAN
 
 
 def make_networks(

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sagan_tf.files import write_text
+from sagan_tf.output.files import write_text
 
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"

@@ -16,16 +16,16 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from sagan_tf.attention import attention_layers, attention_measures
-from sagan_tf.checkpoint import as_os_error
-from sagan_tf.files import must_exist, write_text
-from sagan_tf.grid_checks import GridCheck
-from sagan_tf.health import CollapseReports, sample_spread
 from sagan_tf.layers import SelfAttention2D
 from sagan_tf.layers.spectral_norm import SpectralNormalization
 from sagan_tf.models import Discriminator, Generator
-from sagan_tf.pictures import grid_scale, image_grid, save_png
+from sagan_tf.output.files import must_exist, write_text
+from sagan_tf.output.pictures import grid_scale, image_grid, save_png
+from sagan_tf.run.checkpoint import as_os_error
 from sagan_tf.sampling import latents_from_seeds, sample
-from sagan_tf.trainer import SAGAN
+from sagan_tf.training.collapse import CollapseReports, sample_spread
+from sagan_tf.training.grid_checks import GridCheck
+from sagan_tf.training.trainer import SAGAN
 
 GRID_COLUMNS = 10
 GRID_ROWS = 8

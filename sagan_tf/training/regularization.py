@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from sagan_tf.augmentation import augment, check_policies, num_uniforms
 from sagan_tf.losses import consistency_loss, lecam_loss
+from sagan_tf.training.augmentation import augment, check_policies, num_uniforms
 
 # What the copies of `consistency_weight` differ in from their images, if no augmentation is named.
 CONSISTENT_UNDER = ("translation",)

@@ -7,17 +7,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf import batch_checks
-from sagan_tf.batch_checks import checked_images, checked_labels, unpacked
-from sagan_tf.keras_model import (
+from sagan_tf.layers import ConditionalBatchNormalization
+from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss, r1_penalty
+from sagan_tf.training import batch_checks
+from sagan_tf.training.batch_checks import checked_images, checked_labels, unpacked
+from sagan_tf.training.keras_model import (
     TwoNetworks,
     check_backend,
     check_networks,
     checked_optimizer,
 )
-from sagan_tf.layers import ConditionalBatchNormalization
-from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss, r1_penalty
-from sagan_tf.regularization import FAKE, REAL, Regularization
+from sagan_tf.training.regularization import FAKE, REAL, Regularization
 
 # What every training step reports; `SAGAN.scalars` are those of a model.
 SCALARS = ("discriminator_loss", "generator_loss", "real_logits", "fake_logits")

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from sagan_tf.checkpoint import Checkpoints
-from sagan_tf.cluster import ALONE, Team
 from sagan_tf.evaluation.counts import check_counts
 from sagan_tf.evaluation.evaluation import evaluate, gives_logits, ranking_score, unlike
 from sagan_tf.evaluation.features import Extractor, extract_features
 from sagan_tf.evaluation.images import GeneratedImages, Images, RealImages
 from sagan_tf.evaluation.protocols import Protocol
-from sagan_tf.files import write_text
-from sagan_tf.trainer import SAGAN
-from sagan_tf.workdir import add_score, load_scores
+from sagan_tf.machine.cluster import ALONE, Team
+from sagan_tf.output.files import write_text
+from sagan_tf.run.checkpoint import Checkpoints
+from sagan_tf.run.workdir import add_score, load_scores
+from sagan_tf.training.trainer import SAGAN
 
 _RECORD = "score.json"
 

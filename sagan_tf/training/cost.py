@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf.architecture import DISCRIMINATOR_FILTERS, GENERATOR_FILTERS
-from sagan_tf.liveness import TRACED_BATCH, live_bytes
 from sagan_tf.losses import (
     consistency_loss,
     discriminator_hinge_loss,
     generator_hinge_loss,
 )
-from sagan_tf.trainer import STATISTICS_BATCH_SIZE
+from sagan_tf.training.liveness import TRACED_BATCH, live_bytes
+from sagan_tf.training.trainer import STATISTICS_BATCH_SIZE
 
 BYTES_PER_FLOAT = 4
 # As the benchmark's processes measured at seven sizes from 32 to 128 pixels: what the traced step

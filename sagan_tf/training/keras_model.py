@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from sagan_tf import batch_checks
+from sagan_tf.training import batch_checks
 
 # The parts that are saved as objects of their own.
 _PARTS = ("generator", "discriminator", "regularization")

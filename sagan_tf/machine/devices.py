@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from sagan_tf.cluster import ALONE, Cluster, Team, await_workers, find_cluster
-from sagan_tf.keras_settings import check_keras_settings
+from sagan_tf.machine.cluster import ALONE, Cluster, Team, await_workers, find_cluster
+from sagan_tf.machine.keras_settings import check_keras_settings
 
 
 def make_strategy(

@@ -1,15 +1,12 @@
-"""Signs that a run has gone wrong: numbers that are not finite, losses that collapse.
+"""Signs that training has collapsed, reported once when they last.
 
-The first kind stops the run or sends it back to its last checkpoint; the second is reported, as
-are samples that look alike or are learned by heart (`grid_checks`).
+Here are losses; `grid_checks` looks for samples that look alike or copy training images. Numbers
+that are not finite stop the run instead, or send it back to its last checkpoint (`run.finite`).
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
 # The hinge loss is 0 when every real and fake image is told apart by more than the margin.
@@ -26,45 +23,6 @@ _REMEDIES = (
     "--generator_learning_rate, a larger --global_batch_size, labels that are right. An earlier "
     "checkpoint can be the start of a new workdir (--init_from)."
 )
-
-
-class NotFiniteError(ValueError):
-    """Losses or variables are not finite."""
-
-
-def check_losses(step: int, losses: Mapping[str, Any]) -> dict[str, float]:
-    """Returns losses as floats.
-
-    Raises:
-        NotFiniteError: if one is not finite; the message names it.
-    """
-    values = {name: float(value) for name, value in losses.items()}
-    broken = {name: value for name, value in values.items() if not math.isfinite(value)}
-    if broken:
-        raise NotFiniteError(f"Training broke before step {step}: {broken}.")
-    return values
-
-
-def check_variables(step: int, variables: Mapping[str, Any]) -> None:
-    """Looks at every number of every variable.
-
-    Losses do not show what the last update did: it may break weights whose losses were finite.
-
-    Args:
-        step: for the message.
-        variables: by name.
-
-    Raises:
-        NotFiniteError: if a number is not finite; the message names its variable.
-    """
-    names = [name for name, variable in variables.items() if variable.dtype.is_floating]
-    finite = [tf.reduce_all(tf.math.is_finite(variables[name])) for name in names]
-    broken = [name for name, good in zip(names, tf.stack(finite).numpy(), strict=True) if not good]
-    if broken:
-        raise NotFiniteError(
-            f"Training broke before step {step}: {len(broken)} variables are not finite, among "
-            f"them {', '.join(broken[:3])}."
-        )
 
 
 def sample_spread(images: Sequence[np.ndarray], labels: Sequence[int] | None) -> float:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 from absl import logging
 
-from sagan_tf import health
-from sagan_tf.checkpoint import Checkpoints
-from sagan_tf.cluster import ALONE, Team
-from sagan_tf.monitor import Monitor, Onlooker
-from sagan_tf.schedule import Schedule
-from sagan_tf.trainer import SAGAN
+from sagan_tf.machine.cluster import ALONE, Team
+from sagan_tf.run import finite
+from sagan_tf.run.checkpoint import Checkpoints
+from sagan_tf.training.monitor import Monitor, Onlooker
+from sagan_tf.training.schedule import Schedule
+from sagan_tf.training.trainer import SAGAN
 
 if TYPE_CHECKING:
-    from sagan_tf.tracking import ScoreTracker
+    from sagan_tf.training.score_tracker import ScoreTracker
 
 
 class Stopped(Exception):  # noqa: N818 - nothing went wrong
@@ -135,7 +135,7 @@ def train(
             stopped = team.largest(stop.received)
             try:
                 losses = _checked(schedule, step, losses, checkpoints.variables, stopped, team)
-            except health.NotFiniteError as error:
+            except finite.NotFiniteError as error:
                 step = _go_back(sagan, checkpoints, monitor, schedule, error)
                 team.agree_on_weights(checkpoints.variables)
                 batches = batches_from(step, _rollbacks(sagan))
@@ -187,12 +187,12 @@ def _checked(
         return {}
     broken = None
     try:
-        losses = health.check_losses(step, losses)
-        health.check_variables(step, variables)
-    except health.NotFiniteError as error:
+        losses = finite.check_losses(step, losses)
+        finite.check_variables(step, variables)
+    except finite.NotFiniteError as error:
         broken = error
     if team.largest(int(broken is not None)):
-        raise broken or health.NotFiniteError(f"Training broke before step {step} elsewhere.")
+        raise broken or finite.NotFiniteError(f"Training broke before step {step} elsewhere.")
     return losses
 
 
@@ -281,7 +281,7 @@ def _go_back(
     checkpoints: Checkpoints,
     monitor: Monitor | Onlooker,
     schedule: Schedule,
-    error: health.NotFiniteError,
+    error: finite.NotFiniteError,
 ) -> int:
     """Restores the newest checkpoint and returns its step.
 
@@ -292,7 +292,7 @@ def _go_back(
     rollbacks = _rollbacks(sagan) + 1
     step = checkpoints.restore_newest() if rollbacks <= schedule.max_rollbacks else None
     if step is None:
-        raise health.NotFiniteError(
+        raise finite.NotFiniteError(
             f"{error} Nothing of that is saved. `--max_rollbacks={rollbacks}` or more with the "
             "same command goes back to the newest checkpoint and on with other noise. Or start "
             "from that one in a new workdir with lower learning rates (`--init_from`)."

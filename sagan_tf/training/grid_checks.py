@@ -16,7 +16,7 @@ from sagan_tf.data.folder import SPLITS
 from sagan_tf.evaluation.images import RealImages
 from sagan_tf.evaluation.neighbours import nearest
 from sagan_tf.evaluation.spread import class_spread, relative_spread
-from sagan_tf.health import EARLY_GRIDS, GRIDS_IN_A_ROW, LastingSign
+from sagan_tf.training.collapse import EARLY_GRIDS, GRIDS_IN_A_ROW, LastingSign
 
 # Of the digits, runs whose samples of a class look alike have 0.3 to 0.5, varied ones 0.8 to 0.9.
 NARROW_SPREAD = 0.6

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sagan_tf.files import replacing
+from sagan_tf.output.files import replacing
 
 # Of the row above a grid that holds its columns' titles.
 TITLE_HEIGHT = 12

@@ -6,13 +6,14 @@ import time
 
 import tensorflow as tf
 
-from sagan_tf import cost, memory
-from sagan_tf.build import make_networks, make_sagan
-from sagan_tf.cluster import find_cluster
 from sagan_tf.config import TrainSettings
 from sagan_tf.data.source import Description
-from sagan_tf.devices import make_strategy
-from sagan_tf.loop import make_run_steps
+from sagan_tf.machine import memory
+from sagan_tf.machine.cluster import find_cluster
+from sagan_tf.machine.devices import make_strategy
+from sagan_tf.training import cost
+from sagan_tf.training.build import make_networks, make_sagan
+from sagan_tf.training.loop import make_run_steps
 
 # Between machines, in Gbit/s, both ways at once.
 LINK_RATES = (1, 10, 100)

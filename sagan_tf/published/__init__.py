@@ -1,0 +1,1 @@
+"""Weights that other projects published, read without PyTorch into our networks."""

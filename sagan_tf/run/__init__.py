@@ -1,0 +1,1 @@
+"""What a run keeps in its workdir: checkpoints, its settings, the identity of its data."""

@@ -1,0 +1,46 @@
+"""Checks that losses and variables are finite."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+
+class NotFiniteError(ValueError):
+    """Losses or variables are not finite."""
+
+
+def check_losses(step: int, losses: Mapping[str, Any]) -> dict[str, float]:
+    """Returns losses as floats.
+
+    Raises:
+        NotFiniteError: if one is not finite; the message names it.
+    """
+    values = {name: float(value) for name, value in losses.items()}
+    broken = {name: value for name, value in values.items() if not math.isfinite(value)}
+    if broken:
+        raise NotFiniteError(f"Training broke before step {step}: {broken}.")
+    return values
+
+
+def check_variables(step: int, variables: Mapping[str, Any]) -> None:
+    """Looks at every number of every variable.
+
+    Losses do not show what the last update did: it may break weights whose losses were finite.
+
+    Args:
+        step: for the message.
+        variables: by name.
+
+    Raises:
+        NotFiniteError: if a number is not finite; the message names its variable.
+    """
+    names = [name for name, variable in variables.items() if variable.dtype.is_floating]
+    finite = [tf.reduce_all(tf.math.is_finite(variables[name])) for name in names]
+    broken = [name for name, good in zip(names, tf.stack(finite).numpy(), strict=True) if not good]
+    if broken:
+        raise NotFiniteError(
+            f"Training broke before step {step}: {len(broken)} variables are not finite, among "
+            f"them {', '.join(broken[:3])}."
+        )

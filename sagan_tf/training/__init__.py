@@ -1,0 +1,1 @@
+"""From settings to trained weights: the step, the loop around it, and what watches it."""
