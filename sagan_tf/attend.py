@@ -82,7 +82,7 @@ def main(settings: AttendSettings) -> None:
 def _show(settings: AttendSettings, shown: _Shown, points: np.ndarray | None) -> None:
     from sagan_tf import attention
     from sagan_tf.attention.figure import attention_figure
-    from sagan_tf.attention.page import write_page
+    from sagan_tf.attention.map_page import write_page
     from sagan_tf.output.pictures import save_png
 
     size = shown.images.shape[1:3]
@@ -136,8 +136,8 @@ def _generated(
 
 def _given(settings: AttendSettings, description: Mapping[str, Any]) -> _Shown:
     """Images of files, which the discriminator alone sees."""
-    from sagan_tf.data.checks import warn_of_transparency
     from sagan_tf.data.decode import decode_square, parse_background
+    from sagan_tf.data.inspection import warn_of_transparency
 
     run = description["settings"]
     background = parse_background(settings.background or run.get("background", "white"))

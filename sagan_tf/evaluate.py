@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sagan_tf.evaluation.images import Images
     from sagan_tf.evaluation.moments import Moments
     from sagan_tf.evaluation.protocols import Protocol
-    from sagan_tf.machine.cluster import Team
+    from sagan_tf.machine.team import Team
 
 METRICS = (
     "is",
@@ -112,8 +112,8 @@ def main(settings: EvaluateSettings) -> None:
 
         print_comparison(*settings.compared)
         return
-    from sagan_tf.machine.cluster import code_facts
     from sagan_tf.machine.devices import make_team
+    from sagan_tf.machine.team import code_facts
 
     report = _report_writer(settings)
     team = make_team()
@@ -257,10 +257,10 @@ def _real_images(
 ) -> tuple["Images", tuple[str, ...], dict[str, "Moments"]]:
     """Real images, the names of their classes, and moments that are known without them."""
     from sagan_tf.data import load_source
-    from sagan_tf.data.sources import DEFAULT_BACKGROUND
+    from sagan_tf.data.registry import DEFAULT_BACKGROUND
     from sagan_tf.evaluation.image_files import ArrayImages, NoImages
     from sagan_tf.evaluation.images import RealImages
-    from sagan_tf.evaluation.statistics import read_moments
+    from sagan_tf.evaluation.published_statistics import read_moments
     from sagan_tf.run import data_set
 
     run = description.get("settings", {})

@@ -18,7 +18,7 @@ from sagan_tf.class_names import class_labels, numbers
 from sagan_tf.command import setting
 
 if TYPE_CHECKING:
-    from sagan_tf.machine.cluster import Team
+    from sagan_tf.machine.team import Team
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +51,8 @@ def main(settings: SampleSettings) -> None:
     seeds = numbers(settings.seeds, "seeds")
     if settings.scale is not None and settings.scale < 1:
         raise ValueError(f"`--scale` must be positive. Received: {settings.scale}")
-    from sagan_tf.machine.cluster import code_facts
     from sagan_tf.machine.devices import make_team
+    from sagan_tf.machine.team import code_facts
 
     team = make_team()
     with team.complete():
@@ -74,7 +74,7 @@ def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
     else:
         columns = len(labels)
         titles = [] if labels == [None] else [class_names[label] for label in labels]
-        requests = team.share_of([(seed, label) for seed in seeds for label in labels])
+        requests = team.shard([(seed, label) for seed in seeds for label in labels])
         wanted = None if labels == [None] else [label for _, label in requests]
         images = list(
             sampling.sample(generator, [seed for seed, _ in requests], wanted, settings.truncation)
@@ -102,7 +102,7 @@ def _images_of_all(
         return images
     parts = [workdir / f".sample-{index}.npy" for index in range(team.size)]
     np.save(parts[team.index], np.array(images, np.uint8))
-    team.wait()
+    team.barrier()
     if not team.is_chief:
         return None
     images = [image for part in parts for image in np.load(part)]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from sagan_tf.data import Source
-    from sagan_tf.machine.cluster import Team
+    from sagan_tf.machine.team import Team
     from sagan_tf.training.grid_checks import GridCheck
     from sagan_tf.training.score_tracker import ScoreTracker
     from sagan_tf.training.trainer import SAGAN
@@ -39,8 +39,9 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     """Trains until `--steps`, or prints what that would take."""
     settings, sources = resolved
     from sagan_tf.data import check_source, describe_source, load_source
-    from sagan_tf.machine.cluster import Team, code_facts, find_cluster
+    from sagan_tf.machine.cluster import find_cluster
     from sagan_tf.machine.devices import make_strategy
+    from sagan_tf.machine.team import Team, code_facts
     from sagan_tf.output import files
     from sagan_tf.training import dry_run, resuming
     from sagan_tf.training.build import make_sagan
@@ -223,7 +224,7 @@ def _train(
                 global_batch_size=settings.global_batch_size,
                 batches_per_step=settings.d_steps,
                 num_replicas=strategy.num_replicas_in_sync,
-                replicas=team.share_of(range(strategy.num_replicas_in_sync)),
+                replicas=team.shard(range(strategy.num_replicas_in_sync)),
                 flip=settings.flip,
                 class_balanced=settings.class_balanced,
             )

@@ -10,10 +10,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as commands do
 os.environ.setdefault("NO_GCE_CHECK", "true")  # tensorflow-datasets would look for a bucket.
 
-import commands
 import keras
 import pytest
 import tensorflow as tf
+
+from tests.support import commands
 
 # Before TensorFlow starts its devices: MirroredStrategy then runs with two replicas on any machine.
 tf.config.set_logical_device_configuration(
@@ -119,7 +120,7 @@ def exported(digits, made_once):
 @pytest.fixture(scope="session")
 def inception_state():
     """Random weights of the Inception network, by PyTorch's names; no test needs the real ones."""
-    import inception_files  # imports PyTorch, which takes seconds
+    from tests.support import inception_files  # imports PyTorch, which takes seconds
 
     return inception_files.random_state()
 
@@ -127,7 +128,7 @@ def inception_state():
 @pytest.fixture(scope="session")
 def inception_weights(inception_state, tmp_path_factory):
     """A file of them as pytorch-fid publishes it."""
-    import inception_files
+    from tests.support import inception_files
 
     path = tmp_path_factory.mktemp("inception") / "weights.pth"
     return inception_files.write_torch(path, inception_state)

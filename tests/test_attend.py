@@ -1,7 +1,6 @@
 import re
 import shutil
 
-import commands
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +9,7 @@ from sagan_tf import attend, sampling
 from sagan_tf.attend import AttendSettings
 from sagan_tf.attention import attention_maps
 from sagan_tf.attention.figure import attention_figure
+from tests.support import commands
 
 
 def test_figures_and_page_of_generated_images(digits, tmp_path):

@@ -1,13 +1,12 @@
 import json
 
-import commands
 import pytest
-import timed_cases
 
 from sagan_tf.benchmark import cases, timing
 from sagan_tf.benchmark.timing import Case
 from sagan_tf.models import Discriminator, Generator
 from sagan_tf.training import cost
+from tests.support import commands, timed_cases
 
 
 def peak_bytes(prepare, **arguments):

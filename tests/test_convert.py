@@ -1,4 +1,4 @@
-"""Published SAGANs compute here what they do in their own code; `convert_vectors` says how."""
+"""Published SAGANs compute here what they do in their own code; `vectors/published` says how."""
 
 import functools
 import json
@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commands import fail, run
 
 from sagan_tf import sampling
 from sagan_tf.convert import ConvertSettings, main
 from sagan_tf.published import networks as published
+from tests.support.commands import fail, run
 
-VECTORS = Path(__file__).with_name("convert_vectors")
+VECTORS = Path(__file__).parent / "vectors/published"
 # Without arguments, the recipe of the source.
 CASES = {
     "studiogan_32": {},

@@ -3,8 +3,6 @@ import json
 import re
 import shutil
 
-import commands
-import local_server
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +10,7 @@ from PIL import Image
 from sagan_tf.data import load_source
 from sagan_tf.evaluate import EvaluateSettings, _protocol, _real_halves, main
 from sagan_tf.evaluation.images import RealImages
+from tests.support import commands, local_server
 
 FEW = ("--num_images=60", "--num_real=200")
 

@@ -3,7 +3,6 @@ import os
 import shutil
 import signal
 
-import commands
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,6 +11,7 @@ from sagan_tf import sampling
 from sagan_tf.serving import lint, saved_model
 from sagan_tf.serving.lint import find_problems, read_meta_graph
 from sagan_tf.serving.signatures import INPUTS
+from tests.support import commands
 
 
 @pytest.fixture

@@ -5,9 +5,6 @@ import io
 import os
 import zipfile
 
-import browser
-import commands
-import local_server
 import numpy as np
 import pytest
 import requests
@@ -18,6 +15,7 @@ from sagan_tf.serving.client import Client
 from sagan_tf.serving.gallery import Gallery, Grid
 from sagan_tf.serving.gateway import add_key, read_keys
 from sagan_tf.serving.server import bind
+from tests.support import browser, commands, local_server
 
 
 @pytest.fixture(scope="module")

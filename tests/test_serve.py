@@ -7,16 +7,14 @@ import sys
 import threading
 from pathlib import Path
 
-import commands
-import load
-import local_server
 import numpy as np
 import pytest
 import requests
-import toy_model
 from PIL import Image
 
 from sagan_tf.serving.client import Client
+from tests.by_hand import load
+from tests.support import commands, local_server, toy_model
 
 README = (commands.ROOT / "README.md").read_text()
 

@@ -1,9 +1,9 @@
 import json
 import shlex
 
-import browser
-import commands
 import pytest
+
+from tests.support import browser, commands
 
 SMALL = (
     "--preset=smoke --steps=4 --measure_every=2 --samples=20 --train_flags=--base_filters=4\\ "

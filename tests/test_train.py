@@ -2,14 +2,15 @@ import json
 import re
 import signal
 
-import commands
 import numpy as np
 import pytest
 import tensorflow as tf
-from imagenet import write_imagenet_archives
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tfds_sets import write_data_set
+
+from tests.support import commands
+from tests.support.imagenet import write_imagenet_archives
+from tests.support.tfds_sets import write_data_set
 
 TINY = commands.TINY
 variables, assert_same_run = commands.variables, commands.assert_same_run

@@ -1,7 +1,7 @@
-"""What attention layers look at: maps, measures of them, figures and a page.
+"""What attention layers look at: maps, measures of them, figures and an HTML page.
 
 `maps` takes them out of any Keras model, `points` chooses where to look from, `measures` sums a
-layer up in five numbers, `figure` draws maps over images, and `page` writes all of them as one
+layer up in five numbers, `figure` draws maps over images, and `map_page` writes all of them as one
 interactive file.
 """
 

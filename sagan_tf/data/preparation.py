@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from sagan_tf.data.checks import warn_of_findings
+from sagan_tf.data.inspection import warn_of_findings
 from sagan_tf.data.loading import Loader
 from sagan_tf.data.order import shuffled_indices
 from sagan_tf.data.prepared import (
@@ -23,8 +23,8 @@ from sagan_tf.data.prepared import (
     shard_path,
     write_shard,
 )
+from sagan_tf.data.registry import canonical
 from sagan_tf.data.source import Source
-from sagan_tf.data.sources import canonical
 from sagan_tf.output import files
 
 # In flight at once: enough to keep the threads busy, 13 MB of pixels at 128x128.

@@ -32,7 +32,7 @@ class ClassifierExtractor:
 
     Attributes:
         name: "classifier".
-        identity: see `features.Extractor`.
+        identity: see `feature_files.Extractor`.
         accuracy: share of held out real images that it recognises.
 
     Raises:

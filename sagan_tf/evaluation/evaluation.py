@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sagan_tf.evaluation.counts import check_counts
-from sagan_tf.evaluation.features import Extractor, Features, extract_features
+from sagan_tf.evaluation.feature_files import Extractor, Features, extract_features
 from sagan_tf.evaluation.file_identity import without_times
 from sagan_tf.evaluation.groups import group_means
 from sagan_tf.evaluation.images import Images
@@ -14,7 +14,7 @@ from sagan_tf.evaluation.moments import Moments
 from sagan_tf.evaluation.protocols import Protocol, difference
 from sagan_tf.evaluation.scores import all_scores, class_scores, summary
 from sagan_tf.evaluation.spread import spread_of_images
-from sagan_tf.machine.cluster import ALONE, Team
+from sagan_tf.machine.team import SINGLE_PROCESS, Team
 
 # What must be alike for two records to be compared.
 _CONDITIONS = ("protocol", "extractor", "real")
@@ -51,7 +51,7 @@ def evaluate(
     directory: Path,
     known: Mapping[str, Moments] | None = None,
     groups: Mapping[str, Sequence[int]] | None = None,
-    team: Team = ALONE,
+    team: Team = SINGLE_PROCESS,
 ) -> Evaluation | None:
     """Scores generated images against real ones.
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection
 from pathlib import Path
 
-from sagan_tf.evaluation.features import Extractor
+from sagan_tf.evaluation.feature_files import Extractor
 from sagan_tf.evaluation.images import Images, RealImages
 from sagan_tf.evaluation.protocols import Protocol
 

@@ -14,9 +14,9 @@ from absl import logging
 from PIL import Image
 
 from sagan_tf.class_names import readable
-from sagan_tf.data.checks import warn_of_transparency
 from sagan_tf.data.decode import WHITE, decode_square
 from sagan_tf.data.folder import find_pictures
+from sagan_tf.data.inspection import warn_of_transparency
 from sagan_tf.data.order import shuffled_indices
 from sagan_tf.data.walk import suffix_of
 from sagan_tf.evaluation.file_identity import file_identity

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf.evaluation.extraction import check_resize, extract, resize_images
+from sagan_tf.evaluation.extractor_base import check_resize, extract, resize_images
 from sagan_tf.evaluation.inception_network import IMAGE_SIZE, TAPS, build_network
 from sagan_tf.evaluation.inception_weights import find_weights, fingerprint, load_weights
 
@@ -23,12 +23,12 @@ class InceptionExtractor:
         weights: a file of weights, PyTorch's form or the frozen graph (`.pb`); `None` for the
             environment variable `SAGAN_TF_INCEPTION`, or else the published file, which is
             downloaded once.
-        resize: `legacy` or `clean`; see `sagan_tf.evaluation.extraction.resize_images`.
+        resize: `legacy` or `clean`; see `sagan_tf.evaluation.extractor_base.resize_images`.
         taps: the features to give; see `sagan_tf.evaluation.inception_network.build_network`.
 
     Attributes:
         name: of network and weights.
-        identity: see `features.Extractor`.
+        identity: see `feature_files.Extractor`.
 
     Raises:
         ValueError: for an unknown tap or method of resizing, and weights that cannot be had or are

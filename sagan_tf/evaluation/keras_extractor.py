@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf.evaluation.extraction import check_resize, extract, resize_images
+from sagan_tf.evaluation.extractor_base import check_resize, extract, resize_images
 from sagan_tf.evaluation.inception_weights import fingerprint
 
 # The blocks' names in `keras.applications.InceptionV3`.
@@ -23,11 +23,11 @@ class KerasExtractor:
 
     Args:
         path: of a model that Keras saved (`.keras`), with one image as input and one output.
-        resize: `clean` or `legacy`; see `sagan_tf.evaluation.extraction.resize_images`.
+        resize: `clean` or `legacy`; see `sagan_tf.evaluation.extractor_base.resize_images`.
 
     Attributes:
         name: the file's, without its ending.
-        identity: see `features.Extractor`.
+        identity: see `feature_files.Extractor`.
 
     Raises:
         ValueError: for a model of other inputs or outputs, one that Keras cannot load, and for

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from sagan_tf.evaluation.features import Features
+from sagan_tf.evaluation.feature_files import Features
 from sagan_tf.evaluation.frechet import (
     extrapolated_frechet_distance,
     frechet_distance,

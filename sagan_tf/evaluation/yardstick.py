@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from sagan_tf.evaluation.features import Features
+from sagan_tf.evaluation.feature_files import Features
 from sagan_tf.evaluation.frechet import frechet_distance, frechet_distance_to_rows
 from sagan_tf.evaluation.kernel_distance import kernel_distance
 from sagan_tf.evaluation.moments import moments_of

@@ -18,7 +18,7 @@ from sagan_tf.geotex.drawing import (
     exchange_halves,
 )
 from sagan_tf.geotex.outcome import Outcome
-from sagan_tf.geotex.scores import class_scores
+from sagan_tf.geotex.readability import class_scores
 
 __all__ = [
     "CLASS_NAMES",

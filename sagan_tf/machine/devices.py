@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from sagan_tf.machine.cluster import ALONE, Cluster, Team, await_workers, find_cluster
+from sagan_tf.machine.cluster import Cluster, find_cluster
+from sagan_tf.machine.handshake import await_workers
 from sagan_tf.machine.keras_settings import check_keras_settings
+from sagan_tf.machine.team import SINGLE_PROCESS, Team
 
 
 def make_strategy(
@@ -124,4 +126,4 @@ def make_team() -> Team:
         ValueError: see `make_strategy`.
     """
     cluster = find_cluster()
-    return Team(make_strategy(cluster=cluster), cluster) if cluster else ALONE
+    return Team(make_strategy(cluster=cluster), cluster) if cluster else SINGLE_PROCESS

@@ -1,1 +1,1 @@
-"""Files written whole or not at all; pictures and pages that go into them."""
+"""What is written: `files` whole or not at all, `pictures` of images, self-contained `pages`."""

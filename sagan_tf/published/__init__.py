@@ -1,1 +1,4 @@
-"""Weights that other projects published, read without PyTorch into our networks."""
+"""Weights that other projects published.
+
+`torch_files` reads PyTorch's files without PyTorch, `networks` knows which tensor belongs where.
+"""

@@ -265,7 +265,8 @@ def _train(
 def _measure(
     plan: "Plan", run: "Run", out: Path, stop: "StopSignal", say: Callable[[str], None]
 ) -> None:
-    from sagan_tf.study import measures, runs
+    from sagan_tf.study import readings as measures
+    from sagan_tf.study import runs
 
     workdir = runs.run_folder(out, run)
     say("measuring")
@@ -321,7 +322,7 @@ def _report_measures(
 ) -> None:
     from sagan_tf.study.findings import Findings
     from sagan_tf.study.geotex_report import write_geotex_report
-    from sagan_tf.study.measures import load_measures
+    from sagan_tf.study.readings import load_measures
     from sagan_tf.study.runs import run_folder
 
     records = [record for run in plan.runs for record in load_measures(run_folder(out, run))]

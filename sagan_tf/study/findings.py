@@ -9,7 +9,7 @@ import numpy as np
 
 from sagan_tf import geotex
 from sagan_tf.study.plans import COMPARISONS
-from sagan_tf.study.statistics import Difference, interaction, sign_flip_test, wilson_interval
+from sagan_tf.study.significance import Difference, interaction, sign_flip_test, wilson_interval
 
 GEOMETRY = tuple(geotex.GEOMETRIES)
 TEXTURE = tuple(name for name in geotex.CLASS_NAMES if name not in GEOMETRY)

@@ -16,8 +16,8 @@ from sagan_tf.output.files import write_text
 from sagan_tf.output.pages import COLOURS, drawing, render
 from sagan_tf.output.pictures import image_grid, png_address, to_picture
 from sagan_tf.study.findings import GEOMETRY, RATES, TEXTURE, Findings
-from sagan_tf.study.measures import class_images, class_seeds, shut_gates
 from sagan_tf.study.plans import OFF, Plan
+from sagan_tf.study.readings import class_images, class_seeds, shut_gates
 
 # Around images; the colours of Okabe and Ito (2008), which colour-blind readers tell apart.
 FRAMES = {"satisfied": (0, 158, 115), "violated": (213, 94, 0), "unreadable": (153, 153, 153)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 from absl import logging
 
-from sagan_tf.machine.cluster import ALONE, Team
+from sagan_tf.machine.team import SINGLE_PROCESS, Team
 from sagan_tf.run import finite
 from sagan_tf.run.checkpoint import Checkpoints
 from sagan_tf.training.monitor import Monitor, Onlooker
@@ -88,7 +88,7 @@ def train(
     schedule: Schedule,
     first_step: int,
     tracker: "ScoreTracker | None" = None,
-    team: Team = ALONE,
+    team: Team = SINGLE_PROCESS,
 ) -> tuple[int, int]:
     """Trains from `first_step` to `schedule.steps`, or until SIGTERM or Ctrl-C at any worker.
 
@@ -132,7 +132,7 @@ def train(
             step += count
             monitor.advance(count)
             # Looked at once: what stops the loop is saved first.
-            stopped = team.largest(stop.received)
+            stopped = team.all_reduce_max(stop.received)
             try:
                 losses = _checked(schedule, step, losses, checkpoints.variables, stopped, team)
             except finite.NotFiniteError as error:
@@ -143,7 +143,7 @@ def train(
             _save_and_show(shows, monitor, schedule, step, losses, stopped)
             if not stopped and schedule.due(step, schedule.eval_every):
                 stopped = _score(tracker, monitor, shows, step, stop, team)
-        team.wait()  # until the chief has saved; a signal meanwhile ends nobody
+        team.barrier()  # until the chief has saved; a signal meanwhile ends nobody
     return step, stopped
 
 
@@ -191,7 +191,7 @@ def _checked(
         finite.check_variables(step, variables)
     except finite.NotFiniteError as error:
         broken = error
-    if team.largest(int(broken is not None)):
+    if team.all_reduce_max(int(broken is not None)):
         raise broken or finite.NotFiniteError(f"Training broke before step {step} elsewhere.")
     return losses
 

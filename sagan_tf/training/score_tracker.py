@@ -9,10 +9,10 @@ import numpy as np
 
 from sagan_tf.evaluation.counts import check_counts
 from sagan_tf.evaluation.evaluation import evaluate, gives_logits, ranking_score, unlike
-from sagan_tf.evaluation.features import Extractor, extract_features
+from sagan_tf.evaluation.feature_files import Extractor, extract_features
 from sagan_tf.evaluation.images import GeneratedImages, Images, RealImages
 from sagan_tf.evaluation.protocols import Protocol
-from sagan_tf.machine.cluster import ALONE, Team
+from sagan_tf.machine.team import SINGLE_PROCESS, Team
 from sagan_tf.output.files import write_text
 from sagan_tf.run.checkpoint import Checkpoints
 from sagan_tf.run.workdir import add_score, load_scores
@@ -50,7 +50,7 @@ class ScoreTracker:
         protocol: Protocol,
         metrics: Collection[str],
         cache: Path,
-        team: Team = ALONE,
+        team: Team = SINGLE_PROCESS,
     ) -> None:
         self._workdir = workdir
         self._sagan = sagan
@@ -65,7 +65,7 @@ class ScoreTracker:
         images = protocol.num_images, real.num_images
         check_counts(metrics, protocol, *images, logits, flag="eval_images")
         steps = [record["step"] for record in load_scores(workdir)]
-        self._scored = set(json.loads(team.told_by_chief(json.dumps(steps))))
+        self._scored = set(json.loads(team.broadcast(json.dumps(steps))))
         extract_features(real, extractor, cache, "real images", team=team)
 
     def scored(self, step: int) -> bool:

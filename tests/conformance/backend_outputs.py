@@ -1,6 +1,6 @@
 """What every layer and model computes on one Keras backend; `test_backends.py` compares them.
 
-    KERAS_BACKEND=jax python -m conformance.backend_outputs FOLDER
+    KERAS_BACKEND=jax python -m tests.conformance.backend_outputs FOLDER
 
 loads the apps that the test saved under TensorFlow from the folder, and writes their outputs,
 gradients and state to `jax.npz` beside them.
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from conformance.descriptors import DESCRIPTORS, Descriptor
 from keras import ops
 
 from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss
+from tests.conformance.descriptors import DESCRIPTORS, Descriptor
 
 
 @keras.saving.register_keras_serializable("sagan_tf_tests")

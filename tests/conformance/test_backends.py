@@ -3,11 +3,12 @@
 import subprocess
 import sys
 
-import commands
 import keras
 import numpy as np
 import pytest
-from conformance.backend_outputs import COMPARED, record
+
+from tests.conformance.backend_outputs import COMPARED, record
+from tests.support import commands
 
 # Keras copies its variables into the file in a way that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -31,7 +32,7 @@ def results(request, saved):
     """What they compute with another backend, where TensorFlow is not installed; and expected."""
     folder, expected = saved
     environment = commands.without_tensorflow(folder, request.param)
-    command = [sys.executable, "-m", "conformance.backend_outputs", folder]
+    command = [sys.executable, "-m", "tests.conformance.backend_outputs", folder]
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr[-3000:]
     return np.load(folder / f"{request.param}.npz"), expected

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conformance.descriptors import BATCH_SIZE, DESCRIPTORS
 
 import sagan_tf.layers
 from sagan_tf.models import Discriminator, Generator
+from tests.conformance.descriptors import BATCH_SIZE, DESCRIPTORS
 
 PUBLIC = [*(getattr(sagan_tf.layers, name) for name in sagan_tf.layers.__all__)]
 PUBLIC += [Generator, Discriminator]

@@ -1,9 +1,10 @@
 """Small data sets on disk, each made once."""
 
-import imagenet
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.support import imagenet
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from tfds_sets import write_data_set
 
 from sagan_tf.data import class_counts, load_source
 from sagan_tf.data.labels import all_labels
 from sagan_tf.data.prepared import MANIFEST, Manifest, shard_path, write_shard
+from tests.support.tfds_sets import write_data_set
 
 
 def test_counts_of_known_labels():

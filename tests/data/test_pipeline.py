@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from tfds_sets import write_data_set
 
 from sagan_tf.data import batches, load_source, readable_errors
 from sagan_tf.data.order import coin_flips
+from tests.support.tfds_sets import write_data_set
 
 DIGITS = load_source("digits")
 

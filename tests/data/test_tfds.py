@@ -6,11 +6,11 @@ import pytest
 import requests
 import tensorflow_datasets as tfds
 from PIL import Image
-from tfds_sets import write_data_set
 
 from sagan_tf.data import batches, describe_source, load_source, readable_errors
 from sagan_tf.data.decode import decode_square
 from sagan_tf.data.imagenet import readable_names
+from tests.support.tfds_sets import write_data_set
 
 
 @pytest.mark.parametrize("file_format", ["array_record", "tfrecord"])

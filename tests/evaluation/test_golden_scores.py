@@ -1,6 +1,5 @@
 """Scores of fixed features are torch-fidelity's, whether or not it is installed."""
 
-import golden_scores
 import numpy as np
 import pytest
 
@@ -9,6 +8,7 @@ from sagan_tf.evaluation.inception_score import inception_score
 from sagan_tf.evaluation.kernel_distance import kernel_distance, subset_kernel_distance
 from sagan_tf.evaluation.manifold import manifold_scores
 from sagan_tf.evaluation.moments import MomentsStream, moments_of
+from tests.support import golden_scores
 
 SCORES = golden_scores.SCORES
 

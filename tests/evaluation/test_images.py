@@ -1,6 +1,5 @@
 import json
 
-import local_server
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from sagan_tf.evaluation.images import (
 )
 from sagan_tf.models import Generator
 from sagan_tf.serving.client import Client
+from tests.support import local_server
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,17 @@
 import hashlib
 
-import inception_files
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import torch
 
-from sagan_tf.evaluation import extraction, inception_weights
+from sagan_tf.evaluation import extractor_base as extraction
+from sagan_tf.evaluation import inception_weights
 from sagan_tf.evaluation.inception import InceptionExtractor
 from sagan_tf.evaluation.inception_network import TAPS, build_network, graph_scopes
 from sagan_tf.evaluation.inception_weights import find_weights, folded, load_weights
+from tests.support import inception_files
 
 
 @pytest.fixture(scope="module")

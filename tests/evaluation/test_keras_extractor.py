@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from sagan_tf.evaluation.extraction import resize_images
+from sagan_tf.evaluation.extractor_base import resize_images
 from sagan_tf.evaluation.keras_extractor import KerasExtractor, refuse_other_inception
 
 # Keras's own, when it writes weights.

@@ -1,7 +1,6 @@
 import dataclasses
 import re
 
-import browser
 import numpy as np
 import pytest
 
@@ -10,6 +9,7 @@ from sagan_tf.evaluation.image_files import ArrayImages, NoImages
 from sagan_tf.evaluation.moments import moments_of
 from sagan_tf.evaluation.protocols import PROTOCOLS
 from sagan_tf.evaluation.report import write_report
+from tests.support import browser
 
 NAMES = ("cat", "<script>document.title = 'broken'</script>", "d & g")
 PROTOCOL = dataclasses.replace(PROTOCOLS["fidelity"], kernel_subsets=0)

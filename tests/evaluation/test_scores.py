@@ -4,7 +4,7 @@ from PIL import Image
 
 from sagan_tf.data import load_source
 from sagan_tf.evaluation.classifier import ClassifierExtractor
-from sagan_tf.evaluation.features import extract_features
+from sagan_tf.evaluation.feature_files import extract_features
 from sagan_tf.evaluation.frechet import frechet_distance_to_rows
 from sagan_tf.evaluation.image_files import ArrayImages
 from sagan_tf.evaluation.images import RealImages

@@ -1,17 +1,16 @@
 """The same images and weights give torch-fidelity's features, and features its scores."""
 
-import fidelity
-import golden_scores
 import numpy as np
 import pytest
 
-from sagan_tf.evaluation.extraction import resize_images
+from sagan_tf.evaluation.extractor_base import resize_images
 from sagan_tf.evaluation.frechet import frechet_distance, frechet_distance_to_rows
 from sagan_tf.evaluation.inception import InceptionExtractor
 from sagan_tf.evaluation.inception_score import inception_score
 from sagan_tf.evaluation.kernel_distance import subset_kernel_distance
 from sagan_tf.evaluation.manifold import manifold_scores
 from sagan_tf.evaluation.moments import moments_of
+from tests.support import fidelity, golden_scores
 
 SIZES = [(32, 32), (64, 64), (128, 128), (299, 299), (512, 384)]
 

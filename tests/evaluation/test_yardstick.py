@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sagan_tf.evaluation.features import extract_features
+from sagan_tf.evaluation.feature_files import extract_features
 from sagan_tf.evaluation.yardstick import real_to_real
 
 

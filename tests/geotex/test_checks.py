@@ -1,16 +1,16 @@
-"""Can the checks be trusted? `python tests/geotex_validity.py` prints the same as a table."""
+"""Can the checks be trusted? `tests/by_hand/geotex_validity.py` prints the same as a table."""
 
 import functools
 
 import numpy as np
 import pytest
-from geotex_validity import blurred, noisy
 from scipy.stats import binomtest
 
 from sagan_tf import geotex
 from sagan_tf.evaluation.moments import moments_of
 from sagan_tf.geotex import CLASS_NAMES, GEOMETRIES, check, exchange_halves, locate_parts
 from sagan_tf.study.patches import patch_distance, patches
+from tests.by_hand.geotex_validity import blurred, noisy
 
 COUNT = 500
 # How often parts that know nothing of one another fit: of eight colours, eight bits, and four of

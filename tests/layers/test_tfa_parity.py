@@ -8,7 +8,7 @@ import pytest
 
 from sagan_tf.layers.spectral_norm import SpectralConv2D, SpectralDense
 
-VECTORS = np.load(Path(__file__).with_name("vectors") / "tfa_spectral_norm.npz")
+VECTORS = np.load(Path(__file__).parents[1] / "vectors/spectral_norm/tfa_spectral_norm.npz")
 
 
 def make_conv2d(power_iterations):

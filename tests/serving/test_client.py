@@ -3,7 +3,6 @@ import subprocess
 import sys
 import threading
 
-import local_server
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +11,7 @@ from sagan_tf import sampling
 from sagan_tf.models import Generator
 from sagan_tf.serving.client import Client, ServingError
 from sagan_tf.serving.saved_model import write_version
+from tests.support import local_server
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,14 @@ import io
 import json
 from pathlib import Path
 
-import local_server
 import numpy as np
 import pytest
-import toy_model
 from PIL import Image
 
-CALLS = [
-    json.loads(line)
-    for line in Path(__file__).with_name("tfserving_calls.jsonl").read_text().splitlines()
-]
+from tests.support import local_server, toy_model
+
+RECORDED = Path(__file__).parents[1] / "vectors/tfserving_calls.jsonl"
+CALLS = [json.loads(line) for line in RECORDED.read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,14 @@ import socket
 import threading
 import time
 
-import local_server
 import pytest
-from hostile import GOOD, HOSTILE, ask
 from PIL import Image
 
 from sagan_tf.serving.admission import Limits
 from sagan_tf.serving.client import Client, ServingError
 from sagan_tf.serving.gateway import add_key, read_keys
+from tests.by_hand.hostile import GOOD, HOSTILE, ask
+from tests.support import local_server
 
 
 @pytest.fixture(scope="module")

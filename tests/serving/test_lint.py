@@ -2,9 +2,9 @@ import shutil
 
 import pytest
 import tensorflow as tf
-import toy_model
 
 from sagan_tf.serving.lint import find_problems, read_meta_graph
+from tests.support import toy_model
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@ import shutil
 import threading
 import time
 
-import local_server
 import numpy as np
 import pytest
 import requests
@@ -18,6 +17,7 @@ from sagan_tf.serving.versions import (
     read_model_configs,
 )
 from sagan_tf.serving.warmup import write_requests
+from tests.support import local_server
 
 
 def write(base_path, version, factor=None):

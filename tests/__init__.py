@@ -1,0 +1,1 @@
+"""`python -m pytest` runs the tests, `python -m tests.by_hand.NAME` what takes longer."""

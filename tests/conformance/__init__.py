@@ -1,0 +1,1 @@
+"""Every layer and network through the same checks: configs, saving, backends, precision."""
