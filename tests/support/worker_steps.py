@@ -1,4 +1,4 @@
-"""Two training steps, of one worker or of a process with two replicas; `test_cluster.py` compares.
+"""Two training steps, of one worker or of a process with two replicas; `test_workers.py` compares.
 
 python -m tests.support.worker_steps OUT NUM_REPLICAS
 """
