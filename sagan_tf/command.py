@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import difflib
+import math
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ import textwrap
 import traceback
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import app, flags, logging
@@ -25,7 +26,12 @@ _HELP = {"--help", "-help", "-h", "--helpshort", "-helpshort"}
 _PLACEHOLDERS = {int: "N", float: "X", str: "TEXT"}
 
 
-def setting(default: Any, help: str, also: str = "") -> Any:  # noqa: A002 - the field's word
+def setting(
+    default: Any,
+    help: str,  # noqa: A002 - the field's word
+    also: str = "",
+    **limits: Any,
+) -> Any:
     """Declares a dataclass field that is also a command-line flag.
 
     Args:
@@ -35,8 +41,46 @@ def setting(default: Any, help: str, also: str = "") -> Any:  # noqa: A002 - the
         help: one sentence for `--help`.
         also: what other packages call it, in words separated by spaces; who types one of these
             is told of this flag.
+        **limits: `choices`, `at_least`, `above` and `below`, which `check_values` checks; others
+            are for whoever reads the field's metadata.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "also": also.split()})
+    metadata = {"help": help, "also": also.split(), **limits}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def check_values(settings: Any) -> None:
+    """Checks each value against the limits of its `setting`; `None` is always allowed.
+
+    Raises:
+        ValueError: with the flag, what it may be, and what it is.
+    """
+    for field in dataclasses.fields(settings):
+        value, limits = getattr(settings, field.name), field.metadata
+        expected = None if value is None else _broken_limit(value, limits)
+        if expected:
+            received = ",".join(value) if isinstance(value, tuple) else value
+            raise ValueError(f"`--{_flag(field.name)}` must be {expected}. Received: {received!r}")
+
+
+def _broken_limit(value: Any, limits: Mapping[str, Any]) -> str | None:
+    """What a value should have been, if it is not; not a number is outside every range."""
+    if "choices" in limits:
+        choices = limits["choices"]
+        names = ", ".join(map(str, choices))
+        if isinstance(value, tuple):
+            return None if value and set(value) <= set(choices) else f"some of {names}"
+        return None if value in choices else f"one of {names}"
+    low, above, below = (limits.get(name) for name in ("at_least", "above", "below"))
+    if (
+        (low is None or value >= low)
+        and (above is None or value > above)
+        and (below is None or value < below)
+    ):
+        return None
+    if below is None or below == math.inf:
+        range_ = f"above {above}" if low is None else f"at least {low}"
+        return range_ if below is None else f"{range_} and finite"
+    return f"between {above} and {below}" if low is None else f"in [{low}, {below})"
 
 
 def words() -> Any:
@@ -100,10 +144,14 @@ def run(
             }
             if words_field is not None:
                 given[words_field] = tuple(arguments[1:])
-            settings = (resolve or (lambda given: settings_class(**given)))(given)
+            settings = resolve(given) if resolve else settings_class(**given)
+            if resolve is None:
+                check_values(settings)
             if tensorflow:
                 startup.import_tensorflow()
             main(settings)
+            # All is done: a scheduler's late SIGTERM shall not make it look failed.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         except (ValueError, OSError) as error:
             logging.debug("%s", traceback.format_exc())
             sys.exit(f"error: {error}")

@@ -33,7 +33,9 @@ _FILES = {
 class ConvertSettings:
     """What `python -m sagan_tf.convert` can be told."""
 
-    from_: str = setting("", "Who published it: studiogan or mmgeneration.")
+    from_: str = setting(
+        "", "Who published it: studiogan or mmgeneration.", choices=("studiogan", "mmgeneration")
+    )
     checkpoint: tuple[str, ...] = command.words()
     workdir: str = setting("", "The directory to write, as training writes it.")
     dataset: str | None = setting(
@@ -55,6 +57,7 @@ class ConvertSettings:
         None,
         "Its own; without it 1e-4, or 1e-5 if class tables are not spectrally normalised, as in "
         "mmgeneration's bigGAN recipe.",
+        above=0,
     )
 
 
@@ -87,19 +90,12 @@ def main(settings: ConvertSettings) -> None:
 def _check(settings: ConvertSettings) -> None:
     if not settings.workdir:
         raise ValueError("`--workdir` is needed; `--help` lists the flags.")
-    if settings.from_ not in _FILES:
-        raise ValueError(
-            f"`--from` must be studiogan or mmgeneration. Received: {settings.from_!r}"
-        )
     files = _FILES[settings.from_]
     if len(settings.checkpoint) != len(files):
         raise ValueError(
             f"--from={settings.from_} expects the checkpoint as {' and '.join(files)}. "
             f"Received: {' '.join(settings.checkpoint) or 'none'}"
         )
-    epsilon = settings.batch_norm_epsilon
-    if epsilon is not None and not epsilon > 0:
-        raise ValueError(f"`--batch_norm_epsilon` must be positive. Received: {epsilon}")
 
 
 def _read(settings: ConvertSettings) -> tuple[dict[str, dict[str, Any]], int]:

@@ -42,15 +42,15 @@ class SampleSettings:
         None, "Images on the way from each seed and label to the next, instead of a grid."
     )
     scale: int | None = setting(
-        None, "Width of an image's pixel in the grid; without it small images are enlarged."
+        None,
+        "Width of an image's pixel in the grid; without it small images are enlarged.",
+        at_least=1,
     )
 
 
 def main(settings: SampleSettings) -> None:
     """Writes the grid, or the interpolation, and single PNGs if asked for."""
     seeds = numbers(settings.seeds, "seeds")
-    if settings.scale is not None and settings.scale < 1:
-        raise ValueError(f"`--scale` must be positive. Received: {settings.scale}")
     from sagan_tf.machine.devices import make_team
     from sagan_tf.machine.team import code_facts
 

@@ -97,11 +97,11 @@ def test_a_profile_is_written(tmp_path):
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("--only=train,speed", "`--only` must name some of train, loop"),
-        ("--rounds=0", "`--rounds` must be positive. Received: 0"),
+        ("--only=train,speed", "`--only` must be some of train, loop"),
+        ("--rounds=0", "`--rounds` must be at least 1. Received: 0"),
         ("--image_size=20", "`--image_size` must be one of"),
         ("--out=/nowhere/at/all.json", "`--out` must lie in a directory that exists"),
-        ("--device=tpu", "`--device` must be cpu or gpu. Received: 'tpu'"),
+        ("--device=tpu", "`--device` must be one of cpu, gpu. Received: 'tpu'"),
         ("--device=gpu", "TensorFlow sees no GPU"),
     ],
 )

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import itertools
+import math
 import os
 import platform
 import re
@@ -142,7 +143,7 @@ def test_an_unknown_flag_names_what_was_meant(typed, meant):
             "`discriminator_base_filters` must be a multiple of 8",
         ),
         (["--query_key_ratio=0"], "`query_key_ratio` must be a positive integer"),
-        (["--pool_size=0"], "`--pool_size` must be positive"),
+        (["--pool_size=0"], "`--pool_size` must be at least 1"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_heavy_is_imported(arguments, message, tmp_path):
@@ -247,3 +248,35 @@ def test_a_command_says_nothing_of_tensorflow(dataset, tmp_path):
     )
     assert "GMAC per image" in done.stdout
     assert done.stderr == ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Limited:
+    number: int | None = command.setting(None, "A number.", at_least=2)
+    rate: float = command.setting(0.5, "A rate.", above=0)
+    share: float = command.setting(0.5, "A share.", at_least=0, below=1)
+    sign: float = command.setting(0.5, "A sign.", above=-1, below=1)
+    size: float = command.setting(1.0, "A finite size.", at_least=0, below=math.inf)
+    kind: str = command.setting("a", "A kind.", choices=("a", "b"))
+    parts: tuple[str, ...] = command.setting(("a",), "Some parts.", choices=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"number": 1}, "`--number` must be at least 2. Received: 1"),
+        ({"rate": 0.0}, "`--rate` must be above 0. Received: 0.0"),
+        ({"rate": math.nan}, "`--rate` must be above 0. Received: nan"),
+        ({"share": 1.0}, "`--share` must be in [0, 1). Received: 1.0"),
+        ({"share": math.nan}, "`--share` must be in [0, 1). Received: nan"),
+        ({"sign": -1.0}, "`--sign` must be between -1 and 1. Received: -1.0"),
+        ({"size": math.inf}, "`--size` must be at least 0 and finite. Received: inf"),
+        ({"kind": "c"}, "`--kind` must be one of a, b. Received: 'c'"),
+        ({"parts": ("a", "c")}, "`--parts` must be some of a, b. Received: 'a,c'"),
+        ({"parts": ()}, "`--parts` must be some of a, b. Received: ''"),
+    ],
+)
+def test_limits_stand_beside_the_field(given, expected):
+    command.check_values(Limited())
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        command.check_values(Limited(**given))

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sagan_tf import sampling
+from sagan_tf.command import check_values
 from sagan_tf.convert import ConvertSettings, main
 from sagan_tf.published import networks as published
 from tests.support.commands import fail, run
@@ -252,6 +253,12 @@ def test_a_malicious_file_is_refused(tmp_path):
     assert not workdir.exists()
 
 
+def convert(workdir, **given):
+    settings = ConvertSettings(workdir=str(workdir), **given)
+    check_values(settings)
+    main(settings)
+
+
 def test_bad_settings(tmp_path):
     torch.save({"weights": torch.ones(1)}, tmp_path / "foreign.pth")
     foreign = {"from_": "mmgeneration", "checkpoint": (str(tmp_path / "foreign.pth"),)}
@@ -261,9 +268,9 @@ def test_bad_settings(tmp_path):
     whole = {"from_": "mmgeneration", "checkpoint": (str(tmp_path / "sagan.pth"),)}
     for given, message in [
         ({"from_": "mmgeneration"}, "expects the checkpoint as one file. Received: none"),
-        ({"from_": "biggan"}, "`--from` must be studiogan or mmgeneration"),
+        ({"from_": "biggan"}, "`--from` must be one of studiogan, mmgeneration"),
         ({"from_": "studiogan", "checkpoint": ("x",)}, "and the discriminator's file. Received: x"),
-        ({**foreign, "batch_norm_epsilon": 0.0}, "`--batch_norm_epsilon` must be positive"),
+        ({**foreign, "batch_norm_epsilon": 0.0}, "`--batch_norm_epsilon` must be above 0"),
         (foreign, "must hold a `state_dict` of tensors by name"),
         ({**foreign, "checkpoint": (str(tmp_path / "unknown.pth"),)}, "Received: net.x"),
         (
@@ -274,5 +281,5 @@ def test_bad_settings(tmp_path):
         ({**whole, "dataset": "digits"}, "`--dataset` must have 8 classes"),
     ]:
         with pytest.raises(ValueError, match=message):
-            main(ConvertSettings(workdir=str(tmp_path / "run"), **given))
+            convert(tmp_path / "run", **given)
         assert not (tmp_path / "run").exists()

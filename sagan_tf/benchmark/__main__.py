@@ -39,14 +39,20 @@ class Settings:
     """What to time, at which size."""
 
     only: tuple[str, ...] = command.setting(
-        GROUPS, "Comparisons to run, separated by commas: " + ", ".join(GROUPS) + "."
+        GROUPS,
+        "Comparisons to run, separated by commas: " + ", ".join(GROUPS) + ".",
+        choices=GROUPS,
     )
-    rounds: int = command.setting(10, "How often each case is timed.")
-    image_size: int = command.setting(64, "Pixels: 16, 32, 64, 128 or 256.")
-    base_filters: int = command.setting(32, "Filters, of which every feature map has a multiple.")
-    num_classes: int = command.setting(100, "Classes.")
-    batch_size: int = command.setting(32, "Images per batch.")
-    device: str = command.setting("cpu", "cpu or gpu (the first one).")
+    rounds: int = command.setting(10, "How often each case is timed.", at_least=1)
+    image_size: int = command.setting(
+        64, "Pixels: 16, 32, 64, 128 or 256.", choices=(16, 32, 64, 128, 256)
+    )
+    base_filters: int = command.setting(
+        32, "Filters, of which every feature map has a multiple.", at_least=1
+    )
+    num_classes: int = command.setting(100, "Classes.", at_least=1)
+    batch_size: int = command.setting(32, "Images per batch.", at_least=1)
+    device: str = command.setting("cpu", "cpu or gpu (the first one).", choices=("cpu", "gpu"))
     out: str | None = command.setting(None, "Where to write the figures as JSON.")
     profile: str | None = command.setting(
         None, "Instead: write a TensorBoard trace of five training steps into this directory."
@@ -80,20 +86,6 @@ def main(settings: Settings) -> None:
 
 
 def _check(settings: Settings) -> None:
-    unknown = set(settings.only) - set(GROUPS)
-    if unknown or not settings.only:
-        raise ValueError(
-            f"`--only` must name some of {', '.join(GROUPS)}. Received: {','.join(settings.only)}"
-        )
-    for name in ("rounds", "base_filters", "num_classes", "batch_size"):
-        if getattr(settings, name) < 1:
-            raise ValueError(f"`--{name}` must be positive. Received: {getattr(settings, name)}")
-    if settings.image_size not in (16, 32, 64, 128, 256):
-        raise ValueError(
-            f"`--image_size` must be one of 16, 32, 64, 128, 256. Received: {settings.image_size}"
-        )
-    if settings.device not in ("cpu", "gpu"):
-        raise ValueError(f"`--device` must be cpu or gpu. Received: {settings.device!r}")
     if settings.out and Path(settings.out).is_dir():
         raise ValueError(f"`--out` must be a file. Received the directory {settings.out}")
     if settings.out and not Path(settings.out).parent.is_dir():

@@ -56,15 +56,21 @@ class StudySettings:
 
     dataset: str = setting("imagenet2012", "Of tables and figures, as `sagan_tf.train` says.")
     image_size: int | None = setting(None, "Of tables and figures; without it the preset's.")
-    steps: int | None = setting(None, "Of each run; without it the preset's.")
+    steps: int | None = setting(None, "Of each run; without it the preset's.", at_least=1)
     measure_every: int | None = setting(
-        None, "Steps between measurements; without it the preset's, or a twentieth of the steps."
+        None,
+        "Steps between measurements; without it the preset's, or a twentieth of the steps.",
+        at_least=1,
     )
-    samples: int | None = setting(None, "Images per class and measurement, on drawn images.")
+    samples: int | None = setting(
+        None, "Images per class and measurement, on drawn images.", at_least=1
+    )
     final_images: int | None = setting(
-        None, "Images that score a table's runs at the end; without it the protocol's."
+        None, "Images that score a table's runs at the end; without it the protocol's.", at_least=1
     )
-    seeds: int | None = setting(None, "Runs of each arm, on drawn images and the digits.")
+    seeds: int | None = setting(
+        None, "Runs of each arm, on drawn images and the digits.", at_least=1
+    )
     train_flags: str = setting(
         "", "More flags for every run, in quotes, as in '--base_filters=8 --device=cpu'."
     )
@@ -110,11 +116,6 @@ def _plan(settings: StudySettings) -> tuple["Plan", Path]:
     choices = {"preset": plans.GEOTEX_PRESETS, "table": _TABLES, "figure": _FIGURES}
     if name in choices and value not in choices[name]:
         raise ValueError(f"`--{name}` is one of {', '.join(choices[name])}. Received: {value}")
-    for number in ("steps", "measure_every", "samples", "final_images", "seeds"):
-        if getattr(settings, number) is not None and getattr(settings, number) < 1:
-            raise ValueError(
-                f"`--{number}` must be positive. Received: {getattr(settings, number)}"
-            )
     folder = {"table": f"table{value}", "ablation": "ablation"}.get(name, value)
     out = Path(settings.out or f"studies/{folder}")
     flags = _train_flags(settings.train_flags)

@@ -1,5 +1,6 @@
 """Settings -> networks, optimizers and the model that trains them."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -23,33 +24,19 @@ def make_networks(
         **kwargs: of both constructors, instead of what the settings say.
     """
     shared = {
-        "image_size": settings.image_size,
         "num_classes": source.num_classes if settings.conditional else None,
-        "base_filters": settings.base_filters,
         "channels": source.channels,
-        "attention_resolutions": settings.attention_resolutions,
-        "mixing": settings.mixing,
-        "query_key_ratio": settings.query_key_ratio,
-        "value_ratio": settings.value_ratio,
-        "pool_size": settings.pool_size,
-        "kernel_initializer": settings.kernel_initializer,
-        "resampling": settings.resampling,
-        "query_chunk_size": settings.query_chunk_size,
         "dtype": settings.dtype_policy,
         **kwargs,
     }
     generator = Generator(
-        latent_dim=settings.latent_dim,
-        dense_bias=settings.dense_bias,
-        spectral_normalization=settings.generator_spectral_normalization,
-        batch_norm_momentum=settings.batch_norm_momentum,
-        output_batch_norm_momentum=settings.output_batch_norm_momentum,
-        batch_norm_epsilon=settings.batch_norm_epsilon,
-        **shared,
+        **_arguments(Generator, settings)
+        | {"spectral_normalization": settings.generator_spectral_normalization}
+        | shared
     )
     if settings.discriminator_base_filters is not None:
         shared["base_filters"] = settings.discriminator_base_filters
-    discriminator = Discriminator(relu_shortcut=settings.relu_shortcut, **shared)
+    discriminator = Discriminator(**_arguments(Discriminator, settings) | shared)
     generator.build()
     discriminator.build()
     discriminator.freeze(settings.freeze_discriminator)
@@ -80,17 +67,18 @@ def make_sagan(
         )
 
     keras.utils.set_random_seed(settings.seed)
+    regularization = Regularization(
+        policies=settings.augment,
+        adaptive=settings.adaptive_augment,
+        target=settings.augment_target,
+        ramp_images=settings.augment_ramp_images,
+        **_arguments(Regularization, settings),
+    )
     sagan = SAGAN(
         *make_networks(settings, source),
-        d_steps=settings.d_steps,
-        gradient_accumulation=settings.gradient_accumulation,
-        ema_decay=settings.ema_decay,
-        ema_start_step=settings.ema_start_step,
-        ema_half_life=settings.ema_half_life,
-        ema_ramp=settings.ema_ramp,
-        regularization=_regularization(settings),
+        regularization=regularization,
         label_weights=label_weights,
-        seed=settings.seed,
+        **_arguments(SAGAN, settings),
     )
     d_updates = settings.steps * settings.d_steps
     sagan.compile(
@@ -102,14 +90,7 @@ def make_sagan(
     return sagan
 
 
-def _regularization(settings: TrainSettings) -> Regularization:
-    return Regularization(
-        policies=settings.augment,
-        adaptive=settings.adaptive_augment,
-        target=settings.augment_target,
-        ramp_images=settings.augment_ramp_images,
-        consistency_weight=settings.consistency_weight,
-        lecam_weight=settings.lecam_weight,
-        r1_weight=settings.r1_weight,
-        r1_interval=settings.r1_interval,
-    )
+def _arguments(cls: type, settings: TrainSettings) -> dict[str, Any]:
+    """The settings that are named as arguments of a constructor, its bases' among them."""
+    names = {name for base in cls.__mro__ for name in inspect.signature(base.__init__).parameters}
+    return {name: getattr(settings, name) for name in names if hasattr(settings, name)}

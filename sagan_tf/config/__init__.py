@@ -1,0 +1,18 @@
+"""Settings of a training run, and named presets that set them."""
+
+from sagan_tf.config.presets import PRESETS, default_preset
+from sagan_tf.config.resolving import FLAG, SHARE, differences, resolve
+from sagan_tf.config.settings import FREE_SETTINGS, TrainSettings
+from sagan_tf.config.validation import AUGMENTATIONS
+
+__all__ = [
+    "AUGMENTATIONS",
+    "FLAG",
+    "FREE_SETTINGS",
+    "PRESETS",
+    "SHARE",
+    "TrainSettings",
+    "default_preset",
+    "differences",
+    "resolve",
+]

@@ -1,0 +1,170 @@
+"""Named presets: what each changes in the defaults, every value with its source."""
+
+from typing import Any
+
+RELEASED = "SAGAN's released code, brain-research/self-attention-gan"
+PAPER = "SAGAN's paper, arXiv 1805.08318"
+BIGGAN_PYTORCH = "BigGAN-PyTorch, scripts/launch_SAGAN_bs128x2_ema.sh"
+MMGENERATION = "mmgeneration, configs/sagan"
+OURS = "ours, tried on this data"
+OURS_AT_32 = "ours, tried on robohash"
+OURS_FEW = "ours, tried on 2,000 pictures at 32 pixels"
+OURS_NOT_RUN = "ours, not run to its end"
+ABLATION = "python -m sagan_tf.study --ablation"
+ADA = "StyleGAN2-ADA, arXiv 2006.06676"
+
+# Fewer pictures than this take the preset `small`: published methods for limited data gain most
+# below some ten thousand (arXiv 2006.06676, figure 7).
+FEW_PICTURES = 10_000
+
+# Many small colour pictures on 2 CPU cores. By its table of filters the generator has four times
+# `base_filters` everywhere, the discriminator two times, so that it needs twice as many to see as
+# much as the generator can draw.
+_AT_32_PIXELS: dict[str, tuple[Any, str]] = {
+    "dense_bias": (False, ABLATION),
+    "d_steps": (2, ABLATION),
+    **{
+        name: (value, OURS_AT_32)
+        for name, value in {
+            "image_size": 32,
+            "base_filters": 12,
+            "discriminator_base_filters": 24,
+            "latent_dim": 64,
+            "attention_resolutions": (16,),
+            "steps": 6000,
+            "global_batch_size": 32,
+            "generator_learning_rate": 5e-4,
+            "discriminator_learning_rate": 1e-3,
+            "beta_2": 0.9,
+            "ema_decay": 0.995,
+            "sample_every": 500,
+            "checkpoint_every": 500,
+        }.items()
+    },
+}
+
+_AT_32_PIXELS_ONE_UPDATE = {
+    name: value for name, value in _AT_32_PIXELS.items() if name != "d_steps"
+}
+
+# What a preset changes in the defaults, each value with its source.
+PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
+    # python -m sagan_tf.train --dataset=imagenet2012
+    # The released code on ImageNet 128x128. The paper reports two weeks on 4 GPUs and FID 18.28
+    # with attention at 32x32 (table 1). Not run by us.
+    "released": {},
+    # python -m sagan_tf.train --dataset=imagenet2012 --preset=paper
+    # The paper's equations where its code differs. Not run by us.
+    "paper": {
+        "value_ratio": (8, f"{PAPER}, section 3: k = 8 for f, g and h"),
+        "pool_size": (1, f"{PAPER}, section 3: no pooling"),
+        "beta_2": (0.9, f"{PAPER}, section 4"),
+        "steps": (1_000_000, f"{PAPER}, section 5: one million iterations"),
+    },
+    # python -m sagan_tf.train --dataset=imagenet2012 --preset=modern
+    # What later reproductions that beat the paper share: 69.54 IS, 12.83 FID (mmgeneration,
+    # batch 32 x 8, 826k steps). Not run by us.
+    "modern": {
+        "attention_resolutions": ((64,), BIGGAN_PYTORCH),
+        "ema_decay": (0.999, f"{MMGENERATION}, the b32x8 recipe"),
+        "ema_start_step": (2000, f"{BIGGAN_PYTORCH} and {MMGENERATION}"),
+        "steps": (1_000_000, MMGENERATION),
+    },
+    # python -m sagan_tf.train --dataset=cifar10
+    # mmgeneration reports IS 9.32 and FID 9.43 at 480,000 discriminator updates. Not run by us.
+    "cifar10": {
+        name: (value, f"{MMGENERATION}, sagan_32 cifar10 b64x1")
+        for name, value in {
+            "image_size": 32,
+            "attention_resolutions": (16,),
+            "kernel_initializer": "orthogonal",
+            "steps": 100_000,
+            "global_batch_size": 64,
+            "d_steps": 5,
+            "generator_learning_rate": 2e-4,
+            "discriminator_learning_rate": 2e-4,
+            "beta_1": 0.5,
+        }.items()
+    },
+    # python -m sagan_tf.train --dataset=folder:PATH
+    # Own pictures, up to some thousands. docs/variety.md has what it does with 2,000 pictures at 32
+    # pixels, where augmentation made every score worse in 2,000 steps; not run at 64.
+    "small": {
+        "image_size": (64, OURS_NOT_RUN),
+        "base_filters": (32, OURS_NOT_RUN),
+        "dense_bias": (False, ABLATION),
+        "d_steps": (2, ABLATION),
+        "global_batch_size": (32, OURS_FEW),
+        "generator_learning_rate": (5e-4, OURS_FEW),
+        "discriminator_learning_rate": (1e-3, OURS_FEW),
+        "beta_2": (0.9, OURS_FEW),
+        "ema_half_life": (10_000, OURS_FEW),
+        "label_distribution": ("data", ADA),
+        "steps": (10_000, OURS_NOT_RUN),
+        "sample_every": (500, OURS_NOT_RUN),
+    },
+    # python -m sagan_tf.train --dataset=digits
+    # Real handwritten digits in minutes on 2 CPU cores; the README has the measured scores.
+    "digits": {
+        "dense_bias": (False, ABLATION),
+        "d_steps": (2, ABLATION),
+        **{
+            name: (value, OURS)
+            for name, value in {
+                "image_size": 16,
+                "base_filters": 16,
+                "latent_dim": 64,
+                "attention_resolutions": (8,),
+                "steps": 4500,
+                "global_batch_size": 32,
+                "generator_learning_rate": 1e-3,
+                "discriminator_learning_rate": 2e-3,
+                "beta_2": 0.9,
+                "ema_decay": 0.99,
+                "sample_every": 500,
+                "checkpoint_every": 500,
+            }.items()
+        },
+    },
+    # python -m sagan_tf.train --dataset=fashion_mnist
+    # The recipe of robohash; not run.
+    "fashion_mnist": _AT_32_PIXELS,
+    # python -m sagan_tf.train --dataset=robohash
+    # Here the discriminator outruns the generator by two updates a step, and shapes and colours
+    # become alike; with one, and equal rates, they do not.
+    "robohash": {
+        **_AT_32_PIXELS_ONE_UPDATE,
+        "generator_learning_rate": (1e-3, OURS_AT_32),
+        "discriminator_learning_rate": (1e-3, OURS_AT_32),
+    },
+    # python -m sagan_tf.train --dataset=geotex
+    # Drawn images that tell geometry from texture, small enough for a CPU.
+    # The discriminator is twice as wide as the generator's maps, without which it does not see
+    # geometry; two updates of it a step leave the generator behind.
+    "geotex": {
+        **_AT_32_PIXELS_ONE_UPDATE,
+        "base_filters": (8, OURS_NOT_RUN),
+        "discriminator_base_filters": (32, OURS_NOT_RUN),
+        "beta_2": (0.99, OURS_NOT_RUN),
+        "ema_decay": (0.99, OURS_NOT_RUN),
+        "steps": (20_000, OURS_NOT_RUN),
+    },
+}
+
+
+def default_preset(dataset: str, num_images: int | None = None) -> str:
+    """The preset of a data set that names none.
+
+    imagenet2012 takes `released`; cifar10, fashion_mnist, digits, robohash and geotex those named
+    after them; a folder of few pictures `small`; any other data set `modern`.
+
+    Args:
+        dataset: its name.
+        num_images: of a folder; `None` if they were not counted.
+    """
+    name = dataset.split("/")[0].split(":")[0]
+    if name == "imagenet2012":
+        return "released"
+    if name == "folder" and num_images is not None and num_images < FEW_PICTURES:
+        return "small"
+    return name if name in PRESETS else "modern"

@@ -1,0 +1,73 @@
+"""Flags over a preset over defaults -> the settings of a run, and where each came from."""
+
+import dataclasses
+from typing import Any
+
+from sagan_tf.config.presets import PRESETS, RELEASED, default_preset
+from sagan_tf.config.settings import FREE_SETTINGS, UNPUBLISHED, TrainSettings
+from sagan_tf.config.validation import check_settings
+
+FLAG, SHARE = "flag", "the preset's share of the image"
+
+
+def resolve(
+    given: dict[str, Any], dataset: str, num_images: int | None = None
+) -> tuple[TrainSettings, dict[str, str]]:
+    """Lays the flags that were given over the preset, and the preset over the defaults.
+
+    Attention resolutions follow an image size that is given without them: they keep their share
+    of the image, but are not smaller than 8.
+
+    Args:
+        given: flags by name.
+        dataset: the data set's own name, from which the preset follows if none is given.
+        num_images: see `default_preset`.
+
+    Returns:
+        The settings, and where each value came from.
+
+    Raises:
+        ValueError: for an unknown preset or a value outside its range.
+    """
+    preset = given.get("preset") or default_preset(dataset, num_images)
+    if preset not in PRESETS:
+        raise ValueError(f"`--preset` must be one of {sorted(PRESETS)}. Received: {preset!r}")
+    values = {name: value for name, (value, _) in PRESETS[preset].items()}
+    for name, other in (("ema_decay", "ema_half_life"), ("ema_half_life", "ema_decay")):
+        if given.get(name) and other not in given:
+            values.pop(other, None)  # the flag says how to average, instead of the preset
+    sources = {
+        field.name: "default" if field.name in UNPUBLISHED else RELEASED
+        for field in dataclasses.fields(TrainSettings)
+    }
+    sources.update({name: source for name, (_, source) in PRESETS[preset].items()})
+    settings = TrainSettings(**{**values, **given, "preset": preset})
+    sources.update(dict.fromkeys(given, FLAG))
+    if "image_size" in given and "attention_resolutions" not in given:
+        original = TrainSettings(**values)
+        share = [
+            max(8, size * settings.image_size // original.image_size)
+            for size in original.attention_resolutions
+        ]
+        settings = dataclasses.replace(settings, attention_resolutions=tuple(share))
+        sources["attention_resolutions"] = SHARE
+    if settings.workdir is None:
+        workdir = "runs/" + dataset.replace(":", "-").replace("/", "-").strip("-")
+        settings = dataclasses.replace(settings, workdir=workdir)
+    check_settings(settings)
+    return settings, sources
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """The settings that change the result and differ, as `name: before -> after`."""
+    # Learning rates that fall reach 0 at the last step.
+    free = (
+        FREE_SETTINGS
+        if after.get("schedule", "constant") == "constant"
+        else FREE_SETTINGS - {"steps"}
+    )
+    return [
+        f"{name}: {before.get(name)!r} -> {after.get(name)!r}"
+        for name in sorted({*before, *after} - free)
+        if before.get(name) != after.get(name)
+    ]
