@@ -21,6 +21,7 @@ CLASSES = {
     "sagan_tf.layers.spectral_norm": ("SpectralConv2D", "SpectralDense", "SpectralEmbedding"),
     "sagan_tf.models.discriminator": ("Discriminator",),
     "sagan_tf.models.generator": ("Generator",),
+    "sagan_tf.training.fused_adam": ("FusedAdam",),
     "sagan_tf.training.regularization": ("Regularization",),
     "sagan_tf.training.trainer": ("SAGAN",),
 }

@@ -9,6 +9,7 @@ import numpy as np
 from sagan_tf.config import TrainSettings
 from sagan_tf.data.source import Description
 from sagan_tf.models import Discriminator, Generator
+from sagan_tf.training.fused_adam import FusedAdam
 from sagan_tf.training.regularization import Regularization
 from sagan_tf.training.trainer import SAGAN
 
@@ -55,16 +56,14 @@ def make_sagan(
             for all alike.
     """
 
-    def adam(name: str, learning_rate: float, updates: int) -> keras.optimizers.Adam:
+    def adam(name: str, learning_rate: float, updates: int) -> FusedAdam:
         schedules = keras.optimizers.schedules
         if settings.schedule == "linear":
             learning_rate = schedules.PolynomialDecay(learning_rate, updates, 0.0)
         elif settings.schedule == "cosine":
             learning_rate = schedules.CosineDecay(learning_rate, updates)
         # TensorFlow 1's epsilon, which the published code relies on, is a tenth of Keras'.
-        return keras.optimizers.Adam(
-            learning_rate, settings.beta_1, settings.beta_2, epsilon=1e-8, name=name
-        )
+        return FusedAdam(learning_rate, settings.beta_1, settings.beta_2, epsilon=1e-8, name=name)
 
     keras.utils.set_random_seed(settings.seed)
     regularization = Regularization(

@@ -1,0 +1,57 @@
+"""Adam with one operation per variable."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("sagan_tf")
+class FusedAdam(keras.optimizers.Adam):
+    """`keras.optimizers.Adam`, computed by TensorFlow's kernel instead of a dozen operations.
+
+    Keras builds about 30 small operations for each variable, a quarter of those of a training
+    step, which all take time to trace and to launch. The formula, the variables and their names
+    are Keras', so that checkpoints of either are read by the other; results differ by rounding: the
+    kernel, which the released code's Adam used as well, rounds `beta_2` before it takes it from 1
+    (1.3e-5 of 0.001 at 0.999).
+
+    Args:
+        *args: those of `keras.optimizers.Adam`.
+        **kwargs: likewise; without `amsgrad`.
+
+    Raises:
+        ValueError: for `amsgrad`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.amsgrad:
+            raise ValueError("`amsgrad` needs keras.optimizers.Adam. Received: amsgrad=True")
+
+    def _backend_update_step(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
+    ) -> None:
+        # Once for all variables: the learning rate, corrected for the moments' start at 0.
+        count = tf.cast(self.iterations.value + 1, learning_rate.dtype)
+        beta_1_power, beta_2_power = self.beta_1**count, self.beta_2**count
+        step_size = learning_rate * tf.sqrt(1 - beta_2_power) / (1 - beta_1_power)
+        super()._backend_update_step(grads, trainable_variables, step_size)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Updates a variable and its moments; `learning_rate` is the corrected one."""
+        index = self._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            # The kernel's own correction would be 1.
+            beta1_power=0.0,
+            beta2_power=0.0,
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.cast(gradient, variable.dtype),
+        )
