@@ -15,7 +15,7 @@ from sagan_tf.losses import (
     generator_hinge_loss,
 )
 from sagan_tf.training.liveness import TRACED_BATCH, live_bytes
-from sagan_tf.training.trainer import STATISTICS_BATCH_SIZE
+from sagan_tf.training.moving_average import STATISTICS_BATCH_SIZE
 
 BYTES_PER_FLOAT = 4
 # As the benchmark's processes measured at seven sizes from 32 to 128 pixels: what the traced step

@@ -4,10 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from sagan_tf.layers import ConditionalBatchNormalization
 from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss, r1_penalty
 from sagan_tf.training import batch_checks
 from sagan_tf.training.batch_checks import checked_images, checked_labels, unpacked
@@ -17,18 +15,12 @@ from sagan_tf.training.keras_model import (
     check_networks,
     checked_optimizer,
 )
+from sagan_tf.training.moving_average import MovingAverage, batch_norms
+from sagan_tf.training.noise import Noise
 from sagan_tf.training.regularization import FAKE, REAL, Regularization
 
 # What every training step reports; `SAGAN.scalars` are those of a model.
 SCALARS = ("discriminator_loss", "generator_loss", "real_logits", "fake_logits")
-
-# How many generated batches, of how many images, the moving average's batch statistics are
-# computed from.
-STATISTICS_BATCHES = 16
-STATISTICS_BATCH_SIZE = 64
-
-# Folded into an update's seed, it gives that of the update's augmentation.
-_AUGMENTATION_STREAM = 0x5EED
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
@@ -123,13 +115,6 @@ class SAGAN(TwoNetworks):
                 raise ValueError(
                     f"`{name}` must be a positive integer. Received: {name}={locals()[name]}"
                 )
-        if not 0 <= ema_decay < 1:
-            raise ValueError(f"`ema_decay` must be in [0, 1). Received: ema_decay={ema_decay}")
-        if ema_decay and ema_half_life:
-            raise ValueError(
-                "Only one of `ema_decay` and `ema_half_life` can be given. Received: "
-                f"ema_decay={ema_decay}, ema_half_life={ema_half_life}"
-            )
         self.generator = generator
         self.discriminator = discriminator
         self.d_steps = d_steps
@@ -140,13 +125,25 @@ class SAGAN(TwoNetworks):
         self.ema_ramp = ema_ramp
         self.regularization = regularization or Regularization()
         self.label_weights = label_weights
-        self.label_logits = _label_logits(label_weights, generator.num_classes)
         self.seed = seed
         for network in (generator, discriminator):
             if not network.built:
                 network.build()
-        self.ema_generator = _copy(generator) if ema_decay or ema_half_life else None
+        self._average = None
+        if ema_decay or ema_half_life:
+            self._average = MovingAverage(
+                generator, ema_decay, ema_start_step, ema_half_life, ema_ramp
+            )
+        self.ema_generator = self._average.network if self._average else None
         self.rollbacks = keras.Variable(0, dtype="int64", trainable=False, name="rollbacks")
+        self.noise = Noise(
+            seed,
+            self.rollbacks,
+            generator.latent_dim,
+            generator.num_classes,
+            label_weights,
+            self.regularization.num_uniforms,
+        )
         self.built = True
 
     def compile(
@@ -200,7 +197,7 @@ class SAGAN(TwoNetworks):
         self.sync_batch_norm = sync_batch_norm
         generator_optimizer.build(self.generator.trainable_variables)
         discriminator_optimizer.build(self.discriminator.trainable_variables)
-        for layer in _batch_norms(self.generator):
+        for layer in batch_norms(self.generator):
             layer.replica_mean = _replica_mean if sync_batch_norm and replicas > 1 else None
         compiled = (
             tf.function(jit_compile=True, autograph=False) if xla else (lambda function: function)
@@ -238,46 +235,25 @@ class SAGAN(TwoNetworks):
         for update in range(self.d_steps):
             rows = slice(update * batch_size, (update + 1) * batch_size)
             real = images[rows], self._labels(labels, rows)
-            noise = self._noise(step, update, batch_size)
+            noise = self.noise.of_replica(step, update, batch_size)
             gradients, logs = self._accumulate(self._discriminator_gradients, (*real, *noise))
             gradients = self._add_r1_gradients(gradients, (*real, noise[-1]))
             self.discriminator_optimizer.apply(gradients, self.discriminator.trainable_variables)
             logs = self._follow_discriminator(logs, batch_size)
-        noise = self._noise(step, self.d_steps, batch_size)
+        noise = self.noise.of_replica(step, self.d_steps, batch_size)
         gradients, generator_logs = self._accumulate(self._generator_gradients, noise)
         self.generator_optimizer.apply(gradients, self.generator.trainable_variables)
         self._agree_on_moving_statistics()
-        self._update_ema(step, batch_size)
+        if self._average is not None:
+            self._average.update(step, batch_size)
         return {**logs, **generator_logs}
 
     def sampling_generator(self) -> keras.Model:
-        """The generator to sample from: the averaged one, with statistics of its own, if any.
-
-        Singular vectors and moving statistics of an average of weights are not the averages of
-        theirs, so they are computed anew, beginning with the generator's, from generated batches
-        with fixed noise: a function of the weights, the seed and the rollbacks alone.
-        """
-        if self.ema_generator is None:
+        """The generator to sample from: the averaged one, with statistics of its own, if any."""
+        if self._average is None:
             return self.generator
-        # Always from there, so that asking twice gives the same.
-        for average, variable in self._ema_pairs():
-            if not average.trainable:  # a singular vector or a moving statistic
-                average.assign(variable.value)
-        for index in range(STATISTICS_BATCHES):
-            self._collect_statistics(tf.constant(index))
+        self._average.compute_statistics(self.noise)
         return self.ema_generator
-
-    @tf.function(autograph=False)
-    def _collect_statistics(self, index: tf.Tensor) -> None:
-        """Takes the generated batch `index` into the running mean of the batches before it."""
-        norms = _batch_norms(self.ema_generator)
-        momenta = [norm.momentum for norm in norms]
-        latents, labels = self._global_noise(-1, index, STATISTICS_BATCH_SIZE)
-        for norm in norms:
-            norm.momentum = tf.cast(index / (index + 1), tf.float32)
-        self.ema_generator(latents, labels, training=True)
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
 
     def _discriminator_gradients_of_part(
         self,
@@ -390,47 +366,6 @@ class SAGAN(TwoNetworks):
             totals = tf.nest.map_structure(tf.add, totals, results) if index else results
         return tf.nest.map_structure(lambda total: total / parts, totals)
 
-    def _noise(self, step: Any, update: int, batch_size: Any) -> tuple[Any, Any, Any]:
-        """This replica's rows of the global batch of latents, labels and uniforms."""
-        context = tf.distribute.get_replica_context()
-        first = context.replica_id_in_sync_group * batch_size
-        rows = slice(first, first + batch_size)
-        global_batch_size = batch_size * context.num_replicas_in_sync
-        noise = (
-            *self._global_noise(step, update, global_batch_size),
-            self._global_uniforms(step, update, global_batch_size),
-        )
-        return tuple(None if item is None else item[rows] for item in noise)
-
-    def _update_seed(self, step: Any, update: int) -> Any:
-        seed = tf.stack([tf.constant(self.seed, tf.int64), self.rollbacks.value])
-        return tf.random.fold_in(tf.random.fold_in(seed, step), update)
-
-    def _global_noise(self, step: Any, update: int, batch_size: Any) -> tuple[Any, Any]:
-        # Drawn outside XLA, whose generators give other numbers for the same seed.
-        latents_seed, labels_seed = tf.unstack(tf.random.split(self._update_seed(step, update)))
-        shape = (batch_size, self.generator.latent_dim)
-        latents = tf.random.stateless_normal(shape, latents_seed)
-        return latents, self._drawn_labels(labels_seed, batch_size)
-
-    def _drawn_labels(self, seed: Any, batch_size: Any) -> Any:
-        if self.generator.num_classes is None:
-            return None
-        if self.label_logits is not None:
-            logits = tf.constant(self.label_logits)
-            return tf.random.stateless_categorical(logits, batch_size, seed, tf.int32)[0]
-        return tf.random.stateless_uniform(
-            (batch_size,), seed, 0, self.generator.num_classes, tf.int32
-        )
-
-    def _global_uniforms(self, step: Any, update: int, batch_size: Any) -> Any:
-        """What augmentation is drawn from, `(N, 3, num_uniforms)`: a row for each view."""
-        if not self.regularization.num_uniforms:
-            return None
-        seed = tf.random.fold_in(self._update_seed(step, update), _AUGMENTATION_STREAM)
-        shape = (batch_size, 3, self.regularization.num_uniforms)
-        return tf.random.stateless_uniform(shape, seed)
-
     def _update_size(self, images: Any) -> Any:
         """How many of the images each discriminator update takes: a multiple of the parts."""
         least = self.d_steps * self.gradient_accumulation
@@ -451,61 +386,12 @@ class SAGAN(TwoNetworks):
             return
         statistics = [
             variable
-            for norm in _batch_norms(self.generator)
+            for norm in batch_norms(self.generator)
             for variable in (norm.moving_mean, norm.moving_variance)
         ]
         means = _replica_mean([variable.value for variable in statistics])
         for variable, mean in zip(statistics, means, strict=True):
             variable.assign(mean)
-
-    def _update_ema(self, step: Any, batch_size: Any) -> None:
-        if self.ema_generator is None:
-            return
-        decay = self._ema_decay(step, batch_size)
-        for average, variable in self._ema_pairs():
-            if average.trainable:
-                average.assign(average * decay + variable * (1 - decay))
-
-    def _ema_pairs(self) -> Any:
-        """The averaged generator's variables, all unfrozen, each with the generator's."""
-        return zip(self.ema_generator.variables, self.generator.variables, strict=True)
-
-    def _ema_decay(self, step: Any, batch_size: Any) -> Any:
-        """This step's decay; the generator's optimizer has already counted the step."""
-        decay = self.ema_decay
-        if self.ema_half_life:
-            replicas = tf.distribute.get_strategy().num_replicas_in_sync
-            images = tf.cast(batch_size * replicas, tf.float32)
-            half_life = tf.constant(self.ema_half_life, tf.float32)
-            if self.ema_ramp:
-                half_life = tf.minimum(
-                    half_life, self.ema_ramp * images * tf.cast(step, tf.float32)
-                )
-            decay = 0.5 ** (images / half_life)
-        return tf.where(step < self.ema_start_step, 0.0, decay)
-
-
-def _label_logits(weights: Sequence[float] | None, num_classes: int | None) -> np.ndarray | None:
-    """Unnormalised log-probabilities `(1, num_classes)` of the classes."""
-    if weights is None or num_classes is None:
-        return None
-    weights = np.asarray(weights, np.float64)
-    if weights.shape != (num_classes,) or (weights < 0).any() or not 0 < weights.sum() < np.inf:
-        raise ValueError(
-            f"`label_weights` must be {num_classes} numbers that are not negative, and not all 0. "
-            f"Received: label_weights={weights.tolist()}"
-        )
-    with np.errstate(divide="ignore"):  # a class that is never drawn
-        return np.log(weights / weights.sum(), dtype=np.float64).astype(np.float32)[np.newaxis]
-
-
-def _copy(generator: keras.Model) -> keras.Model:
-    copy = type(generator).from_config({**generator.get_config(), "name": "ema_generator"})
-    copy.build()
-    copy.set_weights(generator.get_weights())
-    for layer in copy._flatten_layers():  # as Keras passes an equal value by
-        layer.trainable = True
-    return copy
 
 
 def _after(results: Any, inputs: Any) -> Any:
@@ -515,11 +401,6 @@ def _after(results: Any, inputs: Any) -> Any:
     """
     with tf.control_dependencies(tf.nest.flatten(results)):
         return [None if item is None else tf.identity(item) for item in inputs]
-
-
-def _batch_norms(network: keras.Model) -> list[ConditionalBatchNormalization]:
-    layers = network._flatten_layers()  # the only way to reach layers inside blocks
-    return [layer for layer in layers if isinstance(layer, ConditionalBatchNormalization)]
 
 
 def _replica_mean(value: Any) -> Any:

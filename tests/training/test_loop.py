@@ -140,9 +140,9 @@ def test_a_rollback_goes_on_with_other_noise_and_data_and_resumes_exactly(origin
     assert "Going on from step 6 with other noise: rollback 1 of 1" in caplog.text
     saved = whole.saved()
     assert list(saved) == [0, 3, 6, 9, 10]
-    latents, _ = sagan._global_noise(7, 0, 4)
+    latents, _ = sagan.noise.latents_and_labels(7, 0, 4)
     sagan.rollbacks.assign(0)
-    assert not np.allclose(latents, sagan._global_noise(7, 0, 4)[0])
+    assert not np.allclose(latents, sagan.noise.latents_and_labels(7, 0, 4)[0])
 
     # Killed before the rollback was saved, and after: the count comes back, or is found again.
     for last in (6, 9):

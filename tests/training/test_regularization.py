@@ -68,7 +68,7 @@ def test_losses_by_hand():
 def test_by_default_nothing_is_regularized(data):
     plain, default = make_sagan(sgd), make_sagan(sgd, regularization=Regularization())
     assert not default.regularization.variables
-    assert default._noise(0, 0, 8)[2] is None
+    assert default.noise.of_replica(0, 0, 8)[2] is None
     plain.train_step(data)
     default.train_step(data)
     for left, right in zip(plain.variables, default.variables, strict=True):
@@ -87,7 +87,7 @@ def test_both_networks_see_augmented_images(data, monkeypatch):
     monkeypatch.setattr(sagan.discriminator, "call", noted)
     sagan.train_step(data)
     both, fakes = seen
-    uniforms = sagan._noise(tf.constant(0, tf.int64), 0, 8)[2]
+    uniforms = sagan.noise.of_replica(tf.constant(0, tf.int64), 0, 8)[2]
     real = sagan.regularization.augmented(data[0], uniforms, 0)
     np.testing.assert_array_equal(both[:8], real)
     assert not np.allclose(both[:8], data[0])
@@ -97,11 +97,11 @@ def test_both_networks_see_augmented_images(data, monkeypatch):
 
 def test_uniforms_differ_by_update_view_and_number():
     sagan = make_sagan(regularization=Regularization(("color",)))
-    uniforms = np.array(sagan._global_uniforms(3, 1, 64))
+    uniforms = np.array(sagan.noise.uniforms(3, 1, 64))
     assert uniforms.shape == (64, 3, 4)
     assert len(np.unique(uniforms)) > 0.99 * uniforms.size
-    np.testing.assert_array_equal(uniforms[:7], sagan._global_uniforms(3, 1, 7))
-    assert not np.isin(uniforms, np.array(sagan._global_uniforms(3, 0, 64))).all()
+    np.testing.assert_array_equal(uniforms[:7], sagan.noise.uniforms(3, 1, 7))
+    assert not np.isin(uniforms, np.array(sagan.noise.uniforms(3, 0, 64))).all()
 
 
 def test_r1_of_a_linear_discriminator_is_half_its_squared_weight():
@@ -159,11 +159,11 @@ def test_the_probability_follows_the_sign():
 def test_labels_follow_their_weights():
     weights = [8, 0, 1, 0, 0, 0, 0, 0, 0, 1]
     sagan = make_sagan(label_weights=weights)
-    labels = np.array(sagan._global_noise(0, 0, 10_000)[1])
+    labels = np.array(sagan.noise.latents_and_labels(0, 0, 10_000)[1])
     counts = np.bincount(labels, minlength=10)
     assert not counts[[1, 3, 4, 5, 6, 7, 8]].any()
     assert abs(counts[0] - 8000) < 5 * 40  # five standard deviations
-    np.testing.assert_array_equal(sagan._global_noise(0, 0, 7)[1], labels[:7])
+    np.testing.assert_array_equal(sagan.noise.latents_and_labels(0, 0, 7)[1], labels[:7])
 
 
 def test_everything_on_two_replicas_equals_one(data, two_replicas):
@@ -202,7 +202,7 @@ def test_accumulated_gradients_with_everything_equal_those_of_the_whole_batch(da
         sagan.regularization.anchors.assign([1.0, -1.0])
         frozen = sagan.generator.call
         sagan.generator.call = lambda z, y, training, frozen=frozen: frozen(z, y, training=False)
-    noise = whole._noise(0, 0, 8)
+    noise = whole.noise.of_replica(0, 0, 8)
 
     def gradients(sagan):
         found, logs = sagan._accumulate(sagan._discriminator_gradients, (*data, *noise))
@@ -221,7 +221,7 @@ def test_xla_computes_the_same_with_everything(data):
     for sagan in (plain, compiled):
         sagan.regularization.anchors.assign([1.0, -1.0])
         sagan.regularization.probability.assign(0.5)
-    noise = plain._noise(0, 0, 8)
+    noise = plain.noise.of_replica(0, 0, 8)
     for name, batch in {
         "_discriminator_gradients": (*data, *noise),
         "_generator_gradients": noise,
@@ -273,8 +273,8 @@ def test_half_life_in_images(data):
         np.testing.assert_allclose(average, (old + weight.numpy()) / 2, rtol=1e-5, atol=1e-7)
     # A tenth of 24 images seen, so 2.4 of them; not yet eight.
     ramped = make_sagan(ema_half_life=8, ema_ramp=0.1)
-    assert float(ramped._ema_decay(3, 8)) == pytest.approx(0.5 ** (8 / 2.4))
-    assert float(ramped._ema_decay(300, 8)) == pytest.approx(0.5)
+    assert float(ramped._average.decay(3, 8)) == pytest.approx(0.5 ** (8 / 2.4))
+    assert float(ramped._average.decay(300, 8)) == pytest.approx(0.5)
 
 
 def test_frozen_blocks_keep_their_weights(data):

@@ -79,15 +79,15 @@ def test_effective_decay_per_step_is_that_of_the_released_code():
 
 def test_noise_is_a_function_of_seed_step_and_update():
     sagan = make_sagan()
-    latents, _ = sagan._global_noise(3, 1, 64)
-    again, _ = sagan._global_noise(tf.constant(3), 1, 64)
+    latents, _ = sagan.noise.latents_and_labels(3, 1, 64)
+    again, _ = sagan.noise.latents_and_labels(tf.constant(3), 1, 64)
     np.testing.assert_array_equal(latents, again)
     for other in ((4, 1), (3, 0)):
-        assert not np.allclose(latents, sagan._global_noise(*other, 64)[0])
+        assert not np.allclose(latents, sagan.noise.latents_and_labels(*other, 64)[0])
     # An image's noise does not depend on how many there are.
-    np.testing.assert_array_equal(sagan._global_noise(3, 1, 7)[0], latents[:7])
-    assert set(np.unique(sagan._global_noise(3, 1, 1000)[1])) == set(range(10))
-    assert make_sagan(seed=1)._global_noise(3, 1, 64)[0][0, 0] != latents[0, 0]
+    np.testing.assert_array_equal(sagan.noise.latents_and_labels(3, 1, 7)[0], latents[:7])
+    assert set(np.unique(sagan.noise.latents_and_labels(3, 1, 1000)[1])) == set(range(10))
+    assert make_sagan(seed=1).noise.latents_and_labels(3, 1, 64)[0][0, 0] != latents[0, 0]
 
 
 def test_two_replicas_against_one(two_replicas):
@@ -145,7 +145,7 @@ def test_gradients_on_two_replicas_equal_those_on_one(data, two_replicas):
                 context.replica_id_in_sync_group * count,
                 (context.replica_id_in_sync_group + 1) * count,
             )
-            noise = sagan._noise(0, 0, count)
+            noise = sagan.noise.of_replica(0, 0, count)
             real = (data[0][rows], data[1][rows])
             d_gradients, _ = sagan._discriminator_gradients(True, *real, *noise)
             g_gradients, _ = sagan._generator_gradients(True, *noise)
@@ -182,7 +182,7 @@ def test_accumulated_discriminator_gradients_equal_those_of_the_whole_batch(data
     for sagan in (whole, parts):
         frozen = sagan.generator.call
         sagan.generator.call = lambda z, y, training, frozen=frozen: frozen(z, y, training=False)
-    noise = whole._noise(0, 0, 8)
+    noise = whole.noise.of_replica(0, 0, 8)
     expected, expected_logs = whole._accumulate(whole._discriminator_gradients, (*data, *noise))
     actual, logs = parts._accumulate(parts._discriminator_gradients, (*data, *noise))
     largest = max(np.max(np.abs(gradient)) for gradient in expected)
@@ -197,7 +197,7 @@ def test_accumulated_discriminator_gradients_equal_those_of_the_whole_batch(data
 
 def test_xla_computes_the_same_gradients(data):
     plain, compiled = make_sagan(sgd), make_sagan(sgd, xla=True)
-    noise = plain._noise(0, 0, 8)
+    noise = plain.noise.of_replica(0, 0, 8)
     for name, batch in {
         "_discriminator_gradients": (*data, *noise),
         "_generator_gradients": noise,
@@ -234,7 +234,7 @@ def test_averaged_generator_gets_statistics_of_its_own(data):
         np.testing.assert_array_equal(again[name], value, err_msg=name)
     norm = generator.output_norm
     assert norm.momentum == pytest.approx(0.9999**4)
-    latents, labels = sagan._global_noise(-1, 0, 64)
+    latents, labels = sagan.noise.latents_and_labels(-1, 0, 64)
     generated = np.array(generator(latents, labels))
     batchwise = np.array(generator(latents, labels, training=True))
     assert np.mean(np.abs(generated - batchwise)) < 0.05

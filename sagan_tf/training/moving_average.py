@@ -1,0 +1,123 @@
+"""The moving average of the generator, which is what one samples from."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from sagan_tf.layers import ConditionalBatchNormalization
+from sagan_tf.training.noise import Noise
+
+# How many generated batches, of how many images, the average's batch statistics are computed from.
+STATISTICS_BATCHES = 16
+STATISTICS_BATCH_SIZE = 64
+
+
+class MovingAverage:
+    """A generator whose weights follow those of another one.
+
+    Args:
+        generator: the one that trains.
+        decay: per step; 0 if `half_life` says how to average.
+        start_step: before this step the average is a copy (BigGAN-PyTorch, `utils.ema`).
+        half_life: images after which a weight counts half in the average, whatever the batch size
+            (StyleGAN2-ADA, arXiv 2006.06676, `training_loop.py`).
+        ramp: the half-life is at most this share of the images seen so far; 0 for no ramp.
+
+    Attributes:
+        network: the averaged generator.
+
+    Raises:
+        ValueError: for a decay out of [0, 1), or both a decay and a half-life.
+    """
+
+    def __init__(
+        self,
+        generator: keras.Model,
+        decay: float,
+        start_step: int = 0,
+        half_life: int = 0,
+        ramp: float = 0.05,
+    ) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"`ema_decay` must be in [0, 1). Received: ema_decay={decay}")
+        if decay and half_life:
+            raise ValueError(
+                "Only one of `ema_decay` and `ema_half_life` can be given. Received: "
+                f"ema_decay={decay}, ema_half_life={half_life}"
+            )
+        self._generator = generator
+        self._decay = decay
+        self._start_step = start_step
+        self._half_life = half_life
+        self._ramp = ramp
+        self.network = _copy(generator)
+
+    def update(self, step: Any, batch_size: Any) -> None:
+        """Moves the average's weights, after the generator's update.
+
+        Args:
+            step: as the generator's optimizer counts, which has already counted this one.
+            batch_size: of a replica.
+        """
+        decay = self.decay(step, batch_size)
+        for average, variable in self._pairs():
+            if average.trainable:
+                average.assign(average * decay + variable * (1 - decay))
+
+    def decay(self, step: Any, batch_size: Any) -> Any:
+        """The decay of a step; arguments as for `update`."""
+        decay = self._decay
+        if self._half_life:
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            images = tf.cast(batch_size * replicas, tf.float32)
+            half_life = tf.constant(self._half_life, tf.float32)
+            if self._ramp:
+                half_life = tf.minimum(half_life, self._ramp * images * tf.cast(step, tf.float32))
+            decay = 0.5 ** (images / half_life)
+        return tf.where(step < self._start_step, 0.0, decay)
+
+    def compute_statistics(self, noise: Noise) -> None:
+        """Gives the average singular vectors and moving statistics of its own.
+
+        Those of an average of weights are not the averages of theirs, so they are computed anew,
+        beginning with the generator's, from generated batches with fixed noise: a function of the
+        weights and the noise alone.
+        """
+        # Always from there, so that asking twice gives the same.
+        for average, variable in self._pairs():
+            if not average.trainable:  # a singular vector or a moving statistic
+                average.assign(variable.value)
+        for index in range(STATISTICS_BATCHES):
+            self._take_batch(noise, tf.constant(index))
+
+    @tf.function(autograph=False)
+    def _take_batch(self, noise: Noise, index: tf.Tensor) -> None:
+        """Takes the generated batch `index` into the running mean of the batches before it."""
+        norms = batch_norms(self.network)
+        momenta = [norm.momentum for norm in norms]
+        latents, labels = noise.latents_and_labels(-1, index, STATISTICS_BATCH_SIZE)
+        for norm in norms:
+            norm.momentum = tf.cast(index / (index + 1), tf.float32)
+        self.network(latents, labels, training=True)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+    def _pairs(self) -> Any:
+        """The average's variables, all unfrozen, each with the generator's."""
+        return zip(self.network.variables, self._generator.variables, strict=True)
+
+
+def batch_norms(network: keras.Model) -> list[ConditionalBatchNormalization]:
+    """All conditional batch norms of a network, those inside its blocks among them."""
+    layers = network._flatten_layers()  # the only way to reach layers inside blocks
+    return [layer for layer in layers if isinstance(layer, ConditionalBatchNormalization)]
+
+
+def _copy(generator: keras.Model) -> keras.Model:
+    copy = type(generator).from_config({**generator.get_config(), "name": "ema_generator"})
+    copy.build()
+    copy.set_weights(generator.get_weights())
+    for layer in copy._flatten_layers():  # as Keras passes an equal value by
+        layer.trainable = True
+    return copy

@@ -1,0 +1,106 @@
+"""What training draws: latents, labels and the numbers that augmentation needs.
+
+All of it is a function of (seed, rollbacks, step, update, index in the global batch), drawn without
+state: a resumed run and a run on more replicas see the same noise.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+# Folded into an update's seed, it gives that of the update's augmentation.
+_AUGMENTATION_STREAM = 0x5EED
+
+
+class Noise:
+    """Draws the inputs of a step.
+
+    Args:
+        seed: of all of it.
+        rollbacks: int64 variable; another value gives other noise.
+        latent_dim: length of a latent vector.
+        num_classes: number of classes, or `None`.
+        label_weights: how often each class is drawn, `(num_classes,)`, relative to the others;
+            `None` for all alike.
+        num_uniforms: numbers that the augmentation of one image needs.
+
+    Raises:
+        ValueError: if `label_weights` are negative, all 0, or not one per class.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        rollbacks: keras.Variable,
+        latent_dim: int,
+        num_classes: int | None = None,
+        label_weights: Sequence[float] | None = None,
+        num_uniforms: int = 0,
+    ) -> None:
+        self._seed = seed
+        self._rollbacks = rollbacks
+        self._latent_dim = latent_dim
+        self._num_classes = num_classes
+        self._label_logits = _label_logits(label_weights, num_classes)
+        self._num_uniforms = num_uniforms
+
+    def of_replica(self, step: Any, update: int, batch_size: Any) -> tuple[Any, Any, Any]:
+        """This replica's rows of the global batch of latents, labels and uniforms."""
+        context = tf.distribute.get_replica_context()
+        first = context.replica_id_in_sync_group * batch_size
+        rows = slice(first, first + batch_size)
+        global_batch_size = batch_size * context.num_replicas_in_sync
+        noise = (
+            *self.latents_and_labels(step, update, global_batch_size),
+            self.uniforms(step, update, global_batch_size),
+        )
+        return tuple(None if item is None else item[rows] for item in noise)
+
+    def latents_and_labels(self, step: Any, update: int, batch_size: Any) -> tuple[Any, Any]:
+        """Latents float32 `(N, latent_dim)` of a global batch, and labels int32 `(N,)` or `None`.
+
+        Args:
+            step: of the training; -1 is no step of it.
+            update: of the step.
+            batch_size: N; a larger batch begins with the same rows.
+        """
+        # Drawn outside XLA, whose generators give other numbers for the same seed.
+        latents_seed, labels_seed = tf.unstack(tf.random.split(self._update_seed(step, update)))
+        latents = tf.random.stateless_normal((batch_size, self._latent_dim), latents_seed)
+        return latents, self._labels(labels_seed, batch_size)
+
+    def uniforms(self, step: Any, update: int, batch_size: Any) -> Any:
+        """What augmentation is drawn from, `(N, 3, num_uniforms)`: a row for each view."""
+        if not self._num_uniforms:
+            return None
+        seed = tf.random.fold_in(self._update_seed(step, update), _AUGMENTATION_STREAM)
+        return tf.random.stateless_uniform((batch_size, 3, self._num_uniforms), seed)
+
+    def _update_seed(self, step: Any, update: int) -> Any:
+        seed = tf.stack([tf.constant(self._seed, tf.int64), self._rollbacks.value])
+        return tf.random.fold_in(tf.random.fold_in(seed, step), update)
+
+    def _labels(self, seed: Any, batch_size: Any) -> Any:
+        if self._num_classes is None:
+            return None
+        if self._label_logits is not None:
+            logits = tf.constant(self._label_logits)
+            return tf.random.stateless_categorical(logits, batch_size, seed, tf.int32)[0]
+        return tf.random.stateless_uniform((batch_size,), seed, 0, self._num_classes, tf.int32)
+
+
+def _label_logits(weights: Sequence[float] | None, num_classes: int | None) -> np.ndarray | None:
+    """Unnormalised log-probabilities `(1, num_classes)` of the classes."""
+    if weights is None or num_classes is None:
+        return None
+    weights = np.asarray(weights, np.float64)
+    if weights.shape != (num_classes,) or (weights < 0).any() or not 0 < weights.sum() < np.inf:
+        raise ValueError(
+            f"`label_weights` must be {num_classes} numbers that are not negative, and not all 0. "
+            f"Received: label_weights={weights.tolist()}"
+        )
+    with np.errstate(divide="ignore"):  # a class that is never drawn
+        return np.log(weights / weights.sum(), dtype=np.float64).astype(np.float32)[np.newaxis]
