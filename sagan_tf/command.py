@@ -114,51 +114,46 @@ def run(
     """
     signal.signal(signal.SIGINT, _interrupt)
     startup.set_environment()
+    fields = [field for field in dataclasses.fields(settings_class) if "help" in field.metadata]
     hints = typing.get_type_hints(settings_class)
-    fields, words_field = [], None
-    for field in dataclasses.fields(settings_class):
-        if "words" in field.metadata:
-            words_field = field.name
-            flags.FLAGS.set_gnu_getopt()  # Flags may follow words.
-        else:
-            fields.append(field)
-            _define_flag(field, hints[field.name])
+    for field in fields:
+        _define_flag(field, hints[field.name])
     if not _HELP.isdisjoint(sys.argv[1:]):
         print(help_text(main.__globals__["__doc__"], settings_class, fields))
         return
+    if _words_field(settings_class):
+        flags.FLAGS.set_gnu_getopt()  # Flags may follow words.
 
-    def guarded(arguments: list[str]) -> None:
-        if not flags.FLAGS["verbosity"].present:
-            logging.set_verbosity(logging.WARNING)
-        try:
-            if tensorflow:
-                check_keras_settings()
-            if len(arguments) > 1 and words_field is None:
-                raise ValueError(
-                    f"Expected only flags of the form --name=value. Received: {arguments[1:]}"
-                )
-            given = {
-                field.name: _parsed(flag.value, flag.name, hints[field.name])
-                for field in fields
-                if (flag := flags.FLAGS[_flag(field.name)]).present
-            }
-            if words_field is not None:
-                given[words_field] = tuple(arguments[1:])
-            settings = resolve(given) if resolve else settings_class(**given)
-            if resolve is None:
-                check_values(settings)
-            if tensorflow:
-                startup.import_tensorflow()
-            main(settings)
-            # All is done: a scheduler's late SIGTERM shall not make it look failed.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        except (ValueError, OSError) as error:
-            logging.debug("%s", traceback.format_exc())
-            sys.exit(f"error: {error}")
-        except KeyboardInterrupt:
-            _end_interrupted()
+    def work(arguments: list[str]) -> None:
+        if tensorflow:
+            check_keras_settings()
+        given = _given(arguments, settings_class)
+        settings = resolve(given) if resolve else settings_class(**given)
+        if not resolve:
+            check_values(settings)
+        if tensorflow:
+            startup.import_tensorflow()
+        main(settings)
 
-    app.run(guarded, flags_parser=lambda arguments: _parse_flags(arguments, fields))
+    app.run(
+        lambda arguments: _guarded(work, arguments),
+        flags_parser=lambda arguments: _parse_flags(arguments, fields),
+    )
+
+
+def _guarded(work: Callable[[list[str]], None], arguments: list[str]) -> None:
+    """Runs a command; what a user can mend becomes one line."""
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.WARNING)
+    try:
+        work(arguments)
+        # All is done: a scheduler's late SIGTERM shall not make it look failed.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    except (ValueError, OSError) as error:
+        logging.debug("%s", traceback.format_exc())
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        _end_interrupted()
 
 
 def _interrupt(number: int, frame: types.FrameType | None) -> None:
@@ -245,6 +240,26 @@ def _kind(annotation: Any) -> tuple[type, bool]:
 
 def _flag(field_name: str) -> str:
     return field_name.removesuffix("_")
+
+
+def _words_field(settings_class: type) -> str | None:
+    """The name of the field made by `words`."""
+    fields = dataclasses.fields(settings_class)
+    return next((field.name for field in fields if "words" in field.metadata), None)
+
+
+def _given(arguments: list[str], settings_class: type) -> dict[str, Any]:
+    """What the command line says, by the names of fields."""
+    hints = typing.get_type_hints(settings_class)
+    words_field = _words_field(settings_class)
+    if len(arguments) > 1 and words_field is None:
+        raise ValueError(f"Expected only flags of the form --name=value. Received: {arguments[1:]}")
+    given = {
+        field.name: _parsed(flag.value, flag.name, hints[field.name])
+        for field in dataclasses.fields(settings_class)
+        if "help" in field.metadata and (flag := flags.FLAGS[_flag(field.name)]).present
+    }
+    return given if words_field is None else {**given, words_field: tuple(arguments[1:])}
 
 
 def _define_flag(field: dataclasses.Field, annotation: Any) -> None:

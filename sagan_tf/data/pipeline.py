@@ -70,37 +70,69 @@ def batches(
     _check_sizes(start_step, global_batch_size, batches_per_step, num_replicas, replicas)
     if not 0 <= seed < 2**64:
         raise ValueError(f"`seed` must lie in [0, 2**64). Received: seed={seed}.")
-    loader = Loader(source, image_size)
-    example_at = _order(source, seed, class_balanced)
     share = global_batch_size // num_replicas
     rows = np.arange(batches_per_step)[:, np.newaxis] * global_batch_size + np.arange(share)
+    example_at = _order(source, seed, class_balanced)
 
     def positions_of(element: int) -> np.ndarray:
         step = start_step + element // len(replicas)
         first = step * batches_per_step * global_batch_size
         return first + replicas[element % len(replicas)] * share + rows.ravel()
 
-    def start(element: int) -> list[Future]:
-        return loader.start(example_at(positions_of(element)))
-
-    ahead: dict[int, list[Future]] = {}
+    reader = _ReadAhead(
+        Loader(source, image_size),
+        lambda element: example_at(positions_of(element)),
+        ahead=_STEPS_AHEAD * len(replicas),
+    )
 
     def load(element: np.int64) -> tuple[np.ndarray, np.ndarray]:
-        element = int(element)
-        tasks = ahead.pop(element, None) or start(element)
-        for later in range(element + 1, element + 1 + _STEPS_AHEAD * len(replicas)):
-            if later not in ahead:
-                ahead[later] = start(later)
-        images, labels = loader.finish(tasks)
+        images, labels = reader.read(int(element))
         if flip:
-            mirrored = coin_flips(positions_of(element), seed)
+            mirrored = coin_flips(positions_of(int(element)), seed)
             images[mirrored] = images[mirrored, :, ::-1]
         return images, labels
 
+    return _dataset(load, (rows.size, image_size, image_size, source.channels))
+
+
+class _ReadAhead:
+    """Reads elements in order, while those that come next are already being loaded.
+
+    Args:
+        loader: of single images.
+        examples_of: an element's number -> the indices of its examples.
+        ahead: how many elements are loaded at the same time as one is waited for.
+    """
+
+    def __init__(
+        self, loader: Loader, examples_of: Callable[[int], np.ndarray], ahead: int
+    ) -> None:
+        self._loader = loader
+        self._examples_of = examples_of
+        self._ahead = ahead
+        self._started: dict[int, list[Future]] = {}
+
+    def read(self, element: int) -> tuple[np.ndarray, np.ndarray]:
+        """Images uint8 `(N, S, S, C)` and labels int32 `(N,)` of an element."""
+        tasks = self._started.pop(element, None) or self._start(element)
+        for later in range(element + 1, element + 1 + self._ahead):
+            if later not in self._started:
+                self._started[later] = self._start(later)
+        return self._loader.finish(tasks)
+
+    def _start(self, element: int) -> list[Future]:
+        return self._loader.start(self._examples_of(element))
+
+
+def _dataset(
+    load: Callable[[np.int64], tuple[np.ndarray, np.ndarray]], shape: tuple[int, ...]
+) -> tf.data.Dataset:
+    """The elements 0, 1, ... of a Python function, images scaled to [-1, 1]."""
+
     def load_and_scale(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = tf.numpy_function(load, [element], [tf.uint8, tf.int32])
-        images.set_shape((rows.size, image_size, image_size, source.channels))
-        labels.set_shape((rows.size,))
+        images.set_shape(shape)
+        labels.set_shape(shape[:1])
         return tf.cast(images, tf.float32) * (2 / 255) - 1, labels
 
     # Reading ahead is Python's work above, not `prefetch`'s: TensorFlow destroys an iterator only

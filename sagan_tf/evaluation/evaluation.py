@@ -91,15 +91,15 @@ def evaluate(
         if spread is not None:
             scores["within_class_spread"] = spread.ratio
             by_class["within_class_spread"] = spread.by_class
+    used = dataclasses.asdict(protocol) | {
+        "num_images": len(counted),
+        "num_real": real.num_images,
+    }
     record = {
         "images": without_times(generated.identity),
         "real": without_times(real.identity),
         "extractor": extractor.identity,
-        "protocol": {
-            **dataclasses.asdict(protocol),
-            "num_images": len(counted),
-            "num_real": real.num_images,
-        },
+        "protocol": used,
         "scores": _rounded(scores),
         "by_class": {name: _rounded(values) for name, values in by_class.items()},
         "groups": {

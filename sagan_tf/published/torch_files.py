@@ -226,6 +226,21 @@ _NAMES = {
 }
 
 
+# Opcodes that push their argument; the last two are Python 2's.
+_LITERALS = frozenset(
+    "BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE BINSTRING SHORT_BINSTRING".split()
+)
+# Opcodes that push something new.
+_EMPTY: dict[str, Callable[[], Any]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_DICT": dict,
+    "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple,
+}
+
+
 def _unpickled(file: BinaryIO, claim: Callable[[Any], np.ndarray] | None = None) -> Any:
     """Reads one pickle, and leaves the file behind it.
 
@@ -247,14 +262,10 @@ def _unpickled(file: BinaryIO, claim: Callable[[Any], np.ndarray] | None = None)
         match opcode.name:
             case "PROTO":
                 pass
-            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
+            case name if name in _LITERALS:
                 stack.append(argument)
-            case "BINUNICODE" | "BINSTRING" | "SHORT_BINSTRING":  # The last two are Python 2's.
-                stack.append(argument)
-            case "NONE" | "NEWTRUE" | "NEWFALSE":
-                stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[opcode.name])
-            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
-                stack.append({"EMPTY_DICT": {}, "EMPTY_LIST": [], "EMPTY_TUPLE": ()}[opcode.name])
+            case name if name in _EMPTY:
+                stack.append(_EMPTY[name]())
             case "TUPLE1" | "TUPLE2" | "TUPLE3":
                 length = int(opcode.name[-1])
                 stack[-length:] = [tuple(stack[-length:])]
