@@ -48,6 +48,39 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def as_given(settings_class: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that a program gives by name, in the types that the command line would give.
+
+    Raises:
+        ValueError: for a setting that is not there, with those of a similar meaning, or a value of
+            another type.
+    """
+    fields = [field for field in dataclasses.fields(settings_class) if "help" in field.metadata]
+    hints = typing.get_type_hints(settings_class)
+    unknown = sorted(set(given) - {field.name for field in fields})
+    if unknown:
+        similar = [name.removeprefix("--") for name in _similar_flags(unknown[0], fields)]
+        hint = f" Did you mean {' or '.join(similar)}?" if similar else ""
+        raise ValueError(f"There is no setting {unknown[0]!r}.{hint}")
+    return {name: _of_type(name, value, hints[name]) for name, value in given.items()}
+
+
+def _of_type(name: str, value: Any, annotation: Any) -> Any:
+    kind, optional = _kind(annotation)
+    if kind is tuple and isinstance(value, list):
+        value = tuple(value)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if not (isinstance(value, kind) or (optional and value is None)) or (
+        kind is int and isinstance(value, bool)
+    ):
+        raise ValueError(
+            f"`{name}` must be of type {kind.__name__}. Received: {value!r}, of type "
+            f"{type(value).__name__}"
+        )
+    return value
+
+
 def check_values(settings: Any) -> None:
     """Checks each value against the limits of its `setting`; `None` is always allowed.
 

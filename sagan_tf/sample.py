@@ -81,7 +81,7 @@ def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
         )
         if settings.singles is not None:
             for (seed, label), image in zip(requests, images, strict=True):
-                name = f"seed-{seed}.png" if label is None else f"label-{label}-seed-{seed}.png"
+                name = _file_name(seed, label, class_names)
                 pictures.save_png(image, Path(settings.singles) / name)
         images = _images_of_all(images, team, Path(settings.workdir))
         if settings.singles is not None and team.is_chief:
@@ -92,6 +92,16 @@ def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
     scale = settings.scale or pictures.grid_scale(generator.image_size)
     pictures.save_png(grid, settings.out, scale)
     print(f"grid: {settings.out}")
+
+
+def _file_name(seed: int, label: int | None, class_names: list[str]) -> str:
+    """Of one image: by its label, and by the class's name where that could be taken for another."""
+    if label is None:
+        return f"seed-{seed}.png"
+    name = class_names[label]
+    if not name.isdecimal() or name == str(label):
+        return f"label-{label}-seed-{seed}.png"
+    return f"label-{label}-class-{name}-seed-{seed}.png"
 
 
 def _images_of_all(

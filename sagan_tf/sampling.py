@@ -78,17 +78,19 @@ def sample(
     Args:
         generator: a `Generator`, as `load_generator` gives it.
         seeds: integers >= 0, one per image.
-        labels: one per image; `None` for an unconditional generator.
+        labels: one per image, counted from 0 whatever the classes' names are (`class_names.
+            class_number` finds the label of a name); `None` for an unconditional generator.
         truncation: see `latents_from_seeds`.
 
     Yields:
         Images, uint8 `(image_size, image_size, channels)`, in the seeds' order.
 
     Raises:
-        ValueError: for negative seeds, labels outside the classes, or lengths that differ.
+        ValueError: for seeds or labels that are not lists of whole numbers, negative seeds, labels
+            outside the classes, or lengths that differ.
     """
-    seeds = np.asarray(seeds, np.int64)
-    labels = None if labels is None else np.asarray(labels, np.int32)
+    seeds = _whole_numbers("seeds", seeds)
+    labels = None if labels is None else _whole_numbers("labels", labels)
     _check_request(generator, seeds, labels, truncation)
 
     def images(rows: slice) -> np.ndarray:
@@ -126,7 +128,9 @@ def interpolate(
     """
     if steps < 2:
         raise ValueError(f"`interpolate` expects at least 2 images. Received: steps={steps}")
-    _check_request(generator, np.asarray(seeds), labels and np.asarray(labels), truncation)
+    seeds = _whole_numbers("seeds", seeds)
+    labels = None if labels is None else _whole_numbers("labels", labels)
+    _check_request(generator, seeds, labels, truncation)
     first, last = latents_from_seeds(seeds, generator.latent_dim, truncation)[:, tf.newaxis]
     fraction = np.linspace(0, 1, steps)
     if labels is not None:
@@ -175,6 +179,18 @@ def restore_generator(
     generator.build()
     directory = Path(workdir) / (BEST if best else CHECKPOINTS)
     return generator, restore_network(directory, generator, step)
+
+
+def _whole_numbers(name: str, values: Any) -> np.ndarray:
+    """The values as int64 `(N,)`; a number of another kind is not rounded, a name not guessed."""
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        names = " `sagan_tf.class_names.class_number` gives a name's label." * (name == "labels")
+        raise ValueError(
+            f"`{name}` must be a list of whole numbers, one per image.{names} "
+            f"Received: {name}={values!r}"
+        )
+    return array.astype(np.int64)
 
 
 def _check_request(

@@ -161,18 +161,30 @@ def _print_choices(settings: config.TrainSettings, sources: dict[str, str], work
     print(f"all settings: {workdir / CONFIG}")
 
 
-def _resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str]]:
+def resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str]]:
+    """The settings that such flags give, for `main`.
+
+    Args:
+        given: settings by name, as in `{"dataset": "folder:pictures", "steps": 2000}`; a folder's
+            pictures are counted, as the preset follows from their number.
+
+    Returns:
+        As `config.resolve`.
+
+    Raises:
+        ValueError: as `config.resolve`, and for a folder that cannot be read.
+    """
     dataset = given.get("dataset", config.TrainSettings.dataset)
-    num_images = None
-    if dataset.startswith(("prepared:", "folder:")):
+    source_name = num_images = None
+    if str(dataset).startswith(("prepared:", "folder:")):
         startup.import_tensorflow()  # which what is imported next would do loudly
         from sagan_tf.data import load_source
 
         # The preset follows the data set that was prepared, and the number of pictures.
         source = load_source(dataset, split=given.get("split", config.TrainSettings.split))
-        dataset, num_images = source.name, source.num_examples
-    return config.resolve(given, dataset, num_images)
+        source_name, num_images = source.name, source.num_examples
+    return config.resolve(given, source_name=source_name, num_images=num_images)
 
 
 if __name__ == "__main__":
-    command.run(main, config.TrainSettings, _resolve)
+    command.run(main, config.TrainSettings, resolve)

@@ -17,7 +17,7 @@ def test_the_preset_follows_the_data_set():
         "geotex": "geotex",
     }
     for dataset, preset in expected.items():
-        assert config.resolve({"dataset": dataset}, dataset)[0].preset == preset
+        assert config.resolve({"dataset": dataset})[0].preset == preset
 
 
 @pytest.mark.parametrize(
@@ -30,13 +30,16 @@ def test_the_preset_follows_the_data_set():
     ],
 )
 def test_few_own_pictures_have_a_preset(dataset, num_images, preset):
-    assert config.resolve({}, dataset, num_images)[0].preset == preset
-    assert config.resolve({"preset": "paper"}, dataset, num_images)[0].preset == "paper"
+    assert config.resolve({"dataset": dataset}, num_images=num_images)[0].preset == preset
+    assert (
+        config.resolve({"dataset": dataset, "preset": "paper"}, num_images=num_images)[0].preset
+        == "paper"
+    )
 
 
 def test_published_presets_have_none_of_what_they_did_not_publish():
     for preset in ("released", "paper", "cifar10", "modern"):
-        settings, _ = config.resolve({"preset": preset}, "cats")
+        settings, _ = config.resolve({"preset": preset, "dataset": "cats"})
         assert settings.dense_bias
         assert settings.discriminator_base_filters is None
         assert settings.augment == ()
@@ -52,14 +55,14 @@ def test_the_flag_knows_every_augmentation():
 
 
 def test_one_way_to_average_takes_the_place_of_the_presets():
-    settings, _ = config.resolve({"ema_half_life": 1000}, "digits")
+    settings, _ = config.resolve({"ema_half_life": 1000, "dataset": "digits"})
     assert (settings.ema_decay, settings.ema_half_life) == (0, 1000)
-    settings, _ = config.resolve({"preset": "small", "ema_decay": 0.9}, "digits")
+    settings, _ = config.resolve({"preset": "small", "ema_decay": 0.9, "dataset": "digits"})
     assert (settings.ema_decay, settings.ema_half_life) == (0.9, 0)
 
 
 def test_released_preset_is_the_published_recipe():
-    settings, sources = config.resolve({}, "imagenet2012")
+    settings, sources = config.resolve({"dataset": "imagenet2012"})
     assert (settings.image_size, settings.base_filters, settings.global_batch_size) == (
         128,
         64,
@@ -75,7 +78,9 @@ def test_released_preset_is_the_published_recipe():
 
 
 def test_flags_win_over_the_preset_and_the_preset_over_the_defaults():
-    settings, sources = config.resolve({"preset": "paper", "beta_2": 0.5}, "imagenet2012")
+    settings, sources = config.resolve(
+        {"preset": "paper", "beta_2": 0.5, "dataset": "imagenet2012"}
+    )
     assert settings.beta_2 == 0.5
     assert sources["beta_2"] == "flag"
     assert settings.value_ratio == 8
@@ -100,12 +105,12 @@ def test_every_value_of_a_preset_differs_from_the_default_and_has_a_source():
     ],
 )
 def test_attention_follows_the_image_size(given, resolutions):
-    assert config.resolve(given, "cats")[0].attention_resolutions == resolutions
+    assert config.resolve({**given, "dataset": "cats"})[0].attention_resolutions == resolutions
 
 
 def test_workdir_follows_the_data_set():
-    assert config.resolve({}, "digits")[0].workdir == "runs/digits"
-    assert config.resolve({}, "folder:/my/cats")[0].workdir == "runs/folder--my-cats"
+    assert config.resolve({"dataset": "digits"})[0].workdir == "runs/digits"
+    assert config.resolve({"dataset": "folder:/my/cats"})[0].workdir == "runs/folder--my-cats"
 
 
 def test_only_what_changes_the_result_must_match():
@@ -139,7 +144,10 @@ def test_only_what_changes_the_result_must_match():
         ({"adaptive_augment": True}, "`--adaptive_augment` needs `--augment`"),
         ({"augment_target": 1.5}, "`--augment_target` must be between -1 and 1"),
         ({"augment_ramp_images": 0}, "`--augment_ramp_images` must be at least 1"),
-        ({"consistency_weight": -1.0}, "`--consistency_weight` must be at least 0 and finite. Received: -1.0"),
+        (
+            {"consistency_weight": -1.0},
+            "`--consistency_weight` must be at least 0 and finite. Received: -1.0",
+        ),
         ({"lecam_weight": -0.1}, "`--lecam_weight` must be at least 0"),
         ({"r1_weight": float("nan")}, "`--r1_weight` must be at least 0 and finite. Received: nan"),
         ({"r1_interval": 0}, "`--r1_interval` must be at least 1"),
@@ -152,4 +160,4 @@ def test_only_what_changes_the_result_must_match():
 )
 def test_bad_values(given, message):
     with pytest.raises(ValueError, match=message):
-        config.resolve(given, "digits")
+        config.resolve({**given, "dataset": "digits"})

@@ -95,3 +95,21 @@ def test_bad_requests(generator, seeds, labels, truncation, message):
 def test_no_run_to_load(tmp_path):
     with pytest.raises(ValueError, match="holds no training run"):
         sampling.load_generator(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "labels", "message"),
+    [
+        ([0], [1.7], r"`labels` must be a list of whole numbers.*Received: labels=\[1.7\]"),
+        ([1.5], [1], r"`seeds` must be a list of whole numbers"),
+        ([0], ["cat"], r"class_number` gives a name's label. Received: labels=\['cat'\]"),
+        ([0], ["3"], "`labels` must be a list of whole numbers"),
+        ([0], [True], "`labels` must be a list of whole numbers"),
+        ([0], 3, "one per image"),
+        (0, [3], "one per image"),
+        ([[0]], [3], "one per image"),
+    ],
+)
+def test_what_is_no_whole_number_is_not_rounded(generator, seeds, labels, message):
+    with pytest.raises(ValueError, match=message):
+        list(sampling.sample(generator, seeds, labels))

@@ -1,8 +1,10 @@
 """Flags over a preset over defaults -> the settings of a run, and where each came from."""
 
 import dataclasses
+import difflib
 from typing import Any
 
+from sagan_tf.command import as_given
 from sagan_tf.config.presets import PRESETS, RELEASED, default_preset
 from sagan_tf.config.settings import FREE_SETTINGS, UNPUBLISHED, TrainSettings
 from sagan_tf.config.validation import check_settings
@@ -11,7 +13,7 @@ FLAG, SHARE = "flag", "the preset's share of the image"
 
 
 def resolve(
-    given: dict[str, Any], dataset: str, num_images: int | None = None
+    given: dict[str, Any], *, source_name: str | None = None, num_images: int | None = None
 ) -> tuple[TrainSettings, dict[str, str]]:
     """Lays the flags that were given over the preset, and the preset over the defaults.
 
@@ -19,19 +21,26 @@ def resolve(
     of the image, but are not smaller than 8.
 
     Args:
-        given: flags by name.
-        dataset: the data set's own name, from which the preset follows if none is given.
+        given: settings by name, as their flags would give them.
+        source_name: the data set's own name, from which the preset follows if none is given: of
+            prepared:PATH that of what was prepared; by default what `given` says.
         num_images: see `default_preset`.
 
     Returns:
         The settings, and where each value came from.
 
     Raises:
-        ValueError: for an unknown preset or a value outside its range.
+        ValueError: for an unknown setting or preset, or a value of another type or out of range.
     """
+    given = as_given(TrainSettings, given)
+    dataset = source_name or given.get("dataset", TrainSettings.dataset)
     preset = given.get("preset") or default_preset(dataset, num_images)
     if preset not in PRESETS:
-        raise ValueError(f"`--preset` must be one of {sorted(PRESETS)}. Received: {preset!r}")
+        near = difflib.get_close_matches(preset, PRESETS, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"`--preset` must be one of {', '.join(PRESETS)}.{hint} Received: {preset!r}"
+        )
     values = {name: value for name, (value, _) in PRESETS[preset].items()}
     for name, other in (("ema_decay", "ema_half_life"), ("ema_half_life", "ema_decay")):
         if given.get(name) and other not in given:

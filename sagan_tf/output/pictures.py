@@ -1,6 +1,8 @@
 """Pictures of several images, and their files."""
 
 import base64
+import contextlib
+import functools
 import io
 import math
 import os
@@ -14,6 +16,16 @@ from sagan_tf.output.files import replacing
 
 # Of the row above a grid that holds its columns' titles.
 TITLE_HEIGHT = 12
+# Where Pillow's own font lacks a letter; found by name where Linux, macOS and Windows keep fonts.
+_SYSTEM_FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "Arial Unicode.ttf",
+    "arial.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "msyh.ttc",
+)
+_NO_CHARACTER = "\uffff"
 # Letters; of longer titles the beginning is written.
 LONGEST_TITLE = 24
 
@@ -71,12 +83,41 @@ def png_address(picture: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode("ascii")
 
 
+def _drawable(titles: Sequence[str]) -> tuple[ImageFont.FreeTypeFont, list[str]]:
+    """A font, and the titles; one that no font at hand can draw becomes its column's number."""
+    fonts = _fonts()
+    lacking = [[title for title in titles if not _draws(font, title)] for font in fonts]
+    best = min(range(len(fonts)), key=lambda index: len(lacking[index]))
+    return fonts[best], [
+        f"column {column}" if title in lacking[best] else title
+        for column, title in enumerate(titles)
+    ]
+
+
+@functools.cache
+def _fonts() -> list[ImageFont.FreeTypeFont]:
+    """Pillow's own font, which has no letters but English ones; and those of the system."""
+    found = [ImageFont.load_default(10)]
+    for name in _SYSTEM_FONTS:
+        with contextlib.suppress(OSError):
+            found.append(ImageFont.truetype(name, 10))
+    return found
+
+
+def _draws(font: ImageFont.FreeTypeFont, text: str) -> bool:
+    """Whether a font has every letter; what it lacks, it draws as what no text contains."""
+    missing = bytes(font.getmask(_NO_CHARACTER))
+    return all(
+        bytes(font.getmask(letter)) != missing for letter in set(text) if not letter.isspace()
+    )
+
+
 def _title_row(titles: Sequence[str], width: int, channels: int) -> np.ndarray:
     """Titles side by side, or all of them upright where one is wider than its column."""
-    font = ImageFont.load_default(10)
     titles = [
         title if len(title) <= LONGEST_TITLE else f"{title[:LONGEST_TITLE]}…" for title in titles
     ]
+    font, titles = _drawable(titles)
     longest = 3 + math.ceil(max(font.getlength(title) for title in titles))
     upright = longest > width
     length = longest if upright else width

@@ -145,7 +145,7 @@ def _paper_plan(settings: StudySettings, flags: dict[str, str]) -> "Plan":
         for name in ("dataset", "image_size", "steps")
         if getattr(settings, name) is not None
     }
-    usual, _ = config.resolve(given, settings.dataset)
+    usual, _ = config.resolve({**given, "dataset": settings.dataset})
     every = settings.measure_every or max(1, usual.steps // 20)
     size = usual.image_size
     flags = {"dataset": settings.dataset, "image_size": size, **flags}

@@ -199,7 +199,7 @@ def test_a_relative_folder_is_meant_where_no_data_set_has_its_name(tmp_path, mon
 def test_a_dry_run_refuses_a_split_that_is_not_there(tmp_path):
     write(tmp_path, "a/1.png")
     with pytest.raises(ValueError, match="Received: --split=val, and"):
-        train._resolve({"dataset": f"folder:{tmp_path}", "split": "val", "dry_run": True})
+        train.resolve({"dataset": f"folder:{tmp_path}", "split": "val", "dry_run": True})
 
 
 def test_a_folder_of_splits_is_not_scored_as_classes(tmp_path):
@@ -354,6 +354,6 @@ def test_one_place_has_one_name(tmp_path, monkeypatch):
 def test_the_number_of_pictures_is_of_the_split(tmp_path):
     """The preset follows the pictures that are trained on."""
     write(tmp_path, *SPLITS, "train/b/4.png")
-    settings, _ = train._resolve({"dataset": f"folder:{tmp_path}", "split": "val"})
+    settings, _ = train.resolve({"dataset": f"folder:{tmp_path}", "split": "val"})
     assert (settings.preset, settings.split) == ("small", "val")
     assert config.TrainSettings.background == "white"

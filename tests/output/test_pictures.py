@@ -45,3 +45,20 @@ def test_titles_that_are_wider_than_their_columns_stand_upright():
     assert np.flatnonzero(second.any(1))[-1] == np.flatnonzero(first.any(1))[-1]
     longest = pictures.image_grid(images, 2, ["x" * 25, "x" * 200])
     assert longest.shape == pictures.image_grid(images, 2, ["x" * 25, "x" * 25]).shape
+
+
+def test_titles_beyond_english_letters_are_drawn_or_numbered(monkeypatch):
+    images = [np.zeros((40, 60, 1), np.uint8)] * 2
+
+    def titles_drawn(*titles):
+        return pictures.image_grid(images, 2, titles)[: pictures.TITLE_HEIGHT]
+
+    # Each letter has a shape of its own, and none is the box that stands for a missing one.
+    assert len({titles_drawn(letter, "x").tobytes() for letter in "aäAÄ"}) == 4
+    assert (titles_drawn("\ue123", "x") == titles_drawn("column 0", "x")).all()
+    monkeypatch.setattr(pictures, "_SYSTEM_FONTS", ())
+    pictures._fonts.cache_clear()
+    try:
+        assert (titles_drawn("Ж", "x") == titles_drawn("column 0", "x")).all()
+    finally:
+        pictures._fonts.cache_clear()

@@ -31,7 +31,7 @@ def test_runs_have_names_of_their_own_and_flags_that_exist(plan):
     known = {field.name for field in dataclasses.fields(TrainSettings)}
     for run in plan.runs:
         assert set(run.flags) <= known
-        resolve(dict(run.flags), run.flags["dataset"])
+        resolve(dict(run.flags))
         assert run.flags["steps"] == plan.steps
 
 
