@@ -12,6 +12,7 @@ import traceback
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from logging import LogRecord
 from typing import Any
 
 from absl import app, flags, logging
@@ -139,7 +140,8 @@ def run(
     Args:
         main: the command; its module's docstring heads `--help`.
         settings_class: a dataclass whose fields were made by `setting` and `words`. If it has
-            `flag_groups`, {a group's first field: its title}, `--help` shows the flags in groups.
+            `flag_groups`, {a group's first field: its title}, `--help` shows the flags in groups;
+            if it has `by_preset`, names of fields, it says that a preset may set those.
         resolve: turns the flags that were given, by name, into settings; by default
             `settings_class(**given)`.
         tensorflow: whether the command needs it; it is imported, quietly, before `main` runs. Keras
@@ -178,6 +180,7 @@ def _guarded(work: Callable[[list[str]], None], arguments: list[str]) -> None:
     """Runs a command; what a user can mend becomes one line."""
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
+        logging.get_absl_handler().python_handler.emit = _print_record
     try:
         work(arguments)
         # All is done: a scheduler's late SIGTERM shall not make it look failed.
@@ -187,6 +190,13 @@ def _guarded(work: Callable[[list[str]], None], arguments: list[str]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         _end_interrupted()
+
+
+def _print_record(record: LogRecord) -> None:
+    """Prints a log record as a line of its own, beside progress bars."""
+    from tqdm import tqdm
+
+    tqdm.write(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
 
 
 def _interrupt(number: int, frame: types.FrameType | None) -> None:
@@ -234,7 +244,8 @@ def help_text(intro: str, settings_class: type, fields: Sequence[dataclasses.Fie
             default = ",".join(map(str, default))
         text = field.metadata["help"]
         if default not in (None, "", False):
-            text += f" [{'yes' if default is True else default}]"
+            preset = " without a preset" * (field.name in getattr(settings_class, "by_preset", ()))
+            text += f" [{'yes' if default is True else default}{preset}]"
         lines.append(f"  {head}")
         lines += textwrap.wrap(text, 96, initial_indent="      ", subsequent_indent="      ")
     return "\n".join([*lines, "", "--helpfull lists the flags of libraries, too."])

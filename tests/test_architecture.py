@@ -43,6 +43,7 @@ COMMANDS = {
     "playground",
     "study",
     "benchmark",
+    "__main__",
 }
 # What commands share: settings and flags. Libraries take plain arguments instead.
 SHARED_BY_COMMANDS = {"command", "config"}

@@ -13,7 +13,7 @@ import sys
 import pytest
 from PIL import Image
 
-from sagan_tf import command, config
+from sagan_tf import __main__, command, config
 
 COMMANDS = (
     "train prepare convert sample evaluate attend export serve playground study benchmark".split()
@@ -280,3 +280,67 @@ def test_limits_stand_beside_the_field(given, expected):
     command.check_values(Limited())
     with pytest.raises(ValueError, match=re.escape(expected)):
         command.check_values(Limited(**given))
+
+
+def test_the_package_names_its_commands():
+    done = subprocess.run(
+        [sys.executable, "-m", "sagan_tf"], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.strip().splitlines()[2:]
+    assert [line.split()[2] for line in lines] == [f"sagan_tf.{name}" for name in __main__.COMMANDS]
+    assert sorted(__main__.COMMANDS) == sorted(COMMANDS)
+    assert all(line.endswith((".", ":")) for line in lines), lines
+
+
+WARNED = """
+import dataclasses
+from absl import logging
+from sagan_tf import command
+
+command.run(
+    lambda settings: logging.warning("So %d it is.", 3),
+    dataclasses.make_dataclass("Settings", []),
+    tensorflow=False,
+)
+"""
+
+
+def test_a_warning_is_a_plain_line():
+    done = subprocess.run(
+        [sys.executable, "-c", WARNED], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "warning: So 3 it is.\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"step": 20}, "There is no setting 'step'. Did you mean"),
+        ({"batch": 20}, "Did you mean global_batch_size?"),
+        ({"steps": "20"}, "`steps` must be of type int. Received: '20', of type str"),
+        ({"steps": True}, "`steps` must be of type int. Received: True"),
+        ({"dataset": None}, "`dataset` must be of type str"),
+        ({"preset": "smal"}, "Did you mean small? Received: 'smal'"),
+    ],
+)
+def test_settings_of_a_program_are_checked_as_flags_are(given, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        config.resolve(given)
+
+
+def test_settings_of_a_program_name_their_data_set():
+    settings, sources = config.resolve(
+        {"dataset": "robohash", "beta_1": 0, "attention_resolutions": [8, 16]}
+    )
+    assert (settings.dataset, settings.preset) == ("robohash", "robohash")
+    assert (settings.beta_1, settings.attention_resolutions) == (0.0, (8, 16))
+    assert sources["dataset"] == config.FLAG
+    with pytest.raises(TypeError):
+        config.resolve({"workdir": "runs/a"}, "robohash")  # would train on the default
+
+
+def test_help_says_where_a_preset_decides():
+    fields = dataclasses.fields(config.TrainSettings)
+    text = command.help_text("Trains.", config.TrainSettings, fields)
+    assert re.search(r"--image_size=N\n +Pixels.*\[128 without a preset\]", text)
+    assert re.search(r"--log_every=N\n +.*\[100\]", text)

@@ -5,6 +5,8 @@ from sagan_tf.config.resolving import FLAG, SHARE, differences, resolve
 from sagan_tf.config.settings import FREE_SETTINGS, TrainSettings
 from sagan_tf.config.validation import AUGMENTATIONS
 
+TrainSettings.by_preset = frozenset(name for values in PRESETS.values() for name in values)
+
 __all__ = [
     "AUGMENTATIONS",
     "FLAG",

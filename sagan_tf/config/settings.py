@@ -15,6 +15,8 @@ class TrainSettings:
     not change what is computed, and `published=False` marks those that no publication gives.
     """
 
+    # Names of those that some preset sets; filled where presets are known.
+    by_preset: ClassVar[frozenset[str]] = frozenset()
     # By the first field of each.
     flag_groups: ClassVar[dict[str, str]] = {
         "dataset": "What to learn from, and where the run lives",

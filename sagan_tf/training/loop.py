@@ -14,7 +14,7 @@ from absl import logging
 from sagan_tf.machine.team import SINGLE_PROCESS, Team
 from sagan_tf.run import finite
 from sagan_tf.run.checkpoint import Checkpoints
-from sagan_tf.training.monitor import Monitor, Onlooker
+from sagan_tf.training.monitor import Monitor, NullMonitor
 from sagan_tf.training.schedule import Schedule
 from sagan_tf.training.trainer import SAGAN
 
@@ -84,7 +84,7 @@ def train(
     strategy: tf.distribute.Strategy,
     batches_from: Callable[[int, int], Iterator[Any]],
     checkpoints: Checkpoints,
-    monitor: Monitor | Onlooker,
+    monitor: Monitor | NullMonitor,
     schedule: Schedule,
     first_step: int,
     tracker: "ScoreTracker | None" = None,
@@ -236,7 +236,7 @@ class _Shows:
 
 def _save_and_show(
     shows: _Shows,
-    monitor: Monitor | Onlooker,
+    monitor: Monitor | NullMonitor,
     schedule: Schedule,
     step: int,
     losses: dict[str, float],
@@ -253,7 +253,7 @@ def _save_and_show(
 
 def _score(
     tracker: "ScoreTracker",
-    monitor: Monitor | Onlooker,
+    monitor: Monitor | NullMonitor,
     shows: _Shows,
     step: int,
     stop: StopSignal,
@@ -279,7 +279,7 @@ def _save(checkpoints: Checkpoints, sagan: SAGAN, step: int) -> None:
 def _go_back(
     sagan: SAGAN,
     checkpoints: Checkpoints,
-    monitor: Monitor | Onlooker,
+    monitor: Monitor | NullMonitor,
     schedule: Schedule,
     error: finite.NotFiniteError,
 ) -> int:

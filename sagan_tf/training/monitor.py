@@ -99,7 +99,7 @@ class Monitor:
         self._logged = step, time.perf_counter()
 
     def log(self, step: int, losses: dict[str, float]) -> None:
-        """Writes a line of scalars, the newest grid's among them, to the logs."""
+        """Writes a line of scalars to the logs, with those of a grid shown since the last line."""
         scalars = {
             **losses,
             **self._network_scalars(),
@@ -107,6 +107,7 @@ class Monitor:
             "images_per_second": self._rate(step),
         }
         self._log_scalars(step, scalars)
+        self._sample_scalars = {}
         self._collapse.see_loss(step, losses["discriminator_loss"])
         self._bar.set_postfix_str(
             f"{scalars['images_per_second']:.0f} images/s, "
@@ -188,7 +189,7 @@ class Monitor:
         return {name: float(tf.convert_to_tensor(v)) for name, v in scalars.items()}
 
 
-class Onlooker:
+class NullMonitor:
     """What a worker that is not the chief has instead of a `Monitor`: it shows nothing."""
 
     def advance(self, steps: int) -> None:

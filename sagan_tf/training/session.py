@@ -28,7 +28,7 @@ from sagan_tf.training.grid_checks import (
     Variety,
     held_out_images,
 )
-from sagan_tf.training.monitor import GRID_ROWS, Monitor, Onlooker
+from sagan_tf.training.monitor import GRID_ROWS, Monitor, NullMonitor
 from sagan_tf.training.score_tracker import ScoreTracker
 from sagan_tf.training.trainer import SAGAN
 
@@ -166,9 +166,9 @@ class Session:
         )
         return iter(dataset)
 
-    def _monitor(self, first_step: int) -> contextlib.AbstractContextManager[Monitor | Onlooker]:
+    def _monitor(self, first_step: int) -> contextlib.AbstractContextManager[Monitor | NullMonitor]:
         if not self.team.is_chief:
-            return contextlib.nullcontext(Onlooker())
+            return contextlib.nullcontext(NullMonitor())
         return Monitor(
             self.workdir,
             self.sagan,

@@ -82,6 +82,7 @@ def test_spread_of_the_grid_is_logged_and_a_lost_generator_reported_once(shown, 
     for step in range(3, 20):
         shown.log(step, LOSSES)
         shown.show_samples(step)
+    assert "sample_spread" not in lines(workdir)[2]  # no grid since the line before
     assert lines(workdir)[-1]["sample_spread"] == 0
     assert caplog.text.count("the generator learns nothing from it") == 1
 
