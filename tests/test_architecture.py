@@ -49,8 +49,8 @@ COMMANDS = {
 SHARED_BY_COMMANDS = {"command", "config"}
 # What those may import of the libraries: what is read before Keras is imported.
 BEFORE_KERAS = {"machine", "architecture"}
-# Modules of `training` that turn settings into networks, a start or an estimate.
-BUILDERS = {"build", "dry_run", "resuming"}
+# Modules of `training` that read settings: they make networks, a session or an estimate of them.
+BUILDERS = {"build", "dry_run", "resuming", "session"}
 
 # These run on every Keras backend.
 BACKEND_FREE = {"architecture", "layers", "models", "losses"}
