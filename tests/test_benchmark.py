@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sagan_tf.benchmark import cases, timing
+from sagan_tf.benchmark import timing, training_cases
 from sagan_tf.benchmark.timing import Case
 from sagan_tf.models import Discriminator, Generator
 from sagan_tf.training import cost
@@ -54,7 +54,7 @@ def test_multiply_accumulates_of_a_step():
     """16 pixels: the generator's four and the discriminator's eight units, of one image."""
     networks = Generator(16, 3, base_filters=8), Discriminator(16, 3, base_filters=8)
     generator, discriminator = (cost.multiply_accumulates(network) for network in networks)
-    attended = cases._macs_per_image(
+    attended = training_cases.macs_per_image(
         "auto", {"image_size": 16, "base_filters": 8, "num_classes": 3}
     )
     assert attended > 4 * generator + 8 * discriminator
@@ -114,7 +114,7 @@ def test_attention_in_chunks_takes_a_part_of_the_memory(xla, ratio):
     # 16384 queries and 4096 keys: 1 GiB of scores for four images.
     arguments = {"map_size": 128, "channels": 16, "batch_size": 4, "xla": xla}
     plain, chunked = (
-        peak_bytes(cases.prepare_attention, query_chunk_size=size, **arguments)
+        peak_bytes(training_cases.prepare_attention, query_chunk_size=size, **arguments)
         for size in (None, 512)
     )
     assert plain > 2 * 2**30  # scores and their gradient at least
@@ -135,7 +135,7 @@ def test_memory_estimate_is_near_what_training_takes(settings):
         "attention_resolutions": (settings["image_size"] // 2,),
         **settings,
     }
-    measured = peak_bytes(cases.prepare_step, batch_size=32, ema_decay=0.0, **settings)
+    measured = peak_bytes(training_cases.prepare_step, batch_size=32, ema_decay=0.0, **settings)
     networks = Generator(**settings), Discriminator(**settings)
     for network in networks:
         network.build()

@@ -62,7 +62,7 @@ class Settings:
 def main(settings: Settings) -> None:
     """Runs the comparisons and prints a table of each."""
     _check(settings)
-    from sagan_tf.benchmark import cases, timing
+    from sagan_tf.benchmark import cases, timing, training_cases
     from sagan_tf.output.files import write_text
 
     sizes = {
@@ -70,7 +70,7 @@ def main(settings: Settings) -> None:
         for name in ("image_size", "base_filters", "num_classes", "batch_size")
     }
     if settings.profile:
-        _profile(settings.profile, cases.prepare_step, sizes)
+        _profile(settings.profile, training_cases.prepare_step, sizes)
         return
     machine = _machine(settings.device)
     print(", ".join(machine.values()))

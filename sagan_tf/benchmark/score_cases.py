@@ -1,16 +1,11 @@
 """What is timed of the scores, against how others compute them."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import scipy.linalg
 
-from sagan_tf.benchmark.timing import Case
+from sagan_tf.benchmark.timing import Case, Prepared
 from sagan_tf.evaluation.frechet import frechet_distance, frechet_distance_to_rows
 from sagan_tf.evaluation.moments import Moments, moments_of
-
-Prepared = tuple[Callable[[], Any], float]
 
 # As the 2015 network's features.
 _SIZE = 2048

@@ -19,6 +19,10 @@ from tqdm import tqdm
 WARM_UP_CALLS = 2
 
 
+# What a `prepare` function gives: one round of the work, and how many units that is.
+Prepared = tuple[Callable[[], Any], float]
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """Something to time.

@@ -9,15 +9,11 @@ several that share the folder, each takes the next run that nobody has.
 """
 
 import dataclasses
-import datetime
 import json
-import os
-import platform
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sagan_tf import command, config
 from sagan_tf.command import setting
@@ -25,13 +21,9 @@ from sagan_tf.study import ablation, plans
 
 if TYPE_CHECKING:
     from sagan_tf.study.plans import Plan, Run
-    from sagan_tf.training.loop import StopSignal
 
 _TABLES = ("1", "2")
 _FIGURES = ("stabilisation",)
-_FINAL = "final_scores.jsonl"
-# What evaluation of a run is told as its training was.
-_EVALUATED = ("extractor", "cache_dir")
 # Of the feature maps of the paper's table 1.
 _RESOLUTIONS = (8, 16, 32, 64)
 
@@ -88,16 +80,18 @@ def main(settings: StudySettings) -> None:
         return
     _check_extra()
     _check_folder(out, plan)
+    from sagan_tf.study.reporting import write_report
+    from sagan_tf.study.work import do_runs, score_ceiling
     from sagan_tf.training.loop import Stopped, StopSignal
 
     with StopSignal() as stop:
         try:
-            _do(plan, chosen, out, stop)
-            _score_ceiling(plan, out, stop)
+            do_runs(plan, chosen, out, stop)
+            score_ceiling(plan, out, stop)
         except Stopped:
             print("stopped; the same command goes on from there", file=sys.stderr)
             sys.exit(128 + stop.received)
-    _report(plan, out)
+    write_report(plan, out)
 
 
 def _plan(settings: StudySettings) -> tuple["Plan", Path]:
@@ -217,175 +211,6 @@ def _check_folder(out: Path, plan: "Plan") -> None:
     with files.explained(out, "out"):
         out.mkdir(parents=True, exist_ok=True)
         files.write_text(path, json.dumps(now, indent=2) + "\n")
-
-
-def _do(plan: "Plan", runs: list["Run"], out: Path, stop: "StopSignal") -> None:
-    """Trains and measures every run that no other process has."""
-    import tensorflow as tf
-    from tqdm import tqdm
-
-    from sagan_tf.output import files
-    from sagan_tf.study.runs import run_folder, steps_done
-
-    for gpu in tf.config.list_physical_devices("GPU"):
-        # Trainings, processes of their own, need what measuring leaves.
-        tf.config.experimental.set_memory_growth(gpu, True)
-    done = {run.name: min(steps_done(run_folder(out, run)), plan.steps) for run in runs}
-    bar = tqdm(
-        total=plan.steps * len(runs), initial=sum(done.values()), unit="step", dynamic_ncols=True
-    )
-    with bar:
-        for run in runs:
-            bar.set_description(run.name)
-
-            def watch(run: "Run" = run) -> None:
-                now = max(done[run.name], steps_done(run_folder(out, run)))
-                bar.update(now - done[run.name])
-                done[run.name] = now
-
-            try:
-                with files.claimed(out / "claims" / run.name, "out"), files.explained(out, "out"):
-                    _train(plan, run, out, stop, watch)
-                    _measure(plan, run, out, stop, bar.set_postfix_str)
-            except files.InUse as error:
-                tqdm.write(f"{run.name} is left out: {error}", file=sys.stderr)
-
-
-def _train(
-    plan: "Plan", run: "Run", out: Path, stop: "StopSignal", watch: Callable[[], None]
-) -> None:
-    from sagan_tf.study import runs
-
-    workdir = runs.run_folder(out, run)
-    if not runs.is_trained(run, workdir):
-        workdir.mkdir(parents=True, exist_ok=True)
-        flags = runs.as_flags({"workdir": workdir, **run.flags})
-        runs.call("train", flags, workdir / "training.log", stop, watch)
-
-
-def _measure(
-    plan: "Plan", run: "Run", out: Path, stop: "StopSignal", say: Callable[[str], None]
-) -> None:
-    from sagan_tf.study import readings as measures
-    from sagan_tf.study import runs
-
-    workdir = runs.run_folder(out, run)
-    say("measuring")
-    if plan.samples:
-        for step in measures.measure(workdir, run, plan.samples):
-            say(f"measured step {step}")
-            stop.check()
-    elif plan.evaluation and not _final(workdir):
-        told = {name: run.flags[name] for name in _EVALUATED if name in run.flags}
-        told |= {"workdir": workdir, "best": True, "out": workdir / _FINAL, **plan.evaluation}
-        runs.call("evaluate", runs.as_flags(told), workdir / "evaluation.log", stop)
-    say("")
-
-
-def _score_ceiling(plan: "Plan", out: Path, stop: "StopSignal") -> None:
-    """Scores real images against other real ones, once."""
-    from sagan_tf.study import runs
-
-    if plan.ceiling and not _final(out):
-        told = {**plan.ceiling, "out": out / _FINAL}
-        cache = {name: plan.runs[0].flags.get(name) for name in _EVALUATED}
-        told |= {name: value for name, value in cache.items() if value is not None}
-        runs.call("evaluate", runs.as_flags(told), out / "evaluation.log", stop)
-
-
-def _final(workdir: Path) -> dict[str, Any] | None:
-    """What the best checkpoint scored by the whole protocol."""
-    path = workdir / _FINAL
-    return json.loads(path.read_text().splitlines()[-1]) if path.exists() else None
-
-
-def _report(plan: "Plan", out: Path) -> None:
-    from sagan_tf.study import runs
-
-    trained = [run for run in plan.runs if runs.is_trained(run, runs.run_folder(out, run))]
-    page = out / "index.html"
-    if not trained:
-        print("no run is trained to its end yet")
-        return
-    facts = _facts(len(trained), len(plan.runs))
-    if plan.samples:
-        _report_measures(plan, trained, out, page, facts)
-    elif plan.ceiling:
-        _report_ablation(plan, trained, out, page, facts)
-    else:
-        _report_scores(plan, trained, out, page, facts)
-    print(f"{len(trained)} of {len(plan.runs)} runs are trained")
-    print(f"report: {page}")
-
-
-def _report_measures(
-    plan: "Plan", trained: list["Run"], out: Path, page: Path, facts: dict[str, str]
-) -> None:
-    from sagan_tf.study.findings import Findings
-    from sagan_tf.study.geotex_report import write_geotex_report
-    from sagan_tf.study.readings import load_measures
-    from sagan_tf.study.runs import run_folder
-
-    records = [record for run in plan.runs for record in load_measures(run_folder(out, run))]
-    workdirs: dict[str, Path] = {}
-    for run in trained:
-        workdirs.setdefault(run.arm, run_folder(out, run))
-    write_geotex_report(page, plan, Findings(records), workdirs, facts)
-
-
-def _report_ablation(
-    plan: "Plan", trained: list["Run"], out: Path, page: Path, facts: dict[str, str]
-) -> None:
-    from sagan_tf.study.ablation_report import write_ablation_report
-    from sagan_tf.study.runs import run_folder
-
-    scores: dict[str, list[dict[str, float]]] = {}
-    grids: dict[str, Path] = {}
-    for run in trained:
-        final = _final(run_folder(out, run))
-        if final:
-            scores.setdefault(run.arm, []).append(final["scores"])
-            newest = max((run_folder(out, run) / "samples").glob("*.png"))
-            grids.setdefault(run.arm, newest)
-    ceiling = (_final(out) or {"scores": {}})["scores"]
-    write_ablation_report(page, plan, scores, ceiling, grids, facts)
-
-
-def _report_scores(
-    plan: "Plan", trained: list["Run"], out: Path, page: Path, facts: dict[str, str]
-) -> None:
-    from sagan_tf.evaluation.evaluation import unlike
-    from sagan_tf.run.workdir import load_scores
-    from sagan_tf.study.runs import run_folder
-    from sagan_tf.study.score_report import write_score_report
-
-    scores, finals = {}, {}
-    for run in trained:
-        records = load_scores(run_folder(out, run))
-        # The evaluation of the best checkpoint, made by more images, stands there as well.
-        scores[run.arm] = [record for record in records if not unlike(record, records[0])]
-        final = _final(run_folder(out, run))
-        if final:
-            finals[run.arm] = final
-    write_score_report(page, plan, scores, finals, facts)
-
-
-def _facts(trained: int, runs: int) -> dict[str, str]:
-    import keras
-    import tensorflow as tf
-
-    gpus = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
-    return {
-        "command": shlex.join(["python", "-m", "sagan_tf.study", *sys.argv[1:]]),
-        "runs": f"{trained} of {runs} trained to the end",
-        "device": ", ".join(gpus) or f"{os.cpu_count()} processor cores, {platform.machine()}",
-        "software": f"TensorFlow {tf.__version__}, Keras {keras.__version__}, Python "
-        f"{platform.python_version()}",
-        "report written": datetime.date.today().isoformat(),
-    }
 
 
 if __name__ == "__main__":

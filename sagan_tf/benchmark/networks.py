@@ -1,0 +1,70 @@
+"""Networks of the size that is timed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from sagan_tf.layers.spectral_norm import SpectralNormalization
+from sagan_tf.models import Discriminator, Generator
+from sagan_tf.training.trainer import SAGAN
+
+
+def make_networks(
+    image_size: int, base_filters: int, **kwargs: Any
+) -> tuple[Generator, Discriminator]:
+    """Both networks, built; they attend over maps of half the image's size."""
+    settings: dict[str, Any] = {
+        "attention_resolutions": (image_size // 2,),
+        "query_key_ratio": min(8, base_filters),
+        **kwargs,
+    }
+    networks = tuple(
+        network(image_size, base_filters=base_filters, **settings)
+        for network in (Generator, Discriminator)
+    )
+    for network in networks:
+        network.build()
+    return networks
+
+
+def make_generator(**settings: Any) -> Generator:
+    """A generator whose spectral norms and moving statistics are those of its weights."""
+    generator, _ = make_networks(**settings)
+    for _ in range(10):
+        latents = tf.random.normal((16, generator.latent_dim))
+        generator(latents, tf.range(16) % generator.num_classes, training=True)
+    return generator
+
+
+def make_sagan(
+    xla: bool = False,
+    spectral_norm: bool = True,
+    gradient_accumulation: int = 1,
+    ema_decay: float = 0.999,
+    **settings: Any,
+) -> SAGAN:
+    """A compiled model with new weights."""
+    if not spectral_norm:
+        SpectralNormalization.normalized = lambda layer, weight, training=False: ops.cast(
+            weight, layer.compute_dtype
+        )
+    sagan = SAGAN(
+        *make_networks(**settings), gradient_accumulation=gradient_accumulation, ema_decay=ema_decay
+    )
+    sagan.compile(
+        keras.optimizers.Adam(1e-4, beta_1=0.0, name="generator_optimizer"),
+        keras.optimizers.Adam(4e-4, beta_1=0.0, name="discriminator_optimizer"),
+        xla=xla,
+    )
+    return sagan
+
+
+def random_batches(sagan: SAGAN, batch_size: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    """Images of noise and labels, without end."""
+    side, classes = sagan.generator.image_size, sagan.generator.num_classes
+    while True:
+        images = tf.random.uniform((batch_size, side, side, 3), -1.0, 1.0)
+        yield images, tf.random.uniform((batch_size,), 0, classes, tf.int32)

@@ -1,0 +1,84 @@
+"""What is left of a plan: trained, measured and scored, by processes of their own."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from sagan_tf.output import files
+from sagan_tf.study import readings, runs
+from sagan_tf.study.plans import Plan, Run
+from sagan_tf.study.runs import run_folder, steps_done
+from sagan_tf.training.loop import StopSignal
+
+_FINAL = "final_scores.jsonl"
+
+# What evaluation of a run is told as its training was.
+_EVALUATED = ("extractor", "cache_dir")
+
+
+def do_runs(plan: Plan, chosen: list[Run], out: Path, stop: StopSignal) -> None:
+    """Trains and measures the chosen runs of a plan, those that no other process has."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        # Trainings, processes of their own, need what measuring leaves.
+        tf.config.experimental.set_memory_growth(gpu, True)
+    done = {run.name: min(steps_done(run_folder(out, run)), plan.steps) for run in chosen}
+    bar = tqdm(
+        total=plan.steps * len(chosen), initial=sum(done.values()), unit="step", dynamic_ncols=True
+    )
+    with bar:
+        for run in chosen:
+            bar.set_description(run.name)
+
+            def watch(run: Run = run) -> None:
+                now = max(done[run.name], steps_done(run_folder(out, run)))
+                bar.update(now - done[run.name])
+                done[run.name] = now
+
+            try:
+                with files.claimed(out / "claims" / run.name, "out"), files.explained(out, "out"):
+                    _train(plan, run, out, stop, watch)
+                    _measure(plan, run, out, stop, bar.set_postfix_str)
+            except files.InUse as error:
+                tqdm.write(f"{run.name} is left out: {error}", file=sys.stderr)
+
+
+def _train(plan: Plan, run: Run, out: Path, stop: StopSignal, watch: Callable[[], None]) -> None:
+    workdir = runs.run_folder(out, run)
+    if not runs.is_trained(run, workdir):
+        workdir.mkdir(parents=True, exist_ok=True)
+        flags = runs.as_flags({"workdir": workdir, **run.flags})
+        runs.call("train", flags, workdir / "training.log", stop, watch)
+
+
+def _measure(plan: Plan, run: Run, out: Path, stop: StopSignal, say: Callable[[str], None]) -> None:
+    workdir = runs.run_folder(out, run)
+    say("measuring")
+    if plan.samples:
+        for step in readings.measure(workdir, run, plan.samples):
+            say(f"measured step {step}")
+            stop.check()
+    elif plan.evaluation and not final_scores(workdir):
+        told = {name: run.flags[name] for name in _EVALUATED if name in run.flags}
+        told |= {"workdir": workdir, "best": True, "out": workdir / _FINAL, **plan.evaluation}
+        runs.call("evaluate", runs.as_flags(told), workdir / "evaluation.log", stop)
+    say("")
+
+
+def score_ceiling(plan: Plan, out: Path, stop: StopSignal) -> None:
+    """Scores real images against other real ones, once."""
+    if plan.ceiling and not final_scores(out):
+        told = {**plan.ceiling, "out": out / _FINAL}
+        cache = {name: plan.runs[0].flags.get(name) for name in _EVALUATED}
+        told |= {name: value for name, value in cache.items() if value is not None}
+        runs.call("evaluate", runs.as_flags(told), out / "evaluation.log", stop)
+
+
+def final_scores(workdir: Path) -> dict[str, Any] | None:
+    """What the best checkpoint scored by the whole protocol."""
+    path = workdir / _FINAL
+    return json.loads(path.read_text().splitlines()[-1]) if path.exists() else None
