@@ -198,12 +198,13 @@ def _discriminator(
     from sagan_tf.models import Discriminator
     from sagan_tf.run.checkpoint import restore_network
     from sagan_tf.run.workdir import BEST, CHECKPOINTS
+    from sagan_tf.sampling import from_uint8
 
     discriminator = Discriminator.from_config(description["discriminator"])
     discriminator.build()
     directory = Path(settings.workdir) / (BEST if settings.best else CHECKPOINTS)
     restore_network(directory, discriminator)
-    return discriminator, (images.astype(np.float32) / 127.5 - 1, labels)
+    return discriminator, (from_uint8(images), labels)
 
 
 def _points(text: str) -> np.ndarray:

@@ -11,7 +11,7 @@ import textwrap
 import traceback
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from logging import LogRecord
 from typing import Any
 
@@ -190,6 +190,21 @@ def _guarded(work: Callable[[list[str]], None], arguments: list[str]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         _end_interrupted()
+
+
+@contextlib.contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Imports what an extra brings, before hours of work and not after.
+
+    Raises:
+        ValueError: if it is not installed, with the extra's name.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"`{error.name}` is not installed; `pip install 'sagan_tf[{name}]'` brings it."
+        ) from None
 
 
 def _print_record(record: LogRecord) -> None:

@@ -177,15 +177,11 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
 
 
 def _report_writer(settings: EvaluateSettings) -> Callable[..., None] | None:
-    """What writes `--report`, so that it is missed before hours of work and not after."""
+    """The function that writes `--report`, if it is given."""
     if settings.report is None:
         return None
-    try:
+    with command.extra("report"):
         from sagan_tf.evaluation.report import write_report
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"`{error.name}` is not installed; `pip install 'sagan_tf[report]'` brings it."
-        ) from None
     if Path(settings.report).is_file():
         raise ValueError(f"`--report` must be a directory. Received: {settings.report}, a file")
     return write_report

@@ -146,6 +146,11 @@ def to_uint8(images: Any) -> np.ndarray:
     return np.uint8(np.clip(np.floor(np.asarray(images) * 127.5 + 128), 0, 255))
 
 
+def from_uint8(images: Any) -> np.ndarray:
+    """Images of bytes as float32 in [-1, 1], as networks take them."""
+    return np.float32(images) / 127.5 - 1
+
+
 def load_generator(workdir: str | os.PathLike, best: bool = False) -> keras.Model:
     """The generator of a training run's newest readable checkpoint, the averaged one if kept.
 

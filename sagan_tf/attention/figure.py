@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from sagan_tf.attention.overlay import overlay
 from sagan_tf.output.pictures import grid_scale, image_grid
-from sagan_tf.sampling import to_uint8
+from sagan_tf.sampling import from_uint8, to_uint8
 
 # Of the points, in turn: told apart by colour-blind readers too (the first three are from Okabe
 # and Ito, 2008), and none of them the red or yellow of an overlay.
@@ -36,7 +36,7 @@ def attention_figure(images: np.ndarray, points: np.ndarray, maps: np.ndarray) -
     cells = []
     for image, places, seen in zip(images, centres, maps, strict=True):
         cells.append(_marked(image.repeat(3 // image.shape[-1], axis=-1), places, colours))
-        copies = np.repeat(image[None].astype(np.float32) / 127.5 - 1, len(seen), axis=0)
+        copies = np.repeat(from_uint8(image[None]), len(seen), axis=0)
         cells += [
             _marked(tinted, place[None], [colour])
             for tinted, place, colour in zip(

@@ -5,6 +5,7 @@ frequencies into account: it scores 0.
 """
 
 import numpy as np
+from sklearn.metrics import cohen_kappa_score
 
 
 def cohen_kappa(pairs: np.ndarray, num_values: int) -> float:
@@ -14,11 +15,11 @@ def cohen_kappa(pairs: np.ndarray, num_values: int) -> float:
         pairs: int `(N, 2)` in `[0, num_values)`.
         num_values: how many values there are.
     """
-    joint = _joint(pairs, num_values)
-    by_chance = float(joint.sum(axis=1) @ joint.sum(axis=0))
-    if by_chance > 1 - 1e-12:  # one value alone
-        return 0.0
-    return float((np.trace(joint) - by_chance) / (1 - by_chance))
+    _joint(pairs, num_values)  # which complains of other pairs
+    pairs = np.asarray(pairs)
+    if np.unique(pairs).size == 1:
+        return 0.0  # as of one value, agreement tells nothing
+    return float(cohen_kappa_score(pairs[:, 0], pairs[:, 1]))
 
 
 def mutual_information(pairs: np.ndarray, num_values: int) -> float:

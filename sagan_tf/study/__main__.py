@@ -78,7 +78,8 @@ def main(settings: StudySettings) -> None:
     if settings.list:
         _print_commands(chosen)
         return
-    _check_extra()
+    with command.extra("report"):
+        import sagan_tf.output.pages  # noqa: F401 - to see whether it can be
     _check_folder(out, plan)
     from sagan_tf.study.reporting import write_report
     from sagan_tf.study.work import do_runs, score_ceiling
@@ -181,16 +182,6 @@ def _print_commands(runs: list["Run"]) -> None:
     given = [flag for flag in given if not flag.startswith("--runs")]
     for run in runs:
         print(shlex.join(["python", "-m", "sagan_tf.study", *given, f"--runs={run.name}"]))
-
-
-def _check_extra() -> None:
-    """Misses what writes the report before hours of work and not after."""
-    try:
-        import sagan_tf.output.pages  # noqa: F401 - to see whether it can be
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"`{error.name}` is not installed; `pip install 'sagan_tf[report]'` brings it."
-        ) from None
 
 
 def _check_folder(out: Path, plan: "Plan") -> None:

@@ -22,6 +22,7 @@ from sagan_tf.evaluation.moments import Moments, moments_of
 from sagan_tf.models import Discriminator, Generator
 from sagan_tf.run.checkpoint import checkpoint_steps, restore_network
 from sagan_tf.run.workdir import CHECKPOINTS, add_line, load_description
+from sagan_tf.sampling import from_uint8
 from sagan_tf.study.patches import flat_distance, patch_distance, patches
 from sagan_tf.study.plans import OFF, Run
 
@@ -177,7 +178,7 @@ def _attention(
         real, real_parts = drawn_with_parts(name, _ATTENDED, generator.image_size)
         for network, inputs, parts in (
             (generator, (latents, labels), geotex.locate_parts(name, images[name])),
-            (discriminator, (np.float32(real) / 127.5 - 1, labels), real_parts),
+            (discriminator, (from_uint8(real), labels), real_parts),
         ):
             measures = attention_measures(network, inputs)
             for path, scores in attention_maps(network, inputs).items():

@@ -1,17 +1,13 @@
 """How sure the study can be: intervals of rates, and a test of paired runs."""
 
 import dataclasses
-import itertools
-import math
 from collections.abc import Sequence
 
 import numpy as np
+import scipy.stats
 
-# Of the normal distribution: 95 % lie within so many deviations.
-_Z = 1.959964
-# With more pairs than this, signs are drawn instead of tried out.
-_EXACT_PAIRS = 16
-_DRAWN = 2**16
+# Sign patterns that are tried; with 16 pairs or fewer that is every one.
+_PATTERNS = 2**16
 
 
 def wilson_interval(successes: int, count: int) -> tuple[float, float]:
@@ -29,10 +25,8 @@ def wilson_interval(successes: int, count: int) -> tuple[float, float]:
             "`successes` must be in [0, count] and `count` positive. Received: "
             f"successes={successes}, count={count}"
         )
-    rate, spread = successes / count, _Z**2 / count
-    middle = (rate + spread / 2) / (1 + spread)
-    half = math.sqrt(rate * (1 - rate) * spread + spread**2 / 4) / (1 + spread)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    interval = scipy.stats.binomtest(successes, count).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,17 +62,16 @@ def sign_flip_test(differences: Sequence[float]) -> Difference:
         raise ValueError("A test needs at least one pair. Received: none.")
     if not np.isfinite(values).all():
         return Difference(float("nan"), float("nan"), len(values))
-    if len(values) <= _EXACT_PAIRS:
-        signs = np.array(list(itertools.product((1, -1), repeat=len(values))))
-    else:
-        random = np.random.default_rng(0)
-        signs = random.choice((1, -1), size=(_DRAWN, len(values)))
-        signs[0] = 1  # what was seen is among the possible
-    means = np.abs(signs @ values) / len(values)
-    seen = abs(values.mean())
-    # A mean that is equal but for rounding is as far.
-    p_value = np.mean(means >= seen * (1 - 1e-12))
-    return Difference(float(values.mean()), float(p_value), len(values))
+    if len(values) == 1:  # either sign is as far from 0
+        return Difference(float(values[0]), 1.0, 1)
+    test = scipy.stats.permutation_test(
+        (values,),
+        np.mean,
+        permutation_type="samples",  # of one sample: signs
+        n_resamples=_PATTERNS,
+        rng=np.random.default_rng(0),
+    )
+    return Difference(float(values.mean()), float(test.pvalue), len(values))
 
 
 def interaction(

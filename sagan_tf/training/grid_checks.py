@@ -16,6 +16,7 @@ from sagan_tf.data.folder import SPLITS
 from sagan_tf.evaluation.images import RealImages
 from sagan_tf.evaluation.neighbours import nearest
 from sagan_tf.evaluation.spread import class_spread, relative_spread
+from sagan_tf.sampling import from_uint8
 from sagan_tf.training.collapse import EARLY_GRIDS, GRIDS_IN_A_ROW, LastingSign
 
 # Of the digits, runs whose samples of a class look alike have 0.3 to 0.5, varied ones 0.8 to 0.9.
@@ -196,7 +197,7 @@ class KnownImages:
         for start in range(0, len(images), _BATCH_SIZE):
             rows = slice(start, start + _BATCH_SIZE)
             of_rows = None if labels is None else np.asarray(labels[rows], np.int32)
-            pixels = np.float32(images[rows]) / 127.5 - 1
+            pixels = from_uint8(images[rows])
             parts.append(np.ravel(self._discriminator(pixels, of_rows, training=False)))
         return np.concatenate(parts)
 

@@ -22,7 +22,7 @@ from sagan_tf.models import Discriminator, Generator
 from sagan_tf.output.files import must_exist, write_text
 from sagan_tf.output.pictures import grid_scale, image_grid, save_png
 from sagan_tf.run.checkpoint import as_os_error
-from sagan_tf.sampling import latents_from_seeds, sample
+from sagan_tf.sampling import from_uint8, latents_from_seeds, sample
 from sagan_tf.training.collapse import CollapseReports, sample_spread
 from sagan_tf.training.grid_checks import GridCheck
 from sagan_tf.training.trainer import SAGAN
@@ -219,7 +219,7 @@ def _attention_scalars(
     labels = None if labels is None else np.array(labels[: len(images)], np.int32)
     seen = {
         generator: (latents_from_seeds(range(len(images)), generator.latent_dim), labels),
-        discriminator: (np.float32(images) / 127.5 - 1, labels),
+        discriminator: (from_uint8(images), labels),
     }
     return {
         f"attention/{path}/{name}": value
