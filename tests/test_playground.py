@@ -14,9 +14,9 @@ import requests
 from PIL import Image
 from playwright.sync_api import expect
 
+from sagan_tf.serving.callers import add_key, read_keys
 from sagan_tf.serving.client import Client
 from sagan_tf.serving.gallery import Gallery, Grid
-from sagan_tf.serving.gateway import add_key, read_keys
 from sagan_tf.serving.server import bind
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import re
 import shutil
 import signal
@@ -5,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import commands
@@ -18,6 +20,7 @@ from PIL import Image
 
 from sagan_tf.serving.client import Client
 
+PORT = "--rest_api_port=0"
 README = (commands.ROOT / "README.md").read_text()
 
 
@@ -204,6 +207,69 @@ def test_a_gateway_with_keys_from_the_command_line(exported, tmp_path):
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("guarded", [False, True], ids=["server", "gateway"])
+def test_a_stop_under_load_loses_no_call(exported, guarded):
+    """Callers on old and new connections are answered until nobody listens; a slow one is told."""
+    with contextlib.ExitStack() as stack:
+        if guarded:
+            upstream, _ = stack.enter_context(local_server.serving(("sagan", exported)))
+            arguments = ["--gateway", f"--upstream=http://127.0.0.1:{upstream}"]
+        else:
+            arguments = [f"--model_base_path={exported}"]
+        process = commands.start("serve", *arguments, "--requests_per_minute=100000", PORT)
+        port = int(re.search(r"http://127.0.0.1:(\d+)/v1", "".join(first_lines(process)))[1])
+        outcomes, stopped = [], threading.Event()
+        callers = [
+            threading.Thread(target=call_until_refused, args=(port, keep, outcomes, stopped))
+            for keep in (True, False) * 4
+        ]
+        for caller in callers:
+            caller.start()
+        half = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        half.sendall(b"POST /v1/models/sagan:predict HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")
+        time.sleep(1)
+        stopped.set()
+        start = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+        assert time.monotonic() - start < 10
+        for caller in callers:
+            caller.join()
+        assert b" 503 " in half.recv(1000)
+    assert set(outcomes) == {200}
+    assert len(outcomes) > 50
+    assert "Traceback" not in errors
+
+
+def first_lines(process):
+    """What a command prints until it serves."""
+    while True:
+        line = process.stdout.readline()
+        yield line
+        if re.match("serving:|guarding:", line):
+            return
+
+
+def call_until_refused(port, keep, outcomes, stopped):
+    """Asks again and again, on one connection or on one each, until nobody listens."""
+    body = {"signature_name": "sample", "instances": [{"class_id": 3, "seed": 7}]}
+    session = requests.Session()
+    while True:
+        try:
+            answer = session.post(
+                f"http://127.0.0.1:{port}/v1/models/sagan:predict", json=body, timeout=20
+            )
+            outcomes.append(answer.status_code)
+        except requests.ConnectionError as error:
+            refused = "Connection refused" in str(error)
+            if not refused or not stopped.is_set():
+                outcomes.append(repr(error))
+            if refused:
+                return
+        if not keep:
+            session.close()
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,9 @@ _DTYPES = {
     "DT_STRING": "string",
 }
 _KEYS = {"signature_name", "instances", "inputs"}
+# TensorFlow Serving writes each number on a line of its own, with up to 30 spaces before it.
+_NUMBER_TEXT_BYTES = 48
+_ROW_TEXT_BYTES = 256
 # Beyond this, JavaScript and many others cannot tell integers apart.
 _LARGEST_SEED = 2**53 - 1
 
@@ -92,6 +95,31 @@ def read_signatures(metadata: Any, num_classes: int | None) -> dict[str, dict[st
         raise ValueError(f"This is no model's metadata: {error!r}") from None
 
 
+def row_bytes(metadata: Any) -> dict[str, int]:
+    """How long the answer's text may be for one image, by signature; an upper bound.
+
+    Raises:
+        ValueError: if it is no metadata.
+    """
+    try:
+        definitions = metadata["metadata"]["signature_def"]["signature_def"]
+        size = _image_size(definitions) or 0
+        return {
+            name: _ROW_TEXT_BYTES
+            + sum(_output_bytes(tensor, size) for tensor in definition["outputs"].values())
+            for name, definition in definitions.items()
+        }
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise ValueError(f"This is no model's metadata: {error!r}") from None
+
+
+def _output_bytes(tensor: Mapping[str, Any], size: int) -> int:
+    if tensor["dtype"] == "DT_STRING":  # a PNG as base64, or a name
+        return 4 * size * size + _ROW_TEXT_BYTES
+    shape = [max(1, int(axis["size"])) for axis in tensor["tensor_shape"]["dim"]]
+    return _NUMBER_TEXT_BYTES * math.prod(shape[1:])
+
+
 def _image_size(definitions: Mapping[str, Any]) -> int | None:
     if "images" not in definitions:
         return None
@@ -156,7 +184,9 @@ def admit(body: bytes, signatures: Signatures, limits: Limits) -> Admitted:
             arrays = read_rows(request["instances"], dtypes)
         else:
             columns = request["inputs"]
-            if isinstance(columns, dict) and columns.keys() - {"b64"} - inputs.keys():
+            # `{"b64": ...}` alone is no column but the value of the only input.
+            is_value = isinstance(columns, dict) and columns.keys() == {"b64"}
+            if isinstance(columns, dict) and not is_value and columns.keys() != inputs.keys():
                 raise RequestError(400, f"`inputs` must have the keys {sorted(inputs)}.")
             arrays = read_columns(columns, dtypes)
     except TensorError as error:

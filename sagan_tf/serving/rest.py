@@ -62,11 +62,13 @@ class RequestError(Exception):
 
     Attributes:
         status: of HTTP.
+        retry_after: seconds after which it is worth another try; `None` if it is not known.
     """
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after = retry_after
 
 
 class Model(Protocol):

@@ -5,14 +5,12 @@ import concurrent.futures
 import contextlib
 import errno
 import functools
-import logging
 import re
 import socket
 import threading
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Router
@@ -23,8 +21,8 @@ from sagan_tf.serving import rest
 if TYPE_CHECKING:
     from sagan_tf.serving.versions import ServedModels
 
-# As long as a call may take: a server that is told to stop then breaks off what is left.
-_LAST_SECONDS = 30
+# Beyond the largest body, how much of a larger one is read to tell its sender that it is too large.
+_DISCARDED_BYTES = 2**20
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -101,7 +99,7 @@ def make_app(
             found = await respond(request)
             response = Response(found.body, found.status, found.headers)
         except rest.RequestError as error:
-            response = JSONResponse({"error": str(error)}, error.status)
+            response = error_response(error)
         except ClientDisconnect:  # nobody is left to be answered
             return
         await response(scope, receive, send)
@@ -128,34 +126,33 @@ async def read_body(request: Request, max_bytes: int, timeout_seconds: float) ->
         ClientDisconnect: if the caller leaves.
     """
     body = bytearray()
+    size = 0
     try:
         async with asyncio.timeout(timeout_seconds):
             async for part in request.stream():
-                body += part
-                if len(body) > max_bytes:
-                    raise rest.RequestError(413, f"The body must be at most {max_bytes} bytes.")
+                size += len(part)
+                # A little more is read and thrown away: most callers send all before they listen.
+                if size > max_bytes + _DISCARDED_BYTES:
+                    break
+                if size <= max_bytes:
+                    body += part
     except TimeoutError:
         raise rest.RequestError(408, "The body took too long.") from None
+    if size > max_bytes:
+        raise rest.RequestError(413, f"The body must be at most {max_bytes} bytes.")
     return bytes(body)
 
 
 def address(request: Request) -> str:
     """The path with its query, as it was sent, without scheme and host."""
-    path = re.sub("^https?://[^/]*", "", request.scope["raw_path"].decode("latin-1"))
-    query = request.scope["query_string"].decode("latin-1")
-    return f"{path}?{query}" if query else path
+    return re.sub("^https?://[^/]*", "", request.scope["target"])
 
 
-def make_server(app: Any) -> uvicorn.Server:
-    """A server, whose `run(sockets=[listener])` answers until SIGTERM or Ctrl-C.
-
-    It then finishes what is under way.
-    """
-    config = uvicorn.Config(
-        app,
-        log_level=logging.WARNING,
-        access_log=False,
-        ws="none",
-        timeout_graceful_shutdown=_LAST_SECONDS,
-    )
-    return uvicorn.Server(config)
+def error_response(error: rest.RequestError) -> JSONResponse:
+    """What the caller is told; with what is left of his request, the connection is closed."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if error.status in (408, 413):
+        headers["Connection"] = "close"
+    return JSONResponse({"error": str(error)}, error.status, headers)
