@@ -41,6 +41,10 @@ class ServeSettings:
     rest_api_timeout_in_ms: int = setting(30_000, "After which a call is answered with 504.")
     rest_api_enable_cors_support: bool = setting(False, "Let pages of other sites read answers.")
     file_system_poll_wait_seconds: float = setting(1.0, "Between looks for new versions.")
+    enable_batching: bool = setting(True, "Join concurrent callers into one call of the model.")
+    batching_parameters_file: str | None = setting(
+        None, "How they are joined, as TensorFlow Serving reads it."
+    )
     max_body_bytes: int | None = setting(
         None, "Of a request, also when inflated; without it 4 MiB, or 256 KiB for a gateway."
     )
@@ -117,9 +121,14 @@ def _max_body_bytes(settings: ServeSettings) -> int:
 
 
 def _models(settings: ServeSettings, address: str) -> Any:
+    from sagan_tf.serving.batching import NO_BATCHING, BatchingParameters
+    from sagan_tf.serving.batching_parameters import read_parameters
     from sagan_tf.serving.server import make_app
     from sagan_tf.serving.versions import ModelConfig, ServedModels, read_model_configs
 
+    batching = BatchingParameters() if settings.enable_batching else NO_BATCHING
+    if settings.batching_parameters_file is not None and settings.enable_batching:
+        batching = read_parameters(settings.batching_parameters_file)
     if settings.model_config_file is not None:
         configs = read_model_configs(settings.model_config_file)
     else:
@@ -141,6 +150,8 @@ def _models(settings: ServeSettings, address: str) -> Any:
         settings.rest_api_num_threads,
         settings.rest_api_enable_cors_support,
         settings.file_system_poll_wait_seconds,
+        _max_body_bytes(settings),
+        batching,
     )
 
 

@@ -191,21 +191,25 @@ def admit(body: bytes, signatures: Signatures, limits: Limits) -> Admitted:
             arrays = read_columns(columns, dtypes)
     except TensorError as error:
         raise RequestError(400, str(error)) from None
-    rows = _check(arrays, inputs, limits.max_rows)
+    rows = check_rows(arrays, inputs)
+    if rows > limits.max_rows:
+        raise RequestError(400, f"At most {limits.max_rows} images at a time. Received: {rows}")
     # Names of the format, so that the answer has the format that was asked for.
     kind = "instances" if "instances" in request else "inputs"
     clean = {"signature_name": name, kind: request[kind]}
     return Admitted(name, rows, json.dumps(clean, allow_nan=False).encode())
 
 
-def _check(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Input], max_rows: int) -> int:
-    """The number of rows, after a look at shapes and ranges."""
+def check_rows(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Input]) -> int:
+    """The number of rows, after a look at shapes and ranges.
+
+    Raises:
+        RequestError: 400 if an array is not what the input takes.
+    """
     lengths = {name: array.shape[0] if array.ndim else 0 for name, array in arrays.items()}
     if len(set(lengths.values())) != 1 or not all(lengths.values()):
         raise RequestError(400, f"Each input needs one value per image. Received: {lengths}")
     rows = next(iter(lengths.values()))
-    if rows > max_rows:
-        raise RequestError(400, f"At most {max_rows} images at a time. Received: {rows}")
     for name, array in arrays.items():
         expected = inputs[name]
         row = array.shape[1:]
