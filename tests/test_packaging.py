@@ -19,8 +19,11 @@ import sagan_tf
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "sagan_tf").rglob("*.py"))
 # Who may import what an extra brings.
-EXTRAS = {f"sagan_tf/serving/{name}.py": "serve" for name in ("server", "gateway")}
-EXTRAS["sagan_tf/serving/page.py"] = "playground"
+EXTRAS = {
+    f"sagan_tf/serving/{name}.py": "serve"
+    for name in ("connections", "gateway", "json_tensors", "server", "upstream")
+}
+EXTRAS |= {f"sagan_tf/serving/{name}.py": "playground" for name in ("page", "page_guard")}
 EXTRAS |= dict.fromkeys(
     (
         "sagan_tf/pages.py",

@@ -42,6 +42,12 @@ class BatchingParameters:
 NO_BATCHING = BatchingParameters(max_batch_size=1)
 
 
+# When calls waited while others ran, these are likely to come again at once: the model is kept
+# free for them so long, as a part of the run, and at most so many seconds. Else callers would
+# split into groups that take turns, each a small joined call.
+_PATIENCE = 0.25
+_MOST_PATIENCE = 0.002
+
 # Gives a call's outputs, or raises what the model raised.
 Outcome = Callable[[], Mapping[str, np.ndarray]]
 
@@ -70,6 +76,8 @@ class Batcher:
         self._changed = threading.Condition()
         self._queue: list[_Task] = []
         self._running: Counter[Hashable] = Counter()
+        # A signature, how many calls of it may soon be there, and until when they are waited for.
+        self._expected: tuple[Hashable, int, float] = None, 0, 0.0
         self._stopped = False
         for _ in range(num_threads):
             threading.Thread(target=self._work, daemon=True).start()
@@ -100,12 +108,11 @@ class Batcher:
 
     def _work(self) -> None:
         while tasks := self._next():
+            start = time.monotonic()
             try:
                 outcomes = _run(tasks, self._parameters.allowed_batch_sizes)
             finally:
-                with self._changed:
-                    self._running -= Counter([tasks[0].key])  # which keeps no zeros
-                    self._changed.notify()
+                self._release(tasks, time.monotonic() - start)
             # The next calls run while these answers are written.
             answers = [
                 (task, task.call.answer(outcome))
@@ -113,6 +120,16 @@ class Batcher:
             ]
             with contextlib.suppress(RuntimeError):  # the server is gone
                 tasks[0].loop.call_soon_threadsafe(_hand_out, answers)
+
+    def _release(self, tasks: Sequence[_Task], seconds: float) -> None:
+        key = tasks[0].key
+        with self._changed:
+            self._running -= Counter([key])  # which keeps no zeros
+            waiting = sum(task.key == key for task in self._queue)
+            if waiting and key is not None:
+                patience = min(_MOST_PATIENCE, seconds * _PATIENCE)
+                self._expected = key, waiting + len(tasks), time.monotonic() + patience
+            self._changed.notify()
 
     def _next(self) -> list[_Task]:
         """Waits for calls to run together, and takes them; none when it is time to end."""
@@ -124,7 +141,7 @@ class Batcher:
                     self._queue = [task for task in self._queue if task not in tasks]
                     self._running[first.key] += 1
                     return tasks
-                self._changed.wait(self._wait_seconds or None)
+                self._changed.wait(self._seconds_to_wait())
         return []
 
     def _is_due(self, task: _Task) -> bool:
@@ -132,10 +149,20 @@ class Batcher:
             return True
         if self._running[task.key] >= self._parameters.num_batch_threads:
             return False
-        if time.monotonic() - task.since >= self._wait_seconds:
-            return True
-        rows = sum(other.rows for other in self._queue if other.key == task.key)
-        return rows >= self._parameters.max_batch_size
+        now = time.monotonic()
+        mine = [other.rows for other in self._queue if other.key == task.key]
+        key, calls, until = self._expected
+        is_early = key == task.key and len(mine) < calls and now < until
+        is_early = is_early or now - task.since < self._wait_seconds
+        return not is_early or sum(mine) >= self._parameters.max_batch_size
+
+    def _seconds_to_wait(self) -> float | None:
+        """Until a call in the queue is due though nothing changes."""
+        if not self._queue:
+            return None
+        now = time.monotonic()
+        ends = [self._expected[2] - now, self._queue[0].since + self._wait_seconds - now]
+        return min((end for end in ends if end > 0), default=None)
 
     def _joined_with(self, first: _Task) -> list[_Task]:
         """The first and those that can be joined with it, as they came."""

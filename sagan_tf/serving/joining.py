@@ -42,7 +42,9 @@ class JoinChecks:
         if "class_names" in joinable:
             num_classes = int(run("class_names", largest["class_names"])["num_classes"][0])
         try:
-            known = admission.read_signatures({"metadata": {"signature_def": metadata}}, num_classes)
+            known = admission.read_signatures(
+                {"metadata": {"signature_def": metadata}}, num_classes
+            )
         except ValueError:  # of a model that is none of ours
             known = {}
         self._signatures = {name: known[name] for name in joinable & known.keys()}

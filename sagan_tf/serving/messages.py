@@ -1,8 +1,9 @@
 """The few messages of TensorFlow Serving that are read and written here.
 
 `tensorflow-serving-api` would bring them, with gRPC and a TensorFlow of its own choice. Names and
-numbers are those of TensorFlow Serving's `model_server_config.proto`,
-`session_bundle_config.proto`, `prediction_log.proto`, `predict.proto` and `model.proto`; what is left out here is ignored when it is read.
+numbers are those of TensorFlow Serving's `model_server_config.proto`, `prediction_log.proto`,
+`session_bundle_config.proto`, `predict.proto` and `model.proto`; what is left out here is ignored
+when it is read.
 """
 
 from typing import Any

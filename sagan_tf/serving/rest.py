@@ -26,7 +26,7 @@ from sagan_tf.serving.json_tensors import (
 )
 
 # TensorFlow Serving takes 100 MiB, which keep others waiting for seconds while they are parsed.
-MAX_BODY_BYTES = 4 * 2**20
+MAX_INFLATED_BYTES = 4 * 2**20
 
 _PREFIX = re.compile(r"/v1/.+", re.IGNORECASE)
 _WHICH = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
@@ -145,9 +145,16 @@ class Call:
         return _answered(lambda: Response(200, self.headers, dump(write(outputs()))), self.headers)
 
 
-def handle(method: str, path: str, headers: Mapping[str, str], *args: Any) -> Response:
+def handle(
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    models: Models,
+    enable_cors: bool = False,
+) -> Response:
     """Reads a request and answers it, running the model; arguments as of `read`."""
-    found = read(method, path, headers, *args)
+    found = read(method, path, headers, body, models, enable_cors)
     return found.run() if isinstance(found, Call) else found
 
 
@@ -158,7 +165,7 @@ def read(
     body: bytes,
     models: Models,
     enable_cors: bool = False,
-    max_body_bytes: int = MAX_BODY_BYTES,
+    max_inflated_bytes: int | None = None,
 ) -> Response | Call:
     """Answers a request, or finds the call that will.
 
@@ -169,7 +176,7 @@ def read(
         body: as it was sent.
         models: what is served.
         enable_cors: whether pages of other sites may read the answers.
-        max_body_bytes: of an inflated body.
+        max_inflated_bytes: of a compressed body; `None` for `MAX_INFLATED_BYTES`.
     """
     headers_out = {"Content-Type": "application/json", **(_CORS_HEADERS if enable_cors else {})}
 
@@ -180,7 +187,8 @@ def read(
         if not _PREFIX.fullmatch(path):
             return Response(404, {**headers_out, "Content-Type": "text/html"}, _NOT_FOUND)
         if method == "POST" and (match := _POST.fullmatch(path)):
-            return _read_call(match, _inflated(headers, body, max_body_bytes), models, headers_out)
+            inflated = _inflated(headers, body, max_inflated_bytes or MAX_INFLATED_BYTES)
+            return _read_call(match, inflated, models, headers_out)
         if method == "GET" and (match := _GET.fullmatch(path)):
             return Response(200, headers_out, dump(_describe(match, models)))
         raise RequestError(400, f"Malformed request: {method} {path}")

@@ -64,7 +64,7 @@ def make_app(
     num_threads: int = 8,
     enable_cors: bool = False,
     poll_seconds: float = 1.0,
-    max_body_bytes: int = rest.MAX_BODY_BYTES,
+    max_body_bytes: int = rest.MAX_INFLATED_BYTES,
     batching: BatchingParameters | None = None,
 ) -> Router:
     """The application, which also looks for new versions while it runs.
