@@ -42,6 +42,9 @@ class ServeSettings:
     rest_api_enable_cors_support: bool = setting(False, "Let pages of other sites read answers.")
     file_system_poll_wait_seconds: float = setting(1.0, "Between looks for new versions.")
     enable_batching: bool = setting(True, "Join concurrent callers into one call of the model.")
+    tensorflow_intra_op_parallelism: int = setting(
+        1, "Threads of one operation; more help large images one at a time, 0 for all cores."
+    )
     batching_parameters_file: str | None = setting(
         None, "How they are joined, as TensorFlow Serving reads it."
     )
@@ -121,11 +124,14 @@ def _max_body_bytes(settings: ServeSettings) -> int:
 
 
 def _models(settings: ServeSettings, address: str) -> Any:
+    import tensorflow as tf
+
     from sagan_tf.serving.batching import NO_BATCHING, BatchingParameters
     from sagan_tf.serving.batching_parameters import read_parameters
     from sagan_tf.serving.server import make_app
     from sagan_tf.serving.versions import ModelConfig, ServedModels, read_model_configs
 
+    tf.config.threading.set_intra_op_parallelism_threads(settings.tensorflow_intra_op_parallelism)
     batching = BatchingParameters() if settings.enable_batching else NO_BATCHING
     if settings.batching_parameters_file is not None and settings.enable_batching:
         batching = read_parameters(settings.batching_parameters_file)

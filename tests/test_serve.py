@@ -1,4 +1,5 @@
 import contextlib
+import json
 import re
 import shutil
 import signal
@@ -18,6 +19,7 @@ import requests
 import toy_model
 from PIL import Image
 
+from sagan_tf.serving.callers import add_key
 from sagan_tf.serving.client import Client
 
 PORT = "--rest_api_port=0"
@@ -207,6 +209,49 @@ def test_a_gateway_with_keys_from_the_command_line(exported, tmp_path):
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
     assert "Traceback" not in errors
+
+
+def test_a_gateway_short_of_descriptors_reads_its_keys_again(exported, tmp_path):
+    """160 idle sockets at 128 descriptors keep nobody out; SIGHUP changes who is let in."""
+    keys = tmp_path / "keys"
+    first = add_key(keys, "first")
+    with (
+        local_server.serving(("sagan", exported)) as (upstream, _),
+        contextlib.ExitStack() as stack,
+    ):
+        arguments = f"--gateway --upstream=http://127.0.0.1:{upstream} --api_key_file={keys} {PORT}"
+        process = subprocess.Popen(
+            ["bash", "-c", f"ulimit -n 128; exec {sys.executable} -m sagan_tf.serve {arguments}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=commands.ROOT,
+        )
+        stack.callback(process.kill)
+        port = int(re.search(r"at http://127.0.0.1:(\d+)", process.stdout.readline())[1])
+        for _ in range(160):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+
+        def status(key):
+            body = {"signature_name": "sample", "instances": [{"class_id": 3, "seed": 7}]}
+            url = f"http://127.0.0.1:{port}/v1/models/sagan:predict"
+            return requests.post(url, json=body, headers={"X-API-Key": key}, timeout=20).status_code
+
+        assert [status(first) for _ in range(5)] == [200] * 5
+        second = add_key(keys, "second")
+        keys.write_text(keys.read_text().splitlines()[1] + "\n")  # the first is revoked
+        process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 10
+        while status(second) != 200:
+            assert time.monotonic() < deadline
+        assert status(first) == 401
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in errors.splitlines()]
+    assert len(lines) < 40
+    assert first not in errors
+    assert second not in errors
 
 
 @pytest.mark.parametrize("guarded", [False, True], ids=["server", "gateway"])

@@ -34,7 +34,7 @@ class BatchingParameters:
     max_batch_size: int = 64
     batch_timeout_micros: int = 0
     max_enqueued_batches: int = 100
-    num_batch_threads: int = 1
+    num_batch_threads: int = 2
     allowed_batch_sizes: tuple[int, ...] = ()
 
 

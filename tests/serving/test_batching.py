@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import threading
 
 import numpy as np
@@ -36,9 +37,10 @@ class Doubling:
 
 def ask(model, values, parameters=None, num_threads=2):
     """Answers to a first call, and to one with each of `values` that come while it runs."""
+    parameters = dataclasses.replace(parameters or BatchingParameters(), num_batch_threads=1)
 
     async def ask_all():
-        batcher = Batcher(parameters or BatchingParameters(), num_threads)
+        batcher = Batcher(parameters, num_threads)
 
         def call(value):
             rows = np.array(value if isinstance(value, list) else [value])
