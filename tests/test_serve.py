@@ -113,7 +113,7 @@ def test_without_the_extra_the_message_names_it(tmp_path, monkeypatch):
 def test_a_call_that_takes_too_long_is_answered_with_504(toy):
     with local_server.serving(("toy", toy), timeout_seconds=0.3) as (port, _):
         url = f"http://127.0.0.1:{port}/v1/models/toy:predict"
-        slow = requests.post(url, json={"signature_name": "spin", "inputs": [50_000]}, timeout=60)
+        slow = requests.post(url, json={"signature_name": "spin", "inputs": [200_000]}, timeout=60)
         fast = requests.post(url, json={"signature_name": "spin", "inputs": [1]}, timeout=60)
     assert slow.status_code == 504
     assert slow.json() == {"error": "No answer within 0.3 seconds."}
