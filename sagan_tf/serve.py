@@ -12,8 +12,9 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sagan_tf import command
+from sagan_tf import command, startup
 from sagan_tf.command import setting
+from sagan_tf.keras_settings import check_keras_settings
 
 if TYPE_CHECKING:
     from sagan_tf.serving.connections import ConnectionLimits
@@ -124,6 +125,8 @@ def _max_body_bytes(settings: ServeSettings) -> int:
 
 
 def _models(settings: ServeSettings, address: str) -> Any:
+    check_keras_settings()
+    startup.import_tensorflow()
     import tensorflow as tf
 
     from sagan_tf.serving.batching import NO_BATCHING, BatchingParameters
@@ -260,4 +263,5 @@ def _check(settings: ServeSettings) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main, ServeSettings)
+    # The gateway needs no TensorFlow, and its container has none.
+    command.run(main, ServeSettings, tensorflow=False)

@@ -39,11 +39,11 @@ def hold(base_path, seconds, callers):
         guarded = _port(gateway)
         expected = _expected(port)
         _call(guarded, expected, 2, callers, [], collections.Counter())  # warm
-        before = [_memory(process) for process in (server, gateway)]
+        before = [memory(process) for process in (server, gateway)]
         latencies, outcomes = [], collections.Counter()
         with _idle_and_slow(guarded):
             _call(guarded, expected, seconds, callers, latencies, outcomes)
-        after = [_memory(process) for process in (server, gateway)]
+        after = [memory(process) for process in (server, gateway)]
     return {
         "outcomes": dict(outcomes),
         "answers_per_second": len(latencies) / seconds,
@@ -153,7 +153,8 @@ def _call(port, expected, seconds, callers, latencies, outcomes):
         thread.join()
 
 
-def _memory(process):
+def memory(process):
+    """What a process holds, in MiB."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
 
