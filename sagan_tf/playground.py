@@ -30,6 +30,9 @@ class PlaygroundSettings:
     )
     host: str = setting("127.0.0.1", "Address to listen at; 0.0.0.0 for all of the machine's.")
     port: int = setting(7860, "Port to listen at.")
+    allowed_hosts: tuple[str, ...] = setting(
+        (), "Names that the page may be asked for by, beside addresses and this machine's own."
+    )
 
 
 def main(settings: PlaygroundSettings) -> None:
@@ -56,7 +59,8 @@ def main(settings: PlaygroundSettings) -> None:
         client, f"{public_url}/v1/models/{model}:predict", KEY_VARIABLE if key else None
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    page.show(page.make_page(gallery, settings.model_name), settings.host, settings.port)
+    made = page.make_page(gallery, settings.model_name)
+    page.show(made, settings.host, settings.port, settings.allowed_hosts)
 
 
 if __name__ == "__main__":

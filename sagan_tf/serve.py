@@ -12,10 +12,12 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sagan_tf import command
+from sagan_tf import command, startup
 from sagan_tf.command import setting
+from sagan_tf.keras_settings import check_keras_settings
 
 if TYPE_CHECKING:
+    from sagan_tf.serving.connections import ConnectionLimits
     from sagan_tf.serving.versions import ModelConfig
 
 
@@ -40,6 +42,18 @@ class ServeSettings:
     rest_api_timeout_in_ms: int = setting(30_000, "After which a call is answered with 504.")
     rest_api_enable_cors_support: bool = setting(False, "Let pages of other sites read answers.")
     file_system_poll_wait_seconds: float = setting(1.0, "Between looks for new versions.")
+    enable_batching: bool = setting(True, "Join concurrent callers into one call of the model.")
+    tensorflow_intra_op_parallelism: int = setting(
+        1, "Threads of one operation; more help large images one at a time, 0 for all cores."
+    )
+    batching_parameters_file: str | None = setting(
+        None, "How they are joined, as TensorFlow Serving reads it."
+    )
+    max_body_bytes: int | None = setting(
+        None, "Of a request, also when inflated; without it 4 MiB, or 256 KiB for a gateway."
+    )
+    max_connections: int = setting(512, "Open at a time; beyond, idle ones are closed.")
+    max_connections_per_address: int = setting(128, "Of these, of one address.")
 
     # In front of another server of this API, which alone should be able to reach it.
     gateway: bool = setting(False, "Instead: guard the server at `--upstream`.")
@@ -52,21 +66,28 @@ class ServeSettings:
         None, "Instead: make a key for this name, print it and add its line to the file."
     )
     max_rows: int = setting(64, "Images that one request may ask for.")
-    max_body_bytes: int = setting(256 * 1024, "Of a request.")
     requests_per_minute: int = setting(600, "Of each key, or of each address without keys.")
+    images_per_minute: int = setting(6000, "Likewise.")
+    max_in_flight: int = setting(64, "Calls that wait for the model at a time.")
+    max_in_flight_per_caller: int = setting(16, "Of these, of one key or address.")
+    max_answer_bytes: int = setting(64 * 2**20, "Of an answer; a larger one is not computed.")
+    trusted_proxies: tuple[str, ...] = setting(
+        (), "Addresses or networks of proxies whose X-Forwarded-For is believed; else nobody's."
+    )
 
 
 def main(settings: ServeSettings) -> None:
     """Loads models, or finds the server to guard, then answers until it is told to stop."""
     _check(settings)
     try:
-        from sagan_tf.serving import gateway, server
+        from sagan_tf.serving import callers, gateway, server  # noqa: F401
+        from sagan_tf.serving.connections import make_server
     except ModuleNotFoundError as error:
         raise ValueError(
             f"`{error.name}` is not installed; `pip install 'sagan_tf[serve]'` brings it."
         ) from None
     if settings.add_key is not None:
-        key = gateway.add_key(Path(settings.api_key_file), settings.add_key)
+        key = callers.add_key(Path(settings.api_key_file), settings.add_key)
         print(f"key of {settings.add_key}, which is kept nowhere: {key}")
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # while it loads, as Ctrl-C
@@ -79,13 +100,44 @@ def main(settings: ServeSettings) -> None:
         app = _gateway(settings, address) if settings.gateway else _models(settings, address)
         # Which the server hands on when all calls under way are answered.
         with contextlib.suppress(KeyboardInterrupt):
-            server.make_server(app).run(sockets=[listener])
+            make_server(app, _connection_limits(settings)).run(sockets=[listener])
+
+
+def _connection_limits(settings: ServeSettings) -> "ConnectionLimits":
+    from sagan_tf.serving.callers import is_within, read_networks
+    from sagan_tf.serving.connections import ConnectionLimits
+
+    proxies = read_networks(settings.trusted_proxies)
+    seconds = settings.rest_api_timeout_in_ms / 1000
+    return ConnectionLimits(
+        max_connections=settings.max_connections,
+        max_connections_per_address=settings.max_connections_per_address,
+        max_body_bytes=_max_body_bytes(settings),
+        call_seconds=2 * seconds + 30,  # for the body, for the model, and to take the answer
+        reserved_descriptors=settings.max_in_flight + 32,
+        is_shared=lambda address: is_within(address, proxies),
+    )
+
+
+def _max_body_bytes(settings: ServeSettings) -> int:
+    default = 2**18 if settings.gateway else 2**22
+    return default if settings.max_body_bytes is None else settings.max_body_bytes
 
 
 def _models(settings: ServeSettings, address: str) -> Any:
+    check_keras_settings()
+    startup.import_tensorflow()
+    import tensorflow as tf
+
+    from sagan_tf.serving.batching import NO_BATCHING, BatchingParameters
+    from sagan_tf.serving.batching_parameters import read_parameters
     from sagan_tf.serving.server import make_app
     from sagan_tf.serving.versions import ModelConfig, ServedModels, read_model_configs
 
+    tf.config.threading.set_intra_op_parallelism_threads(settings.tensorflow_intra_op_parallelism)
+    batching = BatchingParameters() if settings.enable_batching else NO_BATCHING
+    if settings.batching_parameters_file is not None and settings.enable_batching:
+        batching = read_parameters(settings.batching_parameters_file)
     if settings.model_config_file is not None:
         configs = read_model_configs(settings.model_config_file)
     else:
@@ -100,13 +152,15 @@ def _models(settings: ServeSettings, address: str) -> Any:
         if not versions:
             raise ValueError(f"No version of {name!r} can be loaded; the reasons are above.")
     for name in models.available():
-        print(f"serving: {address}/v1/models/{urllib.parse.quote(name)}", flush=True)
+        print(f"serving: {address}/v1/models/{urllib.parse.quote(name, safe='')}", flush=True)
     return make_app(
         models,
         settings.rest_api_timeout_in_ms / 1000,
         settings.rest_api_num_threads,
         settings.rest_api_enable_cors_support,
         settings.file_system_poll_wait_seconds,
+        _max_body_bytes(settings),
+        batching,
     )
 
 
@@ -133,24 +187,33 @@ def _must_hold_versions(config: "ModelConfig") -> None:
 
 
 def _gateway(settings: ServeSettings, address: str) -> Any:
-    from sagan_tf.serving import gateway
+    from sagan_tf.serving import callers, gateway
     from sagan_tf.serving.admission import Limits
+    from sagan_tf.serving.json_log import use_json
 
     if settings.api_key_file is None:
         keys = {}
         print("warning: without `--api_key_file` everyone who reaches it may call", flush=True)
     else:
-        keys = gateway.read_keys(Path(settings.api_key_file))
+        keys = callers.KeyFile(Path(settings.api_key_file))
+        signal.signal(signal.SIGHUP, lambda number, frame: keys.reload())
+    proxies = callers.read_networks(settings.trusted_proxies)
     print(f"guarding: {settings.upstream} at {address}/v1/models/{settings.model_name}", flush=True)
+    use_json()
     return gateway.make_gateway(
         gateway.GatewaySettings(
             upstream=settings.upstream,
             model_names=(settings.model_name,),
             labels=settings.labels,
-            limits=Limits(max_body_bytes=settings.max_body_bytes, max_rows=settings.max_rows),
+            limits=Limits(max_body_bytes=_max_body_bytes(settings), max_rows=settings.max_rows),
             requests_per_minute=settings.requests_per_minute,
+            images_per_minute=settings.images_per_minute,
             timeout_seconds=settings.rest_api_timeout_in_ms / 1000,
+            max_in_flight=settings.max_in_flight,
+            max_in_flight_per_caller=settings.max_in_flight_per_caller,
+            max_answer_bytes=settings.max_answer_bytes,
             keys=keys,
+            trusted_proxies=proxies,
         )
     )
 
@@ -164,12 +227,19 @@ def _check(settings: ServeSettings) -> None:
         "rest_api_num_threads",
         "rest_api_timeout_in_ms",
         "file_system_poll_wait_seconds",
-        "max_rows",
         "max_body_bytes",
+        "max_connections",
+        "max_connections_per_address",
+        "max_rows",
         "requests_per_minute",
+        "images_per_minute",
+        "max_in_flight",
+        "max_in_flight_per_caller",
+        "max_answer_bytes",
     ):
-        if not getattr(settings, name) > 0:
-            raise ValueError(f"`--{name}` must be positive. Received: {getattr(settings, name)}")
+        value = getattr(settings, name)
+        if value is not None and not value > 0:
+            raise ValueError(f"`--{name}` must be positive. Received: {value}")
 
     if settings.gateway and not (settings.upstream or "").startswith(("http://", "https://")):
         raise ValueError(
@@ -193,4 +263,5 @@ def _check(settings: ServeSettings) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main, ServeSettings)
+    # The gateway needs no TensorFlow, and its container has none.
+    command.run(main, ServeSettings, tensorflow=False)

@@ -11,9 +11,9 @@ import requests
 from PIL import Image
 from playwright.sync_api import expect
 
+from sagan_tf.serving.callers import add_key, read_keys
 from sagan_tf.serving.client import Client
 from sagan_tf.serving.gallery import Gallery, Grid
-from sagan_tf.serving.gateway import add_key, read_keys
 from sagan_tf.serving.server import bind
 from tests.support import browser, commands, local_server
 
@@ -183,6 +183,16 @@ def test_no_class_is_a_message(page):
     expect(page.get_by_text("Choose a class.")).to_be_visible()
 
 
+def test_no_files_and_no_other_names(address):
+    """A page of another site that lets its name point here, and uploads, which no control takes."""
+    assert requests.get(address, headers={"Host": "evil.example"}, timeout=60).status_code == 421
+    files = {"files": ("a.txt", b"text")}
+    refused = requests.post(f"{address}/gradio_api/upload", files=files, timeout=60)
+    assert (refused.status_code, refused.json()) == (404, {"error": "This page takes no files."})
+    large = requests.post(f"{address}/gradio_api/queue/join", data=b"a" * 300_000, timeout=60)
+    assert large.status_code == 413
+
+
 def test_a_server_that_is_down_is_a_message_until_it_is_back(chromium, exported):
     with bind("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
@@ -191,6 +201,7 @@ def test_a_server_that_is_down_is_a_message_until_it_is_back(chromium, exported)
         page.goto(address)
         expect(page.get_by_text("The model cannot be reached.")).to_be_visible(timeout=60_000)
         expect(page.get_by_text("Is the server running?")).to_be_visible()
+        assert str(port) not in page.locator("#notice").inner_text()
         with local_server.serving(("sagan", exported), at=port):
             page.get_by_role("button", name="Try again").click()
             expect(page.locator("#images img")).to_be_visible(timeout=60_000)

@@ -1,3 +1,5 @@
+import contextlib
+import json
 import re
 import shutil
 import signal
@@ -5,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +15,12 @@ import pytest
 import requests
 from PIL import Image
 
+from sagan_tf.serving.callers import add_key
 from sagan_tf.serving.client import Client
 from tests.by_hand import load
 from tests.support import commands, local_server, toy_model
 
+PORT = "--rest_api_port=0"
 README = (commands.ROOT / "README.md").read_text()
 
 
@@ -106,7 +111,7 @@ def test_without_the_extra_the_message_names_it(tmp_path, monkeypatch):
 def test_a_call_that_takes_too_long_is_answered_with_504(toy):
     with local_server.serving(("toy", toy), timeout_seconds=0.3) as (port, _):
         url = f"http://127.0.0.1:{port}/v1/models/toy:predict"
-        slow = requests.post(url, json={"signature_name": "spin", "inputs": [50_000]}, timeout=60)
+        slow = requests.post(url, json={"signature_name": "spin", "inputs": [200_000]}, timeout=60)
         fast = requests.post(url, json={"signature_name": "spin", "inputs": [1]}, timeout=60)
     assert slow.status_code == 504
     assert slow.json() == {"error": "No answer within 0.3 seconds."}
@@ -202,6 +207,113 @@ def test_a_gateway_with_keys_from_the_command_line(exported, tmp_path):
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
     assert "Traceback" not in errors
+
+
+def test_a_gateway_short_of_descriptors_reads_its_keys_again(exported, tmp_path):
+    """160 idle sockets at 128 descriptors keep nobody out; SIGHUP changes who is let in."""
+    keys = tmp_path / "keys"
+    first = add_key(keys, "first")
+    with (
+        local_server.serving(("sagan", exported)) as (upstream, _),
+        contextlib.ExitStack() as stack,
+    ):
+        arguments = f"--gateway --upstream=http://127.0.0.1:{upstream} --api_key_file={keys} {PORT}"
+        process = subprocess.Popen(
+            ["bash", "-c", f"ulimit -n 128; exec {sys.executable} -m sagan_tf.serve {arguments}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=commands.ROOT,
+        )
+        stack.callback(process.kill)
+        port = int(re.search(r"at http://127.0.0.1:(\d+)", process.stdout.readline())[1])
+        for _ in range(160):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+
+        def status(key):
+            body = {"signature_name": "sample", "instances": [{"class_id": 3, "seed": 7}]}
+            url = f"http://127.0.0.1:{port}/v1/models/sagan:predict"
+            return requests.post(url, json=body, headers={"X-API-Key": key}, timeout=20).status_code
+
+        assert [status(first) for _ in range(5)] == [200] * 5
+        assert load.memory(process) < 200  # MiB: without TensorFlow, which its container lacks
+        second = add_key(keys, "second")
+        keys.write_text(keys.read_text().splitlines()[1] + "\n")  # the first is revoked
+        process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 10
+        while status(second) != 200:
+            assert time.monotonic() < deadline
+        assert status(first) == 401
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in errors.splitlines()]
+    assert len(lines) < 40
+    assert first not in errors
+    assert second not in errors
+
+
+@pytest.mark.parametrize("guarded", [False, True], ids=["server", "gateway"])
+def test_a_stop_under_load_loses_no_call(exported, guarded):
+    """Callers on old and new connections are answered until nobody listens; a slow one is told."""
+    with contextlib.ExitStack() as stack:
+        if guarded:
+            upstream, _ = stack.enter_context(local_server.serving(("sagan", exported)))
+            arguments = ["--gateway", f"--upstream=http://127.0.0.1:{upstream}"]
+        else:
+            arguments = [f"--model_base_path={exported}"]
+        process = commands.start("serve", *arguments, "--requests_per_minute=100000", PORT)
+        port = int(re.search(r"http://127.0.0.1:(\d+)/v1", "".join(first_lines(process)))[1])
+        outcomes, stopped = [], threading.Event()
+        callers = [
+            threading.Thread(target=call_until_refused, args=(port, keep, outcomes, stopped))
+            for keep in (True, False) * 4
+        ]
+        for caller in callers:
+            caller.start()
+        half = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        half.sendall(b"POST /v1/models/sagan:predict HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")
+        time.sleep(1)
+        stopped.set()
+        start = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+        assert time.monotonic() - start < 10
+        for caller in callers:
+            caller.join()
+        assert b" 503 " in half.recv(1000)
+    assert set(outcomes) == {200}
+    assert len(outcomes) > 50
+    assert "Traceback" not in errors
+
+
+def first_lines(process):
+    """What a command prints until it serves."""
+    while True:
+        line = process.stdout.readline()
+        yield line
+        if re.match("serving:|guarding:", line):
+            return
+
+
+def call_until_refused(port, keep, outcomes, stopped):
+    """Asks again and again, on one connection or on one each, until nobody listens."""
+    body = {"signature_name": "sample", "instances": [{"class_id": 3, "seed": 7}]}
+    session = requests.Session()
+    while True:
+        try:
+            answer = session.post(
+                f"http://127.0.0.1:{port}/v1/models/sagan:predict", json=body, timeout=20
+            )
+            outcomes.append(answer.status_code)
+        except requests.ConnectionError as error:
+            refused = "Connection refused" in str(error)
+            if not refused or not stopped.is_set():
+                outcomes.append(repr(error))
+            if refused:
+                return
+        if not keep:
+            session.close()
 
 
 @pytest.mark.parametrize(

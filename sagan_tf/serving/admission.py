@@ -25,6 +25,9 @@ _DTYPES = {
     "DT_STRING": "string",
 }
 _KEYS = {"signature_name", "instances", "inputs"}
+# TensorFlow Serving writes each number on a line of its own, with up to 30 spaces before it.
+_NUMBER_TEXT_BYTES = 48
+_ROW_TEXT_BYTES = 256
 # Beyond this, JavaScript and many others cannot tell integers apart.
 _LARGEST_SEED = 2**53 - 1
 
@@ -92,6 +95,31 @@ def read_signatures(metadata: Any, num_classes: int | None) -> dict[str, dict[st
         raise ValueError(f"This is no model's metadata: {error!r}") from None
 
 
+def row_bytes(metadata: Any) -> dict[str, int]:
+    """How long the answer's text may be for one image, by signature; an upper bound.
+
+    Raises:
+        ValueError: if it is no metadata.
+    """
+    try:
+        definitions = metadata["metadata"]["signature_def"]["signature_def"]
+        size = _image_size(definitions) or 0
+        return {
+            name: _ROW_TEXT_BYTES
+            + sum(_output_bytes(tensor, size) for tensor in definition["outputs"].values())
+            for name, definition in definitions.items()
+        }
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise ValueError(f"This is no model's metadata: {error!r}") from None
+
+
+def _output_bytes(tensor: Mapping[str, Any], size: int) -> int:
+    if tensor["dtype"] == "DT_STRING":  # a PNG as base64, or a name
+        return 4 * size * size + _ROW_TEXT_BYTES
+    shape = [max(1, int(axis["size"])) for axis in tensor["tensor_shape"]["dim"]]
+    return _NUMBER_TEXT_BYTES * math.prod(shape[1:])
+
+
 def _image_size(definitions: Mapping[str, Any]) -> int | None:
     if "images" not in definitions:
         return None
@@ -156,26 +184,32 @@ def admit(body: bytes, signatures: Signatures, limits: Limits) -> Admitted:
             arrays = read_rows(request["instances"], dtypes)
         else:
             columns = request["inputs"]
-            if isinstance(columns, dict) and columns.keys() - {"b64"} - inputs.keys():
+            # `{"b64": ...}` alone is no column but the value of the only input.
+            is_value = isinstance(columns, dict) and columns.keys() == {"b64"}
+            if isinstance(columns, dict) and not is_value and columns.keys() != inputs.keys():
                 raise RequestError(400, f"`inputs` must have the keys {sorted(inputs)}.")
             arrays = read_columns(columns, dtypes)
     except TensorError as error:
         raise RequestError(400, str(error)) from None
-    rows = _check(arrays, inputs, limits.max_rows)
+    rows = check_rows(arrays, inputs)
+    if rows > limits.max_rows:
+        raise RequestError(400, f"At most {limits.max_rows} images at a time. Received: {rows}")
     # Names of the format, so that the answer has the format that was asked for.
     kind = "instances" if "instances" in request else "inputs"
     clean = {"signature_name": name, kind: request[kind]}
     return Admitted(name, rows, json.dumps(clean, allow_nan=False).encode())
 
 
-def _check(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Input], max_rows: int) -> int:
-    """The number of rows, after a look at shapes and ranges."""
+def check_rows(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Input]) -> int:
+    """The number of rows, after a look at shapes and ranges.
+
+    Raises:
+        RequestError: 400 if an array is not what the input takes.
+    """
     lengths = {name: array.shape[0] if array.ndim else 0 for name, array in arrays.items()}
     if len(set(lengths.values())) != 1 or not all(lengths.values()):
         raise RequestError(400, f"Each input needs one value per image. Received: {lengths}")
     rows = next(iter(lengths.values()))
-    if rows > max_rows:
-        raise RequestError(400, f"At most {max_rows} images at a time. Received: {rows}")
     for name, array in arrays.items():
         expected = inputs[name]
         row = array.shape[1:]

@@ -30,11 +30,13 @@ class ServingError(RuntimeError):
 
     Attributes:
         status: of HTTP; `None` if there was no answer.
+        told: the server's own words; empty if there are none.
     """
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(self, message: str, status: int | None = None, told: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.told = told
 
 
 def _is_loopback(host: str) -> bool:
@@ -202,16 +204,16 @@ class Client:
                 f"No answer from {self._url}: {_reason(error)}. Is the server running? "
                 "`python -m sagan_tf.serve` starts one."
             ) from error
+        told = ""
         try:
             answer = response.json()
             if response.ok:
                 return dict(answer["outputs"])
-            message = answer["error"]
+            told = str(answer["error"])
         except (ValueError, KeyError, TypeError):  # of something else than this API
-            message = response.text[:200]
-        raise ServingError(
-            f"{self._url} answered {response.status_code}: {message}", response.status_code
-        )
+            pass
+        message = f"{self._url} answered {response.status_code}: {told or response.text[:200]}"
+        raise ServingError(message, response.status_code, told)
 
     def _class_number(self, value: int | str) -> int:
         if not isinstance(value, str):

@@ -1,27 +1,18 @@
 """A guard in front of a model's server, which itself lets anyone ask anything.
 
-Caller -> key -> rate -> body within time and size -> `admission` -> model's server. Only what is
+Caller -> key -> quotas -> body within time and size -> `admission` -> model's server. Only what is
 admitted goes on, written anew; an answer's errors are told in the gateway's own words.
 """
 
+import asyncio
 import contextlib
 import dataclasses
-import hashlib
-import hmac
-import json
+import logging
 import re
-import secrets
-import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
-import httpx
-import limits
-from absl import logging
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -35,15 +26,19 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
-from sagan_tf.output.files import write_text
 from sagan_tf.serving import admission
+from sagan_tf.serving.callers import Network, caller_of_key, client_address, network_of
+from sagan_tf.serving.json_log import CallLog
+from sagan_tf.serving.model_watch import ModelWatch
+from sagan_tf.serving.quotas import Quotas
 from sagan_tf.serving.rest import RequestError
-from sagan_tf.serving.server import address, read_body
+from sagan_tf.serving.server import address, error_response, read_body
+from sagan_tf.serving.upstream import BrokenAnswerError, Upstream
 
-# How long what is known of a model's signatures is taken for true.
-_REFRESH_SECONDS = 10.0
 _NO_KEY = "anonymous"
-_KEY_LINE = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64})")
+_STATES = re.compile("[A-Z_]{1,30}")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +50,15 @@ class GatewaySettings:
         model_names: the only ones that can be asked for.
         labels: of versions that can be asked for.
         limits: of a request.
-        requests_per_minute: of each key.
-        timeout_seconds: to wait for a body, and for the model.
+        requests_per_minute: of each key, or of each address without keys; also of each address
+            that sends no key that is known, and of each that asks for health or metrics.
+        images_per_minute: of each key, or of each address without keys.
+        timeout_seconds: to wait for a body, and for the model's whole answer.
         max_in_flight: calls that wait for the model at a time; more are told to come back.
+        max_in_flight_per_caller: of these, of one key or address.
+        max_answer_bytes: of an answer's text.
         keys: callers' names by the SHA-256 of their key; empty lets everyone in.
+        trusted_proxies: whose `X-Forwarded-For` is believed.
     """
 
     upstream: str
@@ -66,53 +66,13 @@ class GatewaySettings:
     labels: tuple[str, ...] = ()
     limits: admission.Limits = dataclasses.field(default_factory=admission.Limits)
     requests_per_minute: int = 600
+    images_per_minute: int = 6000
     timeout_seconds: float = 10.0
     max_in_flight: int = 64
+    max_in_flight_per_caller: int = 16
+    max_answer_bytes: int = 64 * 2**20
     keys: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-
-def read_keys(path: Path) -> dict[str, str]:
-    """Callers' names by the SHA-256 of their key, from lines `name:sha256`.
-
-    Raises:
-        ValueError: if the file cannot be read, a line is none, or there is no line.
-    """
-    try:
-        lines = path.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"`--api_key_file` {path} cannot be read: {error}") from None
-    matches = [_KEY_LINE.fullmatch(line) for line in lines]
-    if not all(matches) or not matches:
-        raise ValueError(
-            f"`--api_key_file` {path} must have lines `name:sha256`, which `--add_key=name` adds."
-        )
-    return {match[2]: match[1] for match in matches if match}
-
-
-def add_key(path: Path, name: str) -> str:
-    """Makes a key, keeps its SHA-256 under `name` and returns the key, which is kept nowhere.
-
-    Raises:
-        ValueError: if the name is none, is there already, or the file cannot be read.
-    """
-    key = secrets.token_urlsafe(32)
-    line = f"{name}:{_hash(key)}"
-    if not _KEY_LINE.fullmatch(line):
-        raise ValueError(
-            f"`--add_key` expects letters, digits, `.`, `_` and `-`. Received: {name!r}"
-        )
-    keys = read_keys(path) if path.exists() else {}
-    if name in keys.values():
-        raise ValueError(f"`--add_key` {name!r} is in {path} already; remove its line first.")
-    lines = [*(f"{owner}:{digest}" for digest, owner in keys.items()), line]
-    write_text(path, "\n".join(lines) + "\n")
-    path.chmod(0o644)  # The gateway may run as another user, and a hash is no key.
-    return key
-
-
-def _hash(key: str) -> str:
-    # Keys are 256 random bits: nothing slower is needed, as it would be for passwords.
-    return hashlib.sha256(key.encode("utf-8", errors="replace")).hexdigest()
+    trusted_proxies: tuple[Network, ...] = ()
 
 
 def make_gateway(settings: GatewaySettings) -> Router:
@@ -125,26 +85,42 @@ def make_gateway(settings: GatewaySettings) -> Router:
 
     @contextlib.asynccontextmanager
     async def running(app: Router) -> AsyncIterator[None]:
-        async with gateway.upstream:
+        async with gateway.upstream, gateway.watch.running():
             yield
 
     return Router(default=gateway, lifespan=running)
 
 
+@dataclasses.dataclass
+class _Call:
+    """What is known of a call so far, for metrics and the log."""
+
+    client: str
+    caller: str = _NO_KEY
+    path: str = "other"  # an address that there is not may hold anything, a key too
+    signature: str = "none"
+    rows: int = 0
+    refused: bool = True  # so far, nobody vouches for the caller
+
+
 class _Gateway:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
-        timeout = httpx.Timeout(settings.timeout_seconds)
-        self.upstream = httpx.AsyncClient(base_url=settings.upstream, timeout=timeout)
-        self._rate = limits.RateLimitItemPerMinute(settings.requests_per_minute)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        self._known: dict[str, tuple[float, admission.Signatures]] = {}
-        self._in_flight = 0
-        names = "|".join(map(re.escape, settings.model_names))
-        label_names = "|".join(map(re.escape, settings.labels))
-        label = rf"(?:/labels/(?:{label_names}))?" if settings.labels else ""
-        self._predict = re.compile(rf"(/v1/models/(?:{names}){label}):predict")
-        self._status = re.compile(rf"/v1/models/(?:{names}){label}")
+        self.upstream = Upstream(
+            settings.upstream, settings.timeout_seconds, settings.max_answer_bytes
+        )
+        base_paths = [f"/v1/models/{name}" for name in settings.model_names]
+        self._base_paths = base_paths
+        labelled = [f"{path}/labels/{label}" for path in base_paths for label in settings.labels]
+        self._paths = {*base_paths, *labelled}
+        self.watch = ModelWatch(self.upstream, [*base_paths, *labelled])
+        self._quotas = Quotas(
+            settings.requests_per_minute,
+            settings.images_per_minute,
+            settings.max_in_flight,
+            settings.max_in_flight_per_caller,
+        )
+        self._log = CallLog()
         self._registry = CollectorRegistry()
         # Labels take few values, whatever callers send: metrics must not grow with them.
         self._requests = Counter(
@@ -157,144 +133,168 @@ class _Gateway:
         self._waiting = Gauge(
             "sagan_gateway_in_flight", "Calls that wait for the model.", registry=self._registry
         )
-        self._waiting.set_function(lambda: self._in_flight)
+        self._waiting.set_function(lambda: self._quotas.in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         start = time.monotonic()
-        log = {"caller": _NO_KEY, "signature": "none", "rows": 0}
+        peer = request.client.host if request.client else "unknown"
+        forwarded_for = request.headers.getlist("x-forwarded-for")
+        call = _Call(client_address(peer, forwarded_for, self._settings.trusted_proxies))
         try:
-            response = await self._answer(request, log)
+            status = await self._answer(request, call, scope, receive, send)
         except RequestError as error:
-            headers = {"Retry-After": "1"} if error.status in (429, 503) else {}
-            response = JSONResponse({"error": str(error)}, error.status, headers)
+            status = error.status
+            await error_response(error)(scope, receive, send)
         except ClientDisconnect:  # nobody is left to be answered
             return
-        except Exception:  # a defect of ours, of which the caller learns nothing more
-            logging.exception("A request failed")
-            response = JSONResponse({"error": "Internal error."}, 500)
-        seconds = time.monotonic() - start
-        self._requests.labels(log["signature"], response.status_code).inc()
-        self._seconds.labels(log["signature"]).observe(seconds)
-        _write_log(request, response, seconds, log)
-        await response(scope, receive, send)
-
-    async def _answer(self, request: Request, log: dict[str, Any]) -> Response:
-        path = address(request)
-        if "?" in path:
-            raise RequestError(400, "Addresses have no query here.")
-        if request.method == "GET" and path == "/metrics":
-            return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
-        if request.method == "GET" and path == "/healthz":
-            for name in self._settings.model_names:
-                await self._signatures(f"/v1/models/{name}")
-            return JSONResponse({"status": "ok"})
-        log["caller"] = self._caller(request)
-        if not await self._limiter.hit(self._rate, log["caller"]):
-            raise RequestError(
-                429, f"At most {self._settings.requests_per_minute} requests a minute."
+        except BrokenAnswerError as error:  # the caller sees that it is cut short
+            _log.error("An answer was broken off: %s", error)
+            status = 502
+        except asyncio.CancelledError:
+            await error_response(RequestError(503, "The server stops; try again."))(
+                scope, receive, send
             )
-        if request.method == "GET" and self._status.fullmatch(path):
-            return await self._forward("GET", path)
-        match = self._predict.fullmatch(path)
-        if match is None:
-            raise RequestError(404, "There is nothing at this address.")
-        if request.method != "POST":
-            raise RequestError(405, "Use POST.")
-        if request.headers.get("content-encoding", "identity") != "identity":
-            raise RequestError(415, "Send the body as it is, not compressed.")
-        body = await read_body(
-            request, self._settings.limits.max_body_bytes, self._settings.timeout_seconds
-        )
-        signatures = await self._signatures(match[1])
-        admitted = admission.admit(body, signatures, self._settings.limits)
-        log["signature"], log["rows"] = admitted.signature_name, admitted.rows
-        response = await self._forward("POST", path, admitted.body)
-        self._images.inc(admitted.rows)
-        return response
+            return
+        except Exception:  # a defect of ours, of which the caller learns nothing more
+            _log.exception("A request failed")
+            status = 500
+            await JSONResponse({"error": "Internal error."}, 500)(scope, receive, send)
+        self._account(request, call, status, time.monotonic() - start)
 
-    def _caller(self, request: Request) -> str:
+    def _account(self, request: Request, call: _Call, status: int, seconds: float) -> None:
+        self._requests.labels(call.signature, status).inc()
+        self._seconds.labels(call.signature).observe(seconds)
+        if call.path in ("/healthz", "/metrics") and status == 200:
+            return  # asked for all the time, by machines
+        line = {
+            "client": call.client,
+            "method": request.method[:10],
+            "path": call.path,
+            "status": status,
+            "ms": round(1000 * seconds, 1),
+            "caller": call.caller,
+            "signature": call.signature,
+            "rows": call.rows,
+        }
+        self._log.write(line, call.refused or status == 429)
+
+    async def _answer(
+        self, request: Request, call: _Call, scope: Scope, receive: Receive, send: Send
+    ) -> int:
+        target = address(request)
+        path, verb = target.removesuffix(":predict"), target.endswith(":predict")
+        if path in self._paths or target in ("/healthz", "/metrics"):
+            call.path = target
+        if target in ("/healthz", "/metrics") and request.method == "GET":
+            self._quotas.count_request(f"open:{network_of(call.client)}")
+            await self._open(target)(scope, receive, send)
+            return 200
+        caller = self._admitted_caller(request, call)
+        if "?" in target:
+            raise RequestError(400, "Addresses have no query here.")
+        if path not in self._paths:
+            raise RequestError(404, "There is nothing at this address.")
+        if verb != (request.method == "POST"):
+            raise RequestError(405, "Use POST for `:predict`, and GET for the status.")
+        if not verb:
+            with self._quotas.slot(caller):
+                status = _plain_status(await self.upstream.read(path))
+            await JSONResponse(status)(scope, receive, send)
+            return 200
+        admitted = await self._admit(request, call, path)
+        with self._quotas.slot(caller):
+            self._quotas.count_images(caller, admitted.rows)
+            answer = self.upstream.predict(target, admitted.body)
+            async with contextlib.aclosing(answer) as parts:
+                await _pass_on(parts, send)
+        self._images.inc(admitted.rows)
+        return 200
+
+    def _open(self, target: str) -> Response:
+        """What everyone may ask for; nothing in it waits for the model."""
+        if target == "/metrics":
+            return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+        for path in self._base_paths:
+            self.watch.check_health(path)
+        return JSONResponse({"status": "ok"})
+
+    def _admitted_caller(self, request: Request, call: _Call) -> str:
+        """Whose quotas a call counts on."""
+        origin = f"address:{network_of(call.client)}"
         if not self._settings.keys:
-            return request.client.host if request.client else _NO_KEY
+            self._quotas.count_request(origin)
+            call.refused = False
+            return origin
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             key = request.headers.get("x-api-key", "")
-        digest = _hash(key)
-        found = None
-        # All of them, so that the time does not tell which one was near.
-        for known, name in self._settings.keys.items():
-            if hmac.compare_digest(digest, known):
-                found = name
-        if found is None:
+        name = caller_of_key(key.strip(), self._settings.keys)
+        if name is None:
+            self._quotas.count_request(origin)
             raise RequestError(
                 401, "A key is needed: send `Authorization: Bearer <key>` or `X-API-Key: <key>`."
             )
-        return found
+        call.caller, call.refused = name, False
+        self._quotas.count_request(f"key:{name}")
+        return f"key:{name}"
 
-    async def _signatures(self, path: str) -> admission.Signatures:
-        """Of the model at `path`, asked for again after a while."""
-        since, signatures = self._known.get(path, (-_REFRESH_SECONDS, {}))
-        if time.monotonic() - since < _REFRESH_SECONDS:
-            return signatures
-        answer = await self._forward("GET", f"{path}/metadata")
-        num_classes = None
-        try:
-            metadata = json.loads(answer.body)
-            definitions = metadata["metadata"]["signature_def"]["signature_def"]
-            if "class_names" in definitions:
-                body = b'{"signature_name": "class_names", "instances": [{"class_id": 0}]}'
-                answer = json.loads((await self._forward("POST", f"{path}:predict", body)).body)
-                num_classes = answer["predictions"][0]["num_classes"]
-            signatures = admission.read_signatures(metadata, num_classes)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            logging.error("The model's server is no such server: %r", error)
-            raise RequestError(502, "The model's server gave no answer that can be used.") from None
-        self._known[path] = time.monotonic(), signatures
-        return signatures
-
-    async def _forward(self, method: str, path: str, body: bytes | None = None) -> Response:
-        if self._in_flight >= self._settings.max_in_flight:
-            raise RequestError(503, "The model is busy; try again.")
-        self._in_flight += 1
-        try:
-            answer = await self.upstream.request(
-                method, path, content=body, headers={"Content-Type": "application/json"}
+    async def _admit(self, request: Request, call: _Call, path: str) -> admission.Admitted:
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise RequestError(415, "Send the body as it is, not compressed.")
+        settings = self._settings
+        body = await read_body(request, settings.limits.max_body_bytes, settings.timeout_seconds)
+        model = self.watch.model(path)
+        admitted = admission.admit(body, model.signatures, settings.limits)
+        call.signature, call.rows = admitted.signature_name, admitted.rows
+        most = settings.max_answer_bytes // max(1, model.row_bytes.get(call.signature, 1))
+        if admitted.rows > most:
+            raise RequestError(
+                400,
+                f"At most {most} images at a time of `{call.signature}`, whose answers are large. "
+                f"Received: {admitted.rows}",
             )
-        except httpx.TimeoutException:
-            raise RequestError(504, "The model took too long.") from None
-        except httpx.HTTPError as error:
-            logging.error("The model's server cannot be reached: %r", error)
-            raise RequestError(503, "The model's server cannot be reached; try again.") from None
-        finally:
-            self._in_flight -= 1
-        if answer.status_code == 200:
-            return Response(answer.content, media_type="application/json")
-        logging.error("The model's server answered %d: %s", answer.status_code, answer.text[:500])
-        # Its words may hold what other callers sent.
-        status, message = _UPSTREAM_ERRORS.get(answer.status_code, (502, "The model failed."))
-        raise RequestError(status, message)
+        return admitted
 
 
-_UPSTREAM_ERRORS = {
-    400: (400, "The model refused the inputs."),
-    404: (404, "The model is not served now."),
-    429: (503, "The model is busy; try again."),
-    503: (503, "The model is busy; try again."),
-    504: (504, "The model took too long."),
-}
+async def _pass_on(parts: AsyncGenerator[bytes], send: Send) -> None:
+    """Sends an answer: with its length if it is one part, else as it comes."""
+    first = await anext(parts)
+    second = await anext(parts, None)
+    headers = [(b"content-type", b"application/json")]
+    if second is None:
+        headers.append((b"content-length", str(len(first)).encode()))
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": first, "more_body": second is not None})
+    if second is None:
+        return
+    await send({"type": "http.response.body", "body": second, "more_body": True})
+    async for part in parts:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
-def _write_log(
-    request: Request, response: Response, seconds: float, log: Mapping[str, Any]
-) -> None:
-    """One line of JSON, without anything that is secret or that a caller could shape at length."""
-    line = {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "client": request.client.host if request.client else None,
-        "method": request.method[:10],
-        "path": address(request)[:100],
-        "status": response.status_code,
-        "ms": round(1000 * seconds, 1),
-        **log,
-    }
-    print(json.dumps(line), file=sys.stderr, flush=True)
+def _plain_status(document: Any) -> dict[str, Any]:
+    """Versions and their states, without the words of errors: these name files of the server."""
+    try:
+        return {
+            "model_version_status": [
+                {
+                    "version": str(int(entry["version"])),
+                    "state": _state(entry["state"]),
+                    "status": {
+                        "error_code": _state(entry["status"]["error_code"]),
+                        "error_message": "",
+                    },
+                }
+                for entry in document["model_version_status"]
+            ]
+        }
+    except (KeyError, TypeError, ValueError):
+        raise RequestError(502, "The model's server gave no answer that can be used.") from None
+
+
+def _state(word: str) -> str:
+    if not _STATES.fullmatch(word):
+        raise ValueError(word)
+    return word

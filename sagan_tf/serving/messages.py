@@ -2,7 +2,8 @@
 
 `tensorflow-serving-api` would bring them, with gRPC and a TensorFlow of its own choice. Names and
 numbers are those of TensorFlow Serving's `model_server_config.proto`, `prediction_log.proto`,
-`predict.proto` and `model.proto`; what is left out here is ignored when it is read.
+`session_bundle_config.proto`, `predict.proto` and `model.proto`; what is left out here is ignored
+when it is read.
 """
 
 from typing import Any
@@ -40,6 +41,15 @@ _MESSAGES = {
     "Latest": [("num_versions", 1, "uint32")],
     "All": [],
     "Specific": [("versions", 1, "*int64")],
+    # session_bundle_config.proto, with protobuf's `wrappers.proto`
+    "Int64Value": [("value", 1, "int64")],
+    "BatchingParameters": [
+        ("max_batch_size", 1, "Int64Value"),
+        ("batch_timeout_micros", 2, "Int64Value"),
+        ("max_enqueued_batches", 3, "Int64Value"),
+        ("num_batch_threads", 4, "Int64Value"),
+        ("allowed_batch_sizes", 6, "*int64"),
+    ],
     # prediction_log.proto, predict.proto and model.proto
     "PredictionLog": [("predict_log", 6, "PredictLog")],
     "PredictLog": [("request", 1, "PredictRequest")],
@@ -86,5 +96,6 @@ def _message_class(name: str) -> Any:
 
 _POOL = descriptor_pool.Default()
 _POOL.Add(_file())
+BatchingParameters = _message_class("BatchingParameters")
 ModelServerConfig = _message_class("ModelServerConfig")
 PredictionLog = _message_class("PredictionLog")

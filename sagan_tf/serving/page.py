@@ -3,15 +3,18 @@
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
+from absl import logging
+from starlette.middleware import Middleware
 
 from sagan_tf.serving.client import ServingError
 from sagan_tf.serving.gallery import Gallery, Grid
+from sagan_tf.serving.page_guard import PageGuard
 
 # As many as a gateway lets through at a time.
 _MAX_CLASSES, _MAX_SEEDS = 8, 8
@@ -75,7 +78,7 @@ def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
                 attends = gallery.has_attention(None if choices is None else 0)
             except ServingError as error:
                 return {
-                    notice: f"**The model cannot be reached.** {error}",
+                    notice: f"**The model cannot be reached.** {_for_visitors(error)}",
                     retry: gr.update(visible=True),
                 }
             numbers = [number for _, number in choices or []]
@@ -151,8 +154,15 @@ def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
     return page
 
 
-def show(page: gr.Blocks, host: str, port: int) -> None:
-    """Shows the page until it is told to stop; nothing in it comes from another server."""
+def show(page: gr.Blocks, host: str, port: int, allowed_hosts: Sequence[str] = ()) -> None:
+    """Shows the page until it is told to stop; nothing in it comes from another server.
+
+    Args:
+        page: of `make_page`.
+        host: address to listen at.
+        port: likewise.
+        allowed_hosts: see `PageGuard`.
+    """
     # Gradio calls itself to start, which it must not do through a proxy of the environment.
     excepted = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "localhost", host]
     os.environ["no_proxy"] = ",".join(filter(None, excepted))
@@ -165,6 +175,7 @@ def show(page: gr.Blocks, host: str, port: int) -> None:
         quiet=True,
         ssr_mode=False,
         prevent_thread_lock=True,
+        app_kwargs={"middleware": [Middleware(PageGuard, hosts=(host, *allowed_hosts))]},
     )
     print(f"page: http://{host}:{port}", flush=True)
     page.block_thread()
@@ -205,9 +216,16 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return function(*arguments)
         except (ValueError, ServingError) as error:
-            raise gr.Error(str(error), duration=None, print_exception=False) from None
+            message = _for_visitors(error) if isinstance(error, ServingError) else str(error)
+            raise gr.Error(message, duration=None, print_exception=False) from None
 
     return call
+
+
+def _for_visitors(error: ServingError) -> str:
+    """What went wrong, without the server's address, which is for the log alone."""
+    logging.error("%s", error)
+    return error.told or "The model's server gave no answer. Is the server running?"
 
 
 def _number(value: int | None, name: str, low: int, high: int) -> int:

@@ -9,8 +9,8 @@ import dataclasses
 import re
 import urllib.parse
 import zlib
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from absl import logging
@@ -25,8 +25,8 @@ from sagan_tf.serving.json_tensors import (
     write_rows,
 )
 
-# TensorFlow Serving inflates no more.
-MAX_INFLATED_BYTES = 100 * 2**20
+# TensorFlow Serving takes 100 MiB, which keep others waiting for seconds while they are parsed.
+MAX_INFLATED_BYTES = 4 * 2**20
 
 _PREFIX = re.compile(r"/v1/.+", re.IGNORECASE)
 _WHICH = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
@@ -62,11 +62,13 @@ class RequestError(Exception):
 
     Attributes:
         status: of HTTP.
+        retry_after: seconds after which it is worth another try; `None` if it is not known.
     """
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after = retry_after
 
 
 class Model(Protocol):
@@ -90,6 +92,9 @@ class Model(Protocol):
             RequestError: if the model refuses the inputs.
         """
 
+    def joins(self, signature_name: str, inputs: Mapping[str, np.ndarray]) -> bool:
+        """Whether a call's rows may be run together with those of other calls."""
+
     def metadata(self) -> Any:
         """The signatures, as TensorFlow Serving's protocol buffers write them in JSON."""
 
@@ -112,6 +117,34 @@ class Models(Protocol):
         """
 
 
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A call of a model, read but not run.
+
+    Attributes:
+        model: what is called.
+        signature_name: of the model.
+        inputs: by name.
+        by_row: whether the answer has a row for each of the request's, or else columns.
+        headers: of the answer.
+    """
+
+    model: Model
+    signature_name: str
+    inputs: Mapping[str, np.ndarray]
+    by_row: bool
+    headers: Mapping[str, str]
+
+    def run(self) -> Response:
+        """Runs the model, and answers."""
+        return self.answer(lambda: self.model.predict(self.signature_name, self.inputs))
+
+    def answer(self, outputs: Callable[[], Mapping[str, np.ndarray]]) -> Response:
+        """The answer that holds `outputs()`, or the error that it raises."""
+        write = write_rows if self.by_row else write_columns
+        return _answered(lambda: Response(200, self.headers, dump(write(outputs()))), self.headers)
+
+
 def handle(
     method: str,
     path: str,
@@ -120,7 +153,21 @@ def handle(
     models: Models,
     enable_cors: bool = False,
 ) -> Response:
-    """Answers a request.
+    """Reads a request and answers it, running the model; arguments as of `read`."""
+    found = read(method, path, headers, body, models, enable_cors)
+    return found.run() if isinstance(found, Call) else found
+
+
+def read(
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    models: Models,
+    enable_cors: bool = False,
+    max_inflated_bytes: int | None = None,
+) -> Response | Call:
+    """Answers a request, or finds the call that will.
 
     Args:
         method: of HTTP, in capitals.
@@ -129,37 +176,48 @@ def handle(
         body: as it was sent.
         models: what is served.
         enable_cors: whether pages of other sites may read the answers.
+        max_inflated_bytes: of a compressed body; `None` for `MAX_INFLATED_BYTES`.
     """
     headers_out = {"Content-Type": "application/json", **(_CORS_HEADERS if enable_cors else {})}
-    try:
+
+    def answer() -> Response | Call:
         if method == "OPTIONS":
             allowed = _ORIGIN.match(headers.get("origin", ""))
             return Response(200 if allowed else 400, headers_out, b"")
         if not _PREFIX.fullmatch(path):
             return Response(404, {**headers_out, "Content-Type": "text/html"}, _NOT_FOUND)
         if method == "POST" and (match := _POST.fullmatch(path)):
-            document = _predict(match, headers, body, models)
-        elif method == "GET" and (match := _GET.fullmatch(path)):
-            document = _describe(match, models)
-        else:
-            raise RequestError(400, f"Malformed request: {method} {path}")
-        return Response(200, headers_out, dump(document))
+            inflated = _inflated(headers, body, max_inflated_bytes or MAX_INFLATED_BYTES)
+            return _read_call(match, inflated, models, headers_out)
+        if method == "GET" and (match := _GET.fullmatch(path)):
+            return Response(200, headers_out, dump(_describe(match, models)))
+        raise RequestError(400, f"Malformed request: {method} {path}")
+
+    return _answered(answer, headers_out)
+
+
+_Found = TypeVar("_Found", Response, Response | Call)
+
+
+def _answered(answer: Callable[[], _Found], headers: Mapping[str, str]) -> _Found | Response:
+    try:
+        return answer()
     except RequestError as error:
-        return Response(error.status, headers_out, dump({"error": str(error)}))
+        return Response(error.status, headers, dump({"error": str(error)}))
     except TensorError as error:
-        return Response(400, headers_out, dump({"error": str(error)}))
+        return Response(400, headers, dump({"error": str(error)}))
     except Exception:  # a defect of ours, of which the caller learns nothing more
-        logging.exception("%s %s failed", method, path)
-        return Response(500, headers_out, dump({"error": "Internal error; see the server's log."}))
+        logging.exception("A request failed")
+        return Response(500, headers, dump({"error": "Internal error; see the server's log."}))
 
 
-def _predict(
-    match: re.Match[str], headers: Mapping[str, str], body: bytes, models: Models
-) -> dict[str, Any]:
+def _read_call(
+    match: re.Match[str], body: bytes, models: Models, headers: Mapping[str, str]
+) -> Call:
     model = models.find(_name(match), _version(match), match["label"])
     if match["verb"] != "predict":
         raise RequestError(400, f"`:{match['verb']}` takes tf.Example; use `:predict`.")
-    request = parse(_inflated(headers, body))
+    request = parse(body)
     if not isinstance(request, dict):
         raise RequestError(400, "The body must be a JSON object.")
     if ("instances" in request) == ("inputs" in request):
@@ -169,9 +227,12 @@ def _predict(
         raise RequestError(400, f"`signature_name` must be a string. Received: {signature_name!r}")
     signature_name = signature_name or "serving_default"
     dtypes = model.input_dtypes(signature_name)
-    if "instances" in request:
-        return write_rows(model.predict(signature_name, read_rows(request["instances"], dtypes)))
-    return write_columns(model.predict(signature_name, read_columns(request["inputs"], dtypes)))
+    by_row = "instances" in request
+    if by_row:
+        inputs = read_rows(request["instances"], dtypes)
+    else:
+        inputs = read_columns(request["inputs"], dtypes)
+    return Call(model, signature_name, inputs, by_row, headers)
 
 
 def _describe(match: re.Match[str], models: Models) -> dict[str, Any]:
@@ -198,14 +259,18 @@ def _version(match: re.Match[str]) -> int | None:
     return int(digits)
 
 
-def _inflated(headers: Mapping[str, str], body: bytes) -> bytes:
+def _inflated(headers: Mapping[str, str], body: bytes, max_bytes: int) -> bytes:
     if "gzip" not in headers.get("content-encoding", ""):
         return body
     inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        inflated = inflate.decompress(body, MAX_INFLATED_BYTES)
+        inflated = inflate.decompress(body, max_bytes)
     except zlib.error as error:
         raise RequestError(400, f"The body is no gzip: {error}") from None
     if not inflate.eof:
-        raise RequestError(400, "The body is cut short, or larger than 100 MiB when inflated.")
+        raise RequestError(
+            400, f"The body is cut short, or larger than {max_bytes} bytes when inflated."
+        )
+    if inflate.unused_data:
+        raise RequestError(400, "The body has more after its gzip.")
     return inflated

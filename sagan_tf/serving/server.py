@@ -5,26 +5,28 @@ import concurrent.futures
 import contextlib
 import errno
 import functools
-import logging
 import re
 import socket
 import threading
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import uvicorn
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from sagan_tf.serving import rest
+from sagan_tf.serving.batching import Batcher, BatchingParameters
 
 if TYPE_CHECKING:
     from sagan_tf.serving.versions import ServedModels
 
-# As long as a call may take: a server that is told to stop then breaks off what is left.
-_LAST_SECONDS = 30
+# Beyond the largest body, how much of a larger one is read to tell its sender that it is too large.
+_DISCARDED_BYTES = 2**20
+# A larger body is read by a thread, so that others are not held up as long.
+_SMALL_BODY = 2**14
+_READERS = 2
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -62,6 +64,8 @@ def make_app(
     num_threads: int = 8,
     enable_cors: bool = False,
     poll_seconds: float = 1.0,
+    max_body_bytes: int = rest.MAX_INFLATED_BYTES,
+    batching: BatchingParameters | None = None,
 ) -> Router:
     """The application, which also looks for new versions while it runs.
 
@@ -71,27 +75,32 @@ def make_app(
         num_threads: calls that run at a time; others wait. Status is told without waiting.
         enable_cors: whether pages of other sites may read the answers.
         poll_seconds: between looks at the disk.
+        max_body_bytes: of a request's body, also when it is inflated.
+        batching: which calls are joined; `None` for the defaults.
     """
-    threads = concurrent.futures.ThreadPoolExecutor(num_threads)
+    batcher = Batcher(batching or BatchingParameters(), num_threads)
+    readers = concurrent.futures.ThreadPoolExecutor(_READERS)
 
     async def respond(request: Request) -> rest.Response:
-        body = await read_body(request, rest.MAX_INFLATED_BYTES, timeout_seconds)
-        handle = functools.partial(
-            rest.handle,
+        body = await read_body(request, max_body_bytes, timeout_seconds)
+        read = functools.partial(
+            rest.read,
             request.method,
             address(request),
             request.headers,
             body,
             models,
             enable_cors,
+            max_body_bytes,
         )
-        if request.method != "POST":
-            return handle()
+        is_small = len(body) <= _SMALL_BODY and "content-encoding" not in request.headers
         # A call cannot be stopped: after the time limit it ends unheard, in a thread that is not
         # free before; one that has not begun is dropped.
-        call = asyncio.get_running_loop().run_in_executor(threads, handle)
         try:
-            return await asyncio.wait_for(call, timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):
+                loop = asyncio.get_running_loop()
+                found = read() if is_small else await loop.run_in_executor(readers, read)
+                return await batcher.run(found) if isinstance(found, rest.Call) else found
         except TimeoutError:
             raise rest.RequestError(504, f"No answer within {timeout_seconds:g} seconds.") from None
 
@@ -101,7 +110,9 @@ def make_app(
             found = await respond(request)
             response = Response(found.body, found.status, found.headers)
         except rest.RequestError as error:
-            response = JSONResponse({"error": str(error)}, error.status)
+            response = error_response(error)
+        except asyncio.CancelledError:
+            response = error_response(rest.RequestError(503, "The server stops; try again."))
         except ClientDisconnect:  # nobody is left to be answered
             return
         await response(scope, receive, send)
@@ -115,7 +126,8 @@ def make_app(
             yield
         finally:
             stop.set()
-            threads.shutdown(wait=False, cancel_futures=True)
+            batcher.stop()
+            readers.shutdown(wait=False, cancel_futures=True)
 
     return Router(default=answer, lifespan=watching)
 
@@ -128,34 +140,33 @@ async def read_body(request: Request, max_bytes: int, timeout_seconds: float) ->
         ClientDisconnect: if the caller leaves.
     """
     body = bytearray()
+    size = 0
     try:
         async with asyncio.timeout(timeout_seconds):
             async for part in request.stream():
-                body += part
-                if len(body) > max_bytes:
-                    raise rest.RequestError(413, f"The body must be at most {max_bytes} bytes.")
+                size += len(part)
+                # A little more is read and thrown away: most callers send all before they listen.
+                if size > max_bytes + _DISCARDED_BYTES:
+                    break
+                if size <= max_bytes:
+                    body += part
     except TimeoutError:
         raise rest.RequestError(408, "The body took too long.") from None
+    if size > max_bytes:
+        raise rest.RequestError(413, f"The body must be at most {max_bytes} bytes.")
     return bytes(body)
 
 
 def address(request: Request) -> str:
     """The path with its query, as it was sent, without scheme and host."""
-    path = re.sub("^https?://[^/]*", "", request.scope["raw_path"].decode("latin-1"))
-    query = request.scope["query_string"].decode("latin-1")
-    return f"{path}?{query}" if query else path
+    return re.sub("^https?://[^/]*", "", request.scope["target"])
 
 
-def make_server(app: Any) -> uvicorn.Server:
-    """A server, whose `run(sockets=[listener])` answers until SIGTERM or Ctrl-C.
-
-    It then finishes what is under way.
-    """
-    config = uvicorn.Config(
-        app,
-        log_level=logging.WARNING,
-        access_log=False,
-        ws="none",
-        timeout_graceful_shutdown=_LAST_SECONDS,
-    )
-    return uvicorn.Server(config)
+def error_response(error: rest.RequestError) -> JSONResponse:
+    """What the caller is told; with what is left of his request, the connection is closed."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if error.status in (408, 413):
+        headers["Connection"] = "close"
+    return JSONResponse({"error": str(error)}, error.status, headers)

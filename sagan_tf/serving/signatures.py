@@ -149,6 +149,9 @@ class _Endpoints:
         message = "`latents` must be finite. Received:"
         latents = _require(latents, tf.math.is_finite(latents), message)
         images = self._images(latents, self._class_rows(class_id, latents))
+        # Finite latents may still be so large that what is made of them is not.
+        message = "`latents` are too large: their images are not finite. Received such values:"
+        images = _require(images, tf.math.is_finite(images), message)
         return {"images": images, "image_bytes": _png(images), **_echo(class_id)}
 
     def interpolate(

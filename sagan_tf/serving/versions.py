@@ -16,6 +16,7 @@ import tensorflow as tf
 from absl import logging
 from google.protobuf import json_format, text_format
 
+from sagan_tf.serving.joining import JoinChecks
 from sagan_tf.serving.lint import compiled_by_xla, read_meta_graph
 from sagan_tf.serving.messages import ModelServerConfig
 from sagan_tf.serving.rest import RequestError
@@ -131,8 +132,10 @@ class LoadedVersion:
             }
             for name in self._signatures
         }
-        for name, inputs in read_requests(directory):
+        requests = list(read_requests(directory))
+        for name, inputs in requests:
             self._run(name, inputs)
+        self._join_checks = JoinChecks(self.metadata(), self._run, requests)
 
     def input_dtypes(self, signature_name: str) -> Mapping[str, str]:
         """See `rest.Model`."""
@@ -157,6 +160,10 @@ class LoadedVersion:
         except tf.errors.OpError as error:
             status = _HTTP_STATUS.get(error.error_code, 500)
             raise RequestError(status, _message(error)) from error
+
+    def joins(self, signature_name: str, inputs: Mapping[str, np.ndarray]) -> bool:
+        """See `rest.Model`."""
+        return self._join_checks.allow(signature_name, inputs)
 
     def metadata(self) -> Any:
         """See `rest.Model`."""

@@ -1,4 +1,4 @@
-"""Callers, good and hostile, that keep a server behind its gateway busy.
+"""Callers, good, hostile, idle and slow, that keep a server behind its gateway busy.
 
 python -m tests.by_hand.load exports/sagan 300 8   # a base path of the model, seconds, callers
 """
@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import json
 import re
+import socket
 import sys
 import threading
 import time
@@ -23,6 +24,8 @@ from tests.support import commands
 
 # Each so many requests of a caller, one is hostile.
 HOSTILE_EVERY = 10
+# Connections of idle and slow callers.
+IDLE = 60
 
 
 def hold(base_path, seconds, callers):
@@ -31,14 +34,16 @@ def hold(base_path, seconds, callers):
         server = _start(running, f"--model_base_path={base_path}")
         port = _port(server)
         upstream = f"--upstream=http://127.0.0.1:{port}"
-        gateway = _start(running, "--gateway", upstream, "--requests_per_minute=1000000")
+        unlimited = ("--requests_per_minute=1000000", "--images_per_minute=1000000")
+        gateway = _start(running, "--gateway", upstream, *unlimited)
         guarded = _port(gateway)
         expected = _expected(port)
         _call(guarded, expected, 2, callers, [], collections.Counter())  # warm
-        before = [_memory(process) for process in (server, gateway)]
+        before = [memory(process) for process in (server, gateway)]
         latencies, outcomes = [], collections.Counter()
-        _call(guarded, expected, seconds, callers, latencies, outcomes)
-        after = [_memory(process) for process in (server, gateway)]
+        with _idle_and_slow(guarded):
+            _call(guarded, expected, seconds, callers, latencies, outcomes)
+        after = [memory(process) for process in (server, gateway)]
     return {
         "outcomes": dict(outcomes),
         "answers_per_second": len(latencies) / seconds,
@@ -48,6 +53,38 @@ def hold(base_path, seconds, callers):
             name: pair for name, *pair in zip(("server", "gateway"), before, after, strict=True)
         },
     }
+
+
+@contextlib.contextmanager
+def _idle_and_slow(port):
+    """Connections that say nothing, and others that say it slowly; each opened anew when closed."""
+    stopped = threading.Event()
+
+    def hold(begin):
+        while not stopped.is_set():
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", port), timeout=1) as connection,
+            ):
+                connection.sendall(begin)
+                while not stopped.wait(0.5):
+                    if begin:
+                        connection.sendall(b"x")
+                    with contextlib.suppress(TimeoutError):
+                        if not connection.recv(1000):
+                            break
+
+    slow_body = f"POST {PREDICT} HTTP/1.1\r\nContent-Length: 200000\r\n\r\n".encode()
+    begins = [b"", b"POST /v1/mod", slow_body] * (IDLE // 3)
+    threads = [threading.Thread(target=hold, args=(begin,)) for begin in begins]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join()
 
 
 def _start(running, *arguments):
@@ -116,7 +153,8 @@ def _call(port, expected, seconds, callers, latencies, outcomes):
         thread.join()
 
 
-def _memory(process):
+def memory(process):
+    """What a process holds, in MiB."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
 

@@ -19,8 +19,11 @@ import sagan_tf
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "sagan_tf").rglob("*.py"))
 # Who may import what an extra brings.
-EXTRAS = {f"sagan_tf/serving/{name}.py": "serve" for name in ("server", "gateway")}
-EXTRAS["sagan_tf/serving/page.py"] = "playground"
+EXTRAS = {
+    f"sagan_tf/serving/{name}.py": "serve"
+    for name in ("connections", "gateway", "json_tensors", "server", "upstream")
+}
+EXTRAS |= {f"sagan_tf/serving/{name}.py": "playground" for name in ("page", "page_guard")}
 EXTRAS |= dict.fromkeys(
     (
         "sagan_tf/output/pages.py",
@@ -60,7 +63,7 @@ def wheel(tmp_path_factory):
 def test_wheel_holds_every_module_and_no_tests(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names >= {str(path.relative_to(ROOT)) for path in MODULES}
-    assert names >= {"sagan_tf/data/imagenet_classes.tsv", "sagan_tf/attention/page.html"}
+    assert names >= {"sagan_tf/data/imagenet_classes.tsv", "sagan_tf/attention/map_page.html"}
     assert {name.split("/")[0] for name in names} == {"sagan_tf"}
 
 

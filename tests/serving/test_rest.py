@@ -79,6 +79,7 @@ def test_compressed_requests(monkeypatch):
     body = gzip.compress(b'{"instances": [1]}')
     assert predict(body=body, content_encoding="gzip").status == 200
     assert predict(body=body[:-1], content_encoding="gzip").status == 400
+    assert predict(body=body + b"more", content_encoding="gzip").status == 400
     assert predict(body=body).status == 400
     monkeypatch.setattr(rest, "MAX_INFLATED_BYTES", 1000)
     bomb = gzip.compress(b'{"instances": [1]}' + b" " * 1000)

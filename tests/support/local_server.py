@@ -4,41 +4,47 @@ import contextlib
 import threading
 import time
 
+from sagan_tf.serving.connections import make_server
 from sagan_tf.serving.gateway import GatewaySettings, make_gateway
-from sagan_tf.serving.server import bind, make_app, make_server
+from sagan_tf.serving.server import bind, make_app
 from sagan_tf.serving.versions import ModelConfig, ServedModels
 
 
 @contextlib.contextmanager
-def serving(*configs, at=0, **arguments):
+def serving(*configs, at=0, connections=None, **arguments):
     """Yields the port at which the models of `configs` are served, and the models.
 
     Args:
         configs: `(name, base_path)` or `ModelConfig`.
         at: the port, 0 for a free one.
+        connections: `ConnectionLimits`.
         arguments: of `make_app`.
     """
     models = ServedModels(
         [config if isinstance(config, ModelConfig) else ModelConfig(*config) for config in configs]
     )
     models.update()
-    with _running(make_app(models, **{"poll_seconds": 0.05, **arguments}), at) as port:
+    app = make_app(models, **{"poll_seconds": 0.05, **arguments})
+    with running(app, at, connections) as port:
         yield port, models
 
 
 @contextlib.contextmanager
-def guarding(upstream_port, **settings):
+def guarding(upstream_port, connections=None, **settings):
     """Yields the port of a gateway to `upstream_port`, with `GatewaySettings`."""
     upstream = f"http://127.0.0.1:{upstream_port}"
     settings = {"model_names": ("sagan",), "requests_per_minute": 100_000, **settings}
-    with _running(make_gateway(GatewaySettings(upstream=upstream, **settings))) as port:
+    with running(
+        make_gateway(GatewaySettings(upstream=upstream, **settings)), 0, connections
+    ) as port:
         yield port
 
 
 @contextlib.contextmanager
-def _running(app, at=0):
+def running(app, at=0, connections=None):
+    """Yields the port of a server of the application."""
     with bind("127.0.0.1", at) as listener:
-        server = make_server(app)
+        server = make_server(app, connections)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

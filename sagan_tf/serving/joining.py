@@ -1,0 +1,98 @@
+"""Which calls of a model can be joined: tried when it is loaded, then checked of each call."""
+
+import io
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from absl import logging
+from PIL import Image
+
+from sagan_tf.serving import admission
+from sagan_tf.serving.rest import RequestError
+
+Inputs = Mapping[str, np.ndarray]
+Run = Callable[[str, Inputs], Mapping[str, np.ndarray]]
+
+# Rows that are run alone to compare them with the same rows joined.
+_COMPARED_ROWS = 3
+# Of 255 levels that a pixel has, or of [-1, 1]: some kernels sum in another order for more rows.
+_LEVELS = 1
+_TOLERANCE = 2 / 255
+
+
+class JoinChecks:
+    """Knows of each signature whether rows give joined what they give alone.
+
+    A signature without a warm-up request of several rows is not tried, and not joined.
+
+    Args:
+        metadata: see `rest.Model.metadata`.
+        run: runs a signature.
+        requests: warm-up requests, signature names and inputs.
+    """
+
+    def __init__(self, metadata: Any, run: Run, requests: Iterable[tuple[str, Inputs]]) -> None:
+        largest: dict[str, Inputs] = {}
+        for name, inputs in requests:
+            if _rows(inputs) > max(1, _rows(largest.get(name, {}))):
+                largest[name] = inputs
+        joinable = {name for name, inputs in largest.items() if _gives_the_same(run, name, inputs)}
+        num_classes = None
+        if "class_names" in joinable:
+            num_classes = int(run("class_names", largest["class_names"])["num_classes"][0])
+        try:
+            known = admission.read_signatures(
+                {"metadata": {"signature_def": metadata}}, num_classes
+            )
+        except ValueError:  # of a model that is none of ours
+            known = {}
+        self._signatures = {name: known[name] for name in joinable & known.keys()}
+
+    def allow(self, signature_name: str, inputs: Inputs) -> bool:
+        """Whether a call's values are such that no other caller can be harmed by them."""
+        if signature_name not in self._signatures:
+            return False
+        try:
+            admission.check_rows(inputs, self._signatures[signature_name])
+        except RequestError:  # of which the model tells the caller, alone, in its own words
+            return False
+        return True
+
+
+def _rows(inputs: Inputs) -> int:
+    lengths = {len(value) if value.ndim else 0 for value in inputs.values()}
+    return lengths.pop() if len(lengths) == 1 else 0
+
+
+def _gives_the_same(run: Run, name: str, inputs: Inputs) -> bool:
+    try:
+        joined = run(name, inputs)
+        for row in range(min(_rows(inputs), _COMPARED_ROWS)):
+            alone = run(name, {key: value[row : row + 1] for key, value in inputs.items()})
+            for key, value in alone.items():
+                if not _is_same(value, joined[key][row : row + 1]):
+                    return False
+    except Exception as error:  # a model may do anything
+        logging.warning("Calls of %s are not joined: %s", name, error)
+        return False
+    return True
+
+
+def _is_same(alone: np.ndarray, joined: np.ndarray) -> bool:
+    if alone.shape != joined.shape:
+        return False
+    if alone.dtype == object:
+        pairs = zip(alone.ravel(), joined.ravel(), strict=True)
+        return all(one == other or _is_same_image(one, other) for one, other in pairs)
+    if alone.dtype.kind == "f":
+        return bool(np.allclose(alone, joined, rtol=1e-3, atol=_TOLERANCE))
+    return bool((alone == joined).all())
+
+
+def _is_same_image(png: bytes, other: bytes) -> bool:
+    try:
+        first, second = (np.asarray(Image.open(io.BytesIO(data)), int) for data in (png, other))
+    except OSError:
+        return False
+    return first.shape == second.shape and bool(np.abs(first - second).max() <= _LEVELS)

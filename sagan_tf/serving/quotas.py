@@ -1,0 +1,122 @@
+"""How much of the model a caller may have: calls and images a minute, and calls at a time."""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from sagan_tf.serving.rest import RequestError
+
+# A minute, in the steps in which calls are counted.
+_STEPS_PER_SECOND = 10
+_WINDOW_STEPS = 60 * _STEPS_PER_SECOND
+# Soon, since a window slides on with every call that falls out of it.
+_RETRY_SECONDS = 1
+
+
+class MovingWindow:
+    """Lets each caller have so much in any minute.
+
+    Args:
+        limit: of each caller.
+        clock: seconds.
+    """
+
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._counts: dict[str, Counter[int]] = {}  # what was taken, by step, oldest first
+        self._swept = 0
+
+    def take(self, caller: str, cost: int = 1) -> bool:
+        """Takes `cost` if the caller has so much left, and says whether he has."""
+        step = int(self._clock() * _STEPS_PER_SECOND)
+        if step - self._swept > _WINDOW_STEPS:
+            self._sweep(step)
+        counts = self._counts.setdefault(caller, Counter())
+        while counts and next(iter(counts)) < step - _WINDOW_STEPS:
+            del counts[next(iter(counts))]
+        if counts.total() + cost > self._limit:
+            return False
+        counts[step] += cost
+        return True
+
+    def _sweep(self, step: int) -> None:
+        """Forgets who has not called for a minute: there may be any number of addresses."""
+        self._swept = step
+        self._counts = {
+            caller: counts
+            for caller, counts in self._counts.items()
+            if counts and max(counts) >= step - _WINDOW_STEPS
+        }
+
+
+class Quotas:
+    """Counts calls and images of each caller.
+
+    Args:
+        requests_per_minute: of each caller.
+        images_per_minute: likewise.
+        max_in_flight: calls that wait for the model at a time.
+        max_in_flight_per_caller: of these, of one caller.
+    """
+
+    def __init__(
+        self,
+        requests_per_minute: int,
+        images_per_minute: int,
+        max_in_flight: int,
+        max_in_flight_per_caller: int,
+    ) -> None:
+        self._requests_per_minute = requests_per_minute
+        self._images_per_minute = images_per_minute
+        self._requests = MovingWindow(requests_per_minute)
+        self._images = MovingWindow(images_per_minute)
+        self._max_in_flight = max_in_flight
+        self._max_in_flight_per_caller = max_in_flight_per_caller
+        self._in_flight: Counter[str] = Counter()
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that wait for the model."""
+        return self._in_flight.total()
+
+    def count_request(self, caller: str) -> None:
+        """Counts a call.
+
+        Raises:
+            RequestError: 429 if it is one too many.
+        """
+        if not self._requests.take(caller):
+            message = f"At most {self._requests_per_minute} requests a minute."
+            raise RequestError(429, message, _RETRY_SECONDS)
+
+    def count_images(self, caller: str, images: int) -> None:
+        """Counts images before they are made.
+
+        Raises:
+            RequestError: 429 if they are too many.
+        """
+        if not self._images.take(caller, images):
+            message = f"At most {self._images_per_minute} images a minute."
+            raise RequestError(429, message, _RETRY_SECONDS)
+
+    @contextlib.contextmanager
+    def slot(self, caller: str) -> Iterator[None]:
+        """A place among the calls that wait for the model.
+
+        Raises:
+            RequestError: 429 if the caller has all of his, 503 if all are taken.
+        """
+        if self._in_flight[caller] >= self._max_in_flight_per_caller:
+            message = f"At most {self._max_in_flight_per_caller} calls at a time."
+            raise RequestError(429, message, _RETRY_SECONDS)
+        if self.in_flight >= self._max_in_flight:
+            raise RequestError(503, "The model is busy; try again.", _RETRY_SECONDS)
+        self._in_flight[caller] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[caller] -= 1
+            if not self._in_flight[caller]:
+                del self._in_flight[caller]
