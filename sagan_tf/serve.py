@@ -12,9 +12,10 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sagan_tf import command, startup
+from sagan_tf import command
 from sagan_tf.command import setting
 from sagan_tf.keras_settings import check_keras_settings
+from sagan_tf.machine import startup
 
 if TYPE_CHECKING:
     from sagan_tf.serving.connections import ConnectionLimits

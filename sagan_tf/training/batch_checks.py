@@ -115,7 +115,8 @@ def checked_labels(labels: Any, num_classes: int) -> Any:
 def check_arrays(images: Any, labels: Any, image_shape: tuple, num_classes: int | None) -> None:
     """Checks what `fit` is given before it begins, where that is arrays.
 
-    All labels are looked at, and as many images as tell whether their range is right.
+    All labels are looked at, all images for numbers that are not finite, and as many as tell
+    whether their range is right.
 
     Raises:
         ValueError: as `checked_images` and `checked_labels`.
@@ -124,6 +125,12 @@ def check_arrays(images: Any, labels: Any, image_shape: tuple, num_classes: int 
         return  # a data set, whose batches are checked
     with tf.device("CPU"):
         checked_images(np.asarray(images[:64]), image_shape)
+        for start in range(0, len(images), 1024):
+            if not np.isfinite(np.asarray(images[start : start + 1024])).all():
+                raise ValueError(
+                    "`images` must be finite: one number that is not makes all weights so. "
+                    f"Received: NaN or infinity among images {start} to {start + 1023}"
+                )
         if num_classes is not None:
             checked_labels(None if labels is None else np.asarray(labels), num_classes)
 

@@ -1,6 +1,7 @@
 """What Keras expects of a model that trains two networks: saving, loading, checked arguments."""
 
 import inspect
+import math
 from typing import Any
 
 import keras
@@ -16,6 +17,30 @@ _NOT_CALLED = (
     "`SAGAN` itself is not called, nor by `predict` or `export`: `sampling_generator()` gives the "
     "generator, which is called with latents and labels, and can be exported."
 )
+
+
+class _FiniteLosses(keras.callbacks.Callback):
+    """Ends `fit` at the end of an epoch that broke the weights, before a checkpoint is written."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Raises `ValueError` if a scalar of the epoch's last step is not finite."""
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        broken = {name: value for name, value in values.items() if not math.isfinite(value)}
+        if broken:
+            raise ValueError(
+                f"Training broke in epoch {epoch + 1}, and so are the weights: {broken}. Look for "
+                "NaN or infinity among the images, or lower the learning rates; begin again with "
+                "new or saved weights. `keras.callbacks.TerminateOnNaN` ends at the first batch."
+            )
+
+
+def _with_finite_check(callbacks: Any) -> Any:
+    """The callbacks that `fit` is given, behind the check, so that none saves a broken model."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return callbacks
+    if callbacks is None or isinstance(callbacks, keras.callbacks.Callback):
+        callbacks = [] if callbacks is None else [callbacks]
+    return [_FiniteLosses(), *callbacks]
 
 
 class TwoNetworks(keras.Model):
@@ -67,8 +92,8 @@ class TwoNetworks(keras.Model):
         Arrays are checked before the first step, data sets batch by batch.
 
         Raises:
-            ValueError: for validation data, which have no loss here; and for images, labels or a
-                batch size that do not fit.
+            ValueError: for validation data, which have no loss here; for images, labels or a
+                batch size that do not fit; and after an epoch whose losses are not finite.
         """
         given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
         wanted = {
@@ -86,8 +111,10 @@ class TwoNetworks(keras.Model):
         classes = self.generator.num_classes
         batch_checks.check_arrays(images, given.get("y"), self.image_shape, classes)
         self._check_batch_size(images, given.get("batch_size"))
+        given["callbacks"] = _with_finite_check(given.get("callbacks"))
+        given.pop("self")
         with batch_checks.readable():
-            return super().fit(*args, **kwargs)
+            return super().fit(**given)
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Saves a `.keras` file as `keras.Model.save` does.

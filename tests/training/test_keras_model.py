@@ -199,3 +199,33 @@ def test_summary_and_clone():
     assert "ema_generator" in "\n".join(lines)
     copy = keras.models.clone_model(sagan)
     assert copy.get_config() == sagan.get_config()
+
+
+def with_nan(count=8):
+    images = np.repeat(IMAGES, count // 8, axis=0)
+    images[-1, 3, 2, 0] = np.nan
+    return images
+
+
+def test_numbers_that_are_not_finite_are_refused_in_arrays():
+    sagan = make_sagan()
+    before = [variable.numpy() for variable in sagan.variables]
+    for images in (with_nan(), with_nan(2048), -np.inf * with_nan()):
+        with pytest.raises(ValueError, match="`images` must be finite"):
+            sagan.fit(images, np.resize(LABELS, len(images)), batch_size=8, verbose=0)
+    for variable, then in zip(sagan.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, then)
+
+
+@saves
+def test_an_epoch_that_breaks_is_said_before_a_checkpoint_is_written(tmp_path):
+    sagan = make_sagan()
+    data = tf.data.Dataset.from_tensors((with_nan(), LABELS))
+    path = tmp_path / "model.keras"
+    for callbacks in (
+        [keras.callbacks.ModelCheckpoint(path)],
+        keras.callbacks.ModelCheckpoint(path),
+    ):
+        with pytest.raises(ValueError, match=r"broke in epoch 1.*'discriminator_loss': nan"):
+            sagan.fit(data, epochs=2, verbose=0, shuffle=False, callbacks=callbacks)
+        assert not path.exists()
