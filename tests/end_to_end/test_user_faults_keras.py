@@ -25,7 +25,7 @@ from tests.support.small_sagan import IMAGES, LABELS, NETWORK, make_sagan
 WORKS = {
     "12 frozen spectral layer": "layers/test_spectral_norm.py, test_a_frozen_layer_stands_still",
     "13 labels of any type": "training/test_keras_model.py, test_labels_of_any_type_train_alike",
-    "save, ModelCheckpoint": "training/test_keras_model.py, test_a_loaded_model_goes_on_as_the_saved_one",
+    "save": "training/test_keras_model.py, test_a_loaded_model_goes_on_as_the_saved_one",
     "layers in Keras models": "layers/test_keras_habits.py, test_computes_saves_and_trains",
     "other inputs of layers": "layers/test_inputs.py, test_another_rank_is_refused",
     "channels_first, layers": "layers/test_inputs.py, test_channels_first_names_its_place",
