@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from sagan_tf import command
 from sagan_tf.command import setting
-from sagan_tf.keras_settings import check_keras_settings
 from sagan_tf.machine import startup
+from sagan_tf.machine.keras_settings import check_keras_settings
 
 if TYPE_CHECKING:
     from sagan_tf.serving.connections import ConnectionLimits
