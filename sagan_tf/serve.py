@@ -133,7 +133,12 @@ def _models(settings: ServeSettings, address: str) -> Any:
     from sagan_tf.serving.batching import NO_BATCHING, BatchingParameters
     from sagan_tf.serving.batching_parameters import read_parameters
     from sagan_tf.serving.server import make_app
-    from sagan_tf.serving.versions import ModelConfig, ServedModels, read_model_configs
+    from sagan_tf.serving.versions import (
+        ModelConfig,
+        ServedModels,
+        read_model_configs,
+        settle_memory,
+    )
 
     tf.config.threading.set_intra_op_parallelism_threads(settings.tensorflow_intra_op_parallelism)
     batching = BatchingParameters() if settings.enable_batching else NO_BATCHING
@@ -152,6 +157,7 @@ def _models(settings: ServeSettings, address: str) -> Any:
     for name, versions in models.available().items():
         if not versions:
             raise ValueError(f"No version of {name!r} can be loaded; the reasons are above.")
+    settle_memory()
     for name in models.available():
         print(f"serving: {address}/v1/models/{urllib.parse.quote(name, safe='')}", flush=True)
     return make_app(

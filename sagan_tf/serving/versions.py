@@ -192,6 +192,12 @@ def _message(error: tf.errors.OpError) -> str:
     return message.strip().removeprefix("assertion failed: ")
 
 
+def settle_memory() -> None:
+    """Lets the garbage collector pass by what is loaded, which holds calls up for 0.3 seconds."""
+    gc.collect()
+    gc.freeze()
+
+
 class ServedModels:
     """The models of a server; `update` makes what is loaded follow what is on disk.
 
@@ -290,7 +296,8 @@ class _ServedModel:
         self.loaded = {number: model for number, model in self.loaded.items() if number != version}
         self._seen.pop(version)
         self._set_state(version, "END")
-        gc.collect()  # a loaded model refers to itself
+        gc.unfreeze()
+        settle_memory()  # a loaded model refers to itself
         logging.warning("%s version %d is not served any more.", self._config.name, version)
 
     def _set_state(self, version: int, state: str, error: str = "") -> None:
