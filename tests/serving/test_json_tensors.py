@@ -182,3 +182,16 @@ def test_float32_is_written_short_and_read_back_exactly():
 def test_numbers_that_are_not_finite_are_bare_words():
     values = np.array([np.nan, np.inf, -np.inf], "float32")
     assert dump(write_columns({"y": values})) == b'{"outputs":[NaN,Infinity,-Infinity]}'
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_many_floats_are_written_as_python_writes_each(dtype):
+    """Of any size and sign, in rows and columns."""
+    generator = np.random.default_rng(0)
+    sizes = 10.0 ** generator.uniform(-45 if dtype == "float32" else -300, 38, size=3000)
+    edges = [0.0, -0.0, 1e-4, 9.9e-5, 1e-5, 1e13, 9.9e12, 1e15, 1e16, 1e17, 2**24, 1.5e30, -1.5e30]
+    values = np.concatenate([sizes, -sizes, np.resize(edges, 1000)]).astype(dtype).reshape(7, 1000)
+    expected = [[float(str(value)) for value in row] for row in values]
+    text = json.dumps(expected, separators=(",", ":")).encode()
+    assert dump(write_columns({"y": values})) == b'{"outputs":' + text + b"}"
+    assert dump(write_rows({"y": values})) == b'{"predictions":' + text + b"}"

@@ -149,6 +149,7 @@ def test_class_names(signatures):
         ("serving_default", {"truncation": [1, 0, 1]}, r"`truncation` must be .*\] \[0\]"),
         ("serving_default", {"truncation": [1, np.nan, 1]}, r"`truncation` must be .*\] \[nan\]"),
         ("from_latent", {"latents": np.full((3, 8), np.inf)}, r"`latents` must be finite"),
+        ("from_latent", {"latents": np.tile([1e20, -1e20], (3, 4))}, r"`latents` are too large"),
         ("interpolate", {"fraction": [0, 1.5, np.nan]}, r"`fraction` must .*\] \[1.5 nan\]"),
         ("interpolate", {"class_id_to": [0, 0, 10]}, r"class must be in \[0, 10\)"),
         ("interpolate", {"seed_to": [0, 0, -1]}, r"seed must not be negative"),
