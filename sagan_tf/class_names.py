@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 _MOST_NAMES_LISTED = 10
 _MOST_NEAR_NAMES = 3
@@ -26,10 +26,17 @@ def readable(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def shortened(names: Sequence[str], most: int = _MOST_NAMES_LISTED) -> str:
-    """The names for a message: the first of them, and how many more there are."""
+def quoted(name: str) -> str:
+    """The name as it stands in a list, in quotes if it holds a comma."""
+    return repr(name) if "," in name else name
+
+
+def shortened(
+    names: Sequence[str], most: int = _MOST_NAMES_LISTED, show: Callable[[str], str] = quoted
+) -> str:
+    """Lists names in a message: the first of them, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(map(show, names[:most])) + more
 
 
 def hints(name: str, class_names: Sequence[str]) -> str:

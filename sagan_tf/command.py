@@ -11,6 +11,7 @@ import textwrap
 import traceback
 import types
 import typing
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from logging import LogRecord
 from typing import Any
@@ -149,6 +150,8 @@ def run(
     """
     signal.signal(signal.SIGINT, _interrupt)
     startup.set_environment()
+    # They name no file. What cannot be read is named by the loader.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     fields = [field for field in dataclasses.fields(settings_class) if "help" in field.metadata]
     hints = typing.get_type_hints(settings_class)
     for field in fields:

@@ -43,12 +43,8 @@ def main(settings: PlaygroundSettings) -> None:
         address = getattr(settings, name)
         if address is not None and not address.startswith(("http://", "https://")):
             raise ValueError(f"`--{name}` must begin with http:// or https://. Received: {address}")
-    try:
+    with command.extra("playground"):
         from sagan_tf.serving import page, server
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"`{error.name}` is not installed; `pip install 'sagan_tf[playground]'` brings it."
-        ) from None
     with server.bind(settings.host, settings.port):
         pass  # Gradio would not say as clearly that a port is taken.
     key = os.environ.get(KEY_VARIABLE)

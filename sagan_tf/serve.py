@@ -80,13 +80,9 @@ class ServeSettings:
 def main(settings: ServeSettings) -> None:
     """Loads models, or finds the server to guard, then answers until it is told to stop."""
     _check(settings)
-    try:
-        from sagan_tf.serving import callers, gateway, server  # noqa: F401
+    with command.extra("serve"):
+        from sagan_tf.serving import callers, gateway, server  # noqa: F401 - all are needed
         from sagan_tf.serving.connections import make_server
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"`{error.name}` is not installed; `pip install 'sagan_tf[serve]'` brings it."
-        ) from None
     if settings.add_key is not None:
         key = callers.add_key(Path(settings.api_key_file), settings.add_key)
         print(f"key of {settings.add_key}, which is kept nowhere: {key}")

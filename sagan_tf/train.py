@@ -36,7 +36,11 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
 
     if settings.dry_run:
         described = describe_source(
-            settings.dataset, settings.data_dir, settings.split, settings.background
+            settings.dataset,
+            settings.data_dir,
+            settings.split,
+            settings.image_size,
+            settings.background,
         )
         dry_run.report(settings, sources, described)
         return

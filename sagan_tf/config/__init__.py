@@ -1,7 +1,7 @@
 """Settings of a training run, and named presets that set them."""
 
 from sagan_tf.config.presets import PRESETS, default_preset
-from sagan_tf.config.resolving import FLAG, SHARE, differences, resolve
+from sagan_tf.config.resolving import FLAG, SHARE, as_flags, differences, resolve
 from sagan_tf.config.settings import FREE_SETTINGS, TrainSettings
 from sagan_tf.config.validation import AUGMENTATIONS
 
@@ -14,6 +14,7 @@ __all__ = [
     "PRESETS",
     "SHARE",
     "TrainSettings",
+    "as_flags",
     "default_preset",
     "differences",
     "resolve",

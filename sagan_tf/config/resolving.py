@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+from collections.abc import Mapping
 from typing import Any
 
 from sagan_tf.command import as_given
@@ -80,3 +81,14 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         for name in sorted({*before, *after} - free)
         if before.get(name) != after.get(name)
     ]
+
+
+def as_flags(values: Mapping[str, Any]) -> list[str]:
+    """Returns the flags that give a command these values."""
+    return [f"--{name}={_as_text(value)}" for name, value in values.items()]
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

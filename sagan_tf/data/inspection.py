@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from absl import logging
 
+from sagan_tf.class_names import quoted, shortened
 from sagan_tf.data.decode import is_transparent
 from sagan_tf.data.labels import check_labels, class_counts
 from sagan_tf.data.loading import Loader
@@ -53,18 +54,38 @@ def check_source(
     _warn_of_repeats(source, images, labels)
     _warn_of_few_images(source, global_batch_size)
     warn_of_findings(source, seed)
-    summary = (
-        f"{source.name}: {source.num_examples} images, {source.num_classes} classes, "
-        f"{source.channels} channel(s); looked at {len(indices)}: "
-        f"{len(np.unique(labels))} classes, levels {images.min()} to {images.max()}, "
-        f"mean {images.mean():.0f}"
-    )
     if source.labels is not None:
-        counts = class_counts(source)
-        _warn_of_counts(source, counts)
-        summary += f"; {_counts_line(source, counts)}"
-    logging.info("%s", summary)
-    return summary
+        _warn_of_counts(source, class_counts(source))
+    unreadable = f", {loader.num_unreadable} unreadable" if loader.num_unreadable else ""
+    looked_at = (
+        f"looked at {len(indices)}{unreadable}: {_number(len(np.unique(labels)), 'class')}, "
+        f"levels {images.min()} to {images.max()}, mean {images.mean():.0f}"
+    )
+    line = "; ".join([_sizes(source), looked_at, *_counts(source)])
+    logging.info("%s", line)
+    return line
+
+
+def summary(source: Source) -> str:
+    """Sums up a data set in one line, without reading it: images, classes, channels, counts."""
+    return "; ".join([_sizes(source), *_counts(source)])
+
+
+def _sizes(source: Source) -> str:
+    return (
+        f"{source.name}: {_number(source.num_examples, 'image')}, "
+        f"{_number(source.num_classes, 'class')}, {source.channels} channel(s)"
+    )
+
+
+def _counts(source: Source) -> list[str]:
+    """The numbers of images per class, where they are known."""
+    return [] if source.labels is None else [_counts_line(source, class_counts(source))]
+
+
+def _number(count: int, thing: str) -> str:
+    plural = {"class": "classes", "image": "images"}[thing]
+    return f"{count} {thing if count == 1 else plural}"
 
 
 def warn_of_findings(source: Source, seed: int = 0) -> None:
@@ -150,7 +171,7 @@ def _warn_of_repeats(source: Source, images: np.ndarray, labels: np.ndarray) -> 
         logging.warning(
             "In %s, all images looked at of these classes are one repeated image: %s.",
             source.name,
-            ", ".join(repeated[:10]),
+            shortened(repeated),
         )
 
 
@@ -197,14 +218,12 @@ def _counts_line(source: Source, counts: np.ndarray) -> str:
             f"largest {counts.max()}"
         )
     pairs = zip(source.class_names, counts, strict=True)
-    return f"images per class: {', '.join(f'{name} {count}' for name, count in pairs)}"
+    return f"images per class: {', '.join(f'{quoted(name)} {count}' for name, count in pairs)}"
 
 
 def _class_names(source: Source, chosen: np.ndarray) -> str:
     """The names of the chosen classes, bool `(num_classes,)`, at most ten of them."""
-    names = [source.class_names[label] for label in np.flatnonzero(chosen)]
-    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return ", ".join(names[:10]) + more
+    return shortened([source.class_names[label] for label in np.flatnonzero(chosen)])
 
 
 def _all_equal(images: np.ndarray) -> bool:

@@ -25,6 +25,24 @@ _TOLERATED_COUNT = 10
 _MOST_SEARCHED = 20_000
 
 
+def check_image_size(source: Source, image_size: int) -> None:
+    """Checks that images of a size can come from a source.
+
+    Raises:
+        ValueError: for a size below 1, or another than that of a source with a size of its own.
+    """
+    if image_size < 1:
+        raise ValueError(f"`image_size` must be positive. Received: image_size={image_size}.")
+    if source.image_size not in (None, image_size):
+        raise ValueError(
+            f"The data of {source.name} is prepared or drawn at size {source.image_size}. "
+            f"Received: image_size={image_size}. Train at {source.image_size}, or run "
+            f"`python -m sagan_tf.prepare --dataset={source.name} --image_size={image_size}` "
+            f"into another folder; `geotex` and `robohash` are drawn at `load_source`'s "
+            f"`image_size`."
+        )
+
+
 class Loader:
     """Reads, decodes and resizes a source's examples in a pool of threads.
 
@@ -40,24 +58,20 @@ class Loader:
     """
 
     def __init__(self, source: Source, image_size: int) -> None:
-        if image_size < 1:
-            raise ValueError(f"`image_size` must be positive. Received: image_size={image_size}.")
-        if source.image_size not in (None, image_size):
-            raise ValueError(
-                f"The data of {source.name} is prepared or drawn at size {source.image_size}. "
-                f"Received: image_size={image_size}. Train at {source.image_size}, or run "
-                f"`python -m sagan_tf.prepare --dataset={source.name} --image_size={image_size}` "
-                f"into another folder; `geotex` and `robohash` are drawn at `load_source`'s "
-                f"`image_size`."
-            )
+        check_image_size(source, image_size)
         self._source = source
         self._image_size = image_size
         self._lock = threading.Lock()
         self._num_read = 0
         self._unreadable: dict[int, str] = {}
-        self._named: set[int] = set()  # in the log
+        self._named: set[int] = set()
         self._complaint: str | None = None
         self._complaint_lock = threading.Lock()
+
+    @property
+    def num_unreadable(self) -> int:
+        """How many of the images read so far cannot be."""
+        return len(self._unreadable)
 
     def examples(self, indices: Sequence[int]) -> Iterator[tuple[np.ndarray, int] | None]:
         """One image, uint8 `(S, S, C)`, and its label for each index, decoded in parallel.
@@ -112,7 +126,9 @@ class Loader:
             self._named.add(index)
         if len(self._named) > max(_TOLERATED_COUNT, _TOLERATED_FRACTION * self._seen):
             raise _TooManyUnreadableError
-        logging.warning("Unreadable image, passed over: %s", self._unreadable[index])
+        if index not in self._source.reported:  # by another loader of the same run
+            self._source.reported.add(index)
+            logging.warning("Unreadable image, passed over: %s", self._unreadable[index])
 
     def _read(self, index: int) -> tuple[np.ndarray, int] | None:
         self._num_read += 1  # a rough count is enough, so no lock

@@ -7,6 +7,7 @@ import numpy as np
 from sagan_tf.class_names import readable
 from sagan_tf.data.decode import parse_background
 from sagan_tf.data.folder import Folder
+from sagan_tf.data.loading import check_image_size
 from sagan_tf.data.prepared import Prepared
 from sagan_tf.data.robohash import CLASS_NAMES as ROBOHASH_CLASS_NAMES
 from sagan_tf.data.robohash import LEAST_SIZE as ROBOHASH_LEAST_SIZE
@@ -110,6 +111,7 @@ def describe_source(
     name: str,
     data_dir: str | None = None,
     split: str = "train",
+    image_size: int | None = None,
     background: str = DEFAULT_BACKGROUND,
 ) -> Description:
     """Name, classes and channels of a data set; of a TFDS set even before its data is on disk.
@@ -118,16 +120,23 @@ def describe_source(
         name: as for `load_source`.
         data_dir: as for `load_source`.
         split: as for `load_source`.
+        image_size: as for `load_source`; if given, it is checked, too.
         background: as for `load_source`.
 
+    Returns:
+        A `Source` of what is at hand, else what is known of it.
+
     Raises:
-        ValueError: as `load_source`.
+        ValueError: as `load_source`, and for data that are prepared at another size.
     """
     _check(name, background)
     if name == "robohash":  # whose layers take seconds to load
         return Description(name, ROBOHASH_CLASS_NAMES, channels=3)
     if name.partition(":")[0] in _LOCAL:
-        return _load_local(name, split, None, background)
+        source = _load_local(name, split, image_size, background)
+        if image_size is not None:
+            check_image_size(source, image_size)
+        return source
     from sagan_tf.data.tfds import describe_tfds
 
     return describe_tfds(name, data_dir)

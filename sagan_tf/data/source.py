@@ -62,6 +62,7 @@ class Source(Description, abc.ABC):
         labels: int32 `(num_examples,)` where known without reading the examples, else None until
             `class_counts` or class-balanced `batches` have read them.
         failure: why reading stopped, for `readable_errors`; None while all is well.
+        reported: examples that were named in the log as unreadable.
         files: the files of a local set, all of them; none for others.
         background: RGB behind transparent images that are decoded as a viewer shows them; None for
             published data sets, which are decoded as they were published.
@@ -86,6 +87,7 @@ class Source(Description, abc.ABC):
         self.image_size = image_size
         self.labels = labels
         self.failure: str | None = None
+        self.reported: set[int] = set()
 
     @abc.abstractmethod
     def read(self, index: int) -> tuple[bytes | np.ndarray, int]:

@@ -1,12 +1,14 @@
 """The data set of a run: what the run keeps of it, and whether another one may take its place."""
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from sagan_tf.class_names import readable, shortened
+from sagan_tf.class_names import quoted, readable, shortened
 from sagan_tf.data import Source, canonical
 from sagan_tf.data.folder import Folder
 
@@ -15,8 +17,9 @@ def describe(source: Source) -> dict[str, Any]:
     """Returns what a run keeps of its data set, as JSON.
 
     Returns:
-        `class_names`, in the order of their labels; `num_images`; and `class_images`, how many
-        images each class has, or `None` where that is not known without reading all of them.
+        `class_names`, in the order of their labels; `num_images`; `class_images`, how many images
+        each class has, or `None` where that is not known without reading all of them; and
+        `class_files`, a digest of the names and sizes of each class's files, or `None`.
     """
     counts = None
     if source.labels is not None:
@@ -25,6 +28,7 @@ def describe(source: Source) -> dict[str, Any]:
         "class_names": [readable(name) for name in source.class_names],
         "num_images": source.num_examples,
         "class_images": counts,
+        "class_files": _class_digests(source),
     }
 
 
@@ -65,7 +69,8 @@ def changes(
         of a folder, `source` follows the run's.
 
     Raises:
-        ValueError: if it may not: for other classes, and for other images in another place.
+        ValueError: if it may not: for other classes, classes whose images were exchanged, and for
+            other images in another place.
     """
     moved = canonical(place) != canonical(new_place)
     notes = [f"the data set has moved from {place} to {new_place}"] if moved else []
@@ -84,6 +89,7 @@ def changes(
             f"on with it; or begin another run with its weights: `--init_from={workdir}` and a new "
             "`--workdir`."
         )
+    _check_exchanged(run, here, workdir)
     difference = _image_difference(run, here)
     if moved and difference:
         raise ValueError(
@@ -119,12 +125,41 @@ def _image_difference(run: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         return total if run["num_images"] != here["num_images"] else ""
     names = here["class_names"]
     changed = [
-        f"{name} {old} -> {new}"
+        f"{quoted(name)} {old} -> {new}"
         for name, old, new in zip(names, before, now, strict=True)
         if old != new
     ]
-    return f"{total} ({shortened(changed)})" if changed else ""
+    return f"{total} ({shortened(changed, show=str)})" if changed else ""
 
 
 def _named(names: Sequence[str]) -> str:
-    return shortened([repr(name) for name in names])
+    return shortened(names, show=repr)
+
+
+def _class_digests(source: Source) -> list[str] | None:
+    """Digests of each class's files, of a folder: their names and sizes."""
+    if not isinstance(source, Folder):
+        return None
+    files: list[list[str]] = [[] for _ in source.class_names]
+    for path, label in zip(source.files, source.labels.tolist(), strict=True):
+        files[label].append(f"{os.path.basename(path)}\0{os.path.getsize(path)}\n")
+    return [
+        hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()[:16]
+        for lines in files
+    ]
+
+
+def _check_exchanged(run: Mapping[str, Any], here: Mapping[str, Any], workdir: str) -> None:
+    """Refuses classes that now hold what others held when the run began."""
+    before, now = run.get("class_files"), here["class_files"]
+    if before is None or now is None:
+        return
+    names = here["class_names"]
+    for name, old, new in zip(names, before, now, strict=True):
+        others = [other for other, files in zip(names, before, strict=True) if files == new]
+        if new != old and others:
+            raise ValueError(
+                f"The files of class {name!r} are those that class {others[0]!r} had before in the "
+                f"run in {workdir}: the labels that it has learned would mean something else. "
+                "Put them back to go on with it, or choose another workdir."
+            )

@@ -4,9 +4,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from sagan_tf.study.plans import Run
 from sagan_tf.training.loop import StopSignal
@@ -19,11 +18,6 @@ _LAST_LINES = 5
 def run_folder(out: Path, run: Run) -> Path:
     """A run's workdir within the study's folder."""
     return out / "runs" / run.name
-
-
-def as_flags(values: Mapping[str, Any]) -> list[str]:
-    """What a command is told."""
-    return [f"--{name}={_as_text(value)}" for name, value in values.items()]
 
 
 def is_trained(run: Run, workdir: Path) -> bool:
@@ -81,9 +75,3 @@ def steps_done(workdir: Path) -> int:
         return int(json.loads(lines[-1])["step"])
     except (OSError, IndexError, ValueError):  # not begun, or a line is being written
         return 0
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, (tuple, list)):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -9,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 from tqdm import tqdm
 
+from sagan_tf.config import as_flags
 from sagan_tf.output import files
 from sagan_tf.study import readings, runs
 from sagan_tf.study.plans import Plan, Run
@@ -51,7 +52,7 @@ def _train(plan: Plan, run: Run, out: Path, stop: StopSignal, watch: Callable[[]
     workdir = runs.run_folder(out, run)
     if not runs.is_trained(run, workdir):
         workdir.mkdir(parents=True, exist_ok=True)
-        flags = runs.as_flags({"workdir": workdir, **run.flags})
+        flags = as_flags({"workdir": workdir, **run.flags})
         runs.call("train", flags, workdir / "training.log", stop, watch)
 
 
@@ -65,7 +66,7 @@ def _measure(plan: Plan, run: Run, out: Path, stop: StopSignal, say: Callable[[s
     elif plan.evaluation and not final_scores(workdir):
         told = {name: run.flags[name] for name in _EVALUATED if name in run.flags}
         told |= {"workdir": workdir, "best": True, "out": workdir / _FINAL, **plan.evaluation}
-        runs.call("evaluate", runs.as_flags(told), workdir / "evaluation.log", stop)
+        runs.call("evaluate", as_flags(told), workdir / "evaluation.log", stop)
     say("")
 
 
@@ -75,7 +76,7 @@ def score_ceiling(plan: Plan, out: Path, stop: StopSignal) -> None:
         told = {**plan.ceiling, "out": out / _FINAL}
         cache = {name: plan.runs[0].flags.get(name) for name in _EVALUATED}
         told |= {name: value for name, value in cache.items() if value is not None}
-        runs.call("evaluate", runs.as_flags(told), out / "evaluation.log", stop)
+        runs.call("evaluate", as_flags(told), out / "evaluation.log", stop)
 
 
 def final_scores(workdir: Path) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ them, as XLA leaves assertions out, and a label out of range then has zeros for 
 
 import contextlib
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,6 +113,40 @@ def checked_labels(labels: Any, num_classes: int) -> Any:
     )
 
 
+def check_data_set(spec: Any, image_shape: tuple[int | None, ...], num_classes: int | None) -> None:
+    """Checks the elements of a `tf.data.Dataset` that `fit` is given before it begins.
+
+    Args:
+        spec: `element_spec` of the data set.
+        image_shape: `(H, W, C)` of an image.
+        num_classes: of the networks, or `None`.
+
+    Raises:
+        ValueError: for elements that are not pairs of images and labels, or have no batches.
+    """
+    if isinstance(spec, dict):
+        raise ValueError(
+            "A data set must have pairs of images and labels as elements, or images alone without "
+            "classes; `data.map(lambda item: (item['image'], item['label']))` makes them. "
+            f"Received: dictionaries of {', '.join(map(str, spec))}"
+        )
+    images, labels, *_ = (*spec, None) if isinstance(spec, tuple) else (spec, None)
+    if isinstance(images, tf.TensorSpec) and images.shape.rank == len(image_shape):
+        raise ValueError(
+            f"`images` must have the shape (N, {', '.join(map(str, image_shape))}); "
+            f"`data.batch(N)` makes batches. Received: single images, {tuple(images.shape)}"
+        )
+    if labels is not None and num_classes is None:
+        warn_of_unused_labels()
+
+
+def warn_of_unused_labels() -> None:
+    """Warns that networks without classes do not look at labels."""
+    warnings.warn(
+        "The labels are not used: the networks have no classes (`num_classes=None`).", stacklevel=3
+    )
+
+
 def check_arrays(images: Any, labels: Any, image_shape: tuple, num_classes: int | None) -> None:
     """Checks what `fit` is given before it begins, where that is arrays.
 
@@ -131,8 +166,18 @@ def check_arrays(images: Any, labels: Any, image_shape: tuple, num_classes: int 
                     "`images` must be finite: one number that is not makes all weights so. "
                     f"Received: NaN or infinity among images {start} to {start + 1023}"
                 )
+        least, largest = np.min(images), np.max(images)
+        if least >= 0 and 0 < largest <= 1:
+            warnings.warn(
+                f"`images` are in [{least:.2g}, {largest:.2g}], so none is darker than the middle "
+                "of [-1, 1], in which networks take and generate them; `images * 2 - 1` brings "
+                "[0, 1] there.",
+                stacklevel=3,
+            )
         if num_classes is not None:
             checked_labels(None if labels is None else np.asarray(labels), num_classes)
+        elif labels is not None:
+            warn_of_unused_labels()
 
 
 @contextlib.contextmanager

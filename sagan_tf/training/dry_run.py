@@ -7,7 +7,8 @@ import time
 import tensorflow as tf
 
 from sagan_tf.config import TrainSettings
-from sagan_tf.data.source import Description
+from sagan_tf.data.inspection import summary
+from sagan_tf.data.source import Description, Source
 from sagan_tf.machine import memory
 from sagan_tf.machine.cluster import find_cluster
 from sagan_tf.machine.devices import make_strategy
@@ -36,6 +37,10 @@ def report(settings: TrainSettings, sources: dict[str, str], source: Description
         strategy = make_strategy(settings.device, settings.num_replicas, settings.deterministic)
     for name, value in dataclasses.asdict(settings).items():
         print(f"{name:28} {json.dumps(value):24} {sources[name]}")
+    if isinstance(source, Source):
+        for note in source.notes:
+            print(note)
+        print(summary(source))
     _print_costs(settings, source)
     if strategy is not None:
         _print_time(settings, source, strategy)

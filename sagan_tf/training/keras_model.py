@@ -5,6 +5,8 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from sagan_tf.training import batch_checks
 
@@ -17,6 +19,10 @@ _NOT_CALLED = (
     "`SAGAN` itself is not called, nor by `predict` or `export`: `sampling_generator()` gives the "
     "generator, which is called with latents and labels, and can be exported."
 )
+
+
+# They look for `model.optimizer`.
+_OF_ONE_OPTIMIZER = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
 
 
 class _FiniteLosses(keras.callbacks.Callback):
@@ -40,6 +46,13 @@ def _with_finite_check(callbacks: Any) -> Any:
         return callbacks
     if callbacks is None or isinstance(callbacks, keras.callbacks.Callback):
         callbacks = [] if callbacks is None else [callbacks]
+    for callback in callbacks:
+        if isinstance(callback, _OF_ONE_OPTIMIZER):
+            raise ValueError(
+                f"`callbacks` cannot hold {type(callback).__name__}, which changes the learning "
+                "rate of one optimizer, and `SAGAN` has two. Give each a schedule of "
+                "`keras.optimizers.schedules` instead."
+            )
     return [_FiniteLosses(), *callbacks]
 
 
@@ -107,14 +120,28 @@ class TwoNetworks(keras.Model):
                     "its samples. Leave it away, and score samples with "
                     "`python -m sagan_tf.evaluate`, or in a callback from `sampling_generator()`."
                 )
+        if isinstance(given.get("y"), list):
+            given["y"] = np.asarray(given["y"])
         images = given.get("x")
         classes = self.generator.num_classes
-        batch_checks.check_arrays(images, given.get("y"), self.image_shape, classes)
+        if isinstance(images, tf.data.Dataset):
+            batch_checks.check_data_set(images.element_spec, self.image_shape, classes)
+        else:
+            batch_checks.check_arrays(images, given.get("y"), self.image_shape, classes)
         self._check_batch_size(images, given.get("batch_size"))
         given["callbacks"] = _with_finite_check(given.get("callbacks"))
         given.pop("self")
         with batch_checks.readable():
             return super().fit(**given)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Trains on one batch, as `keras.Model.train_on_batch` does.
+
+        Raises:
+            ValueError: as `fit`, for images and labels that do not fit.
+        """
+        with batch_checks.readable():
+            return super().train_on_batch(*args, **kwargs)
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Saves a `.keras` file as `keras.Model.save` does.

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sagan_tf.config import TrainSettings, differences
+from sagan_tf.config import TrainSettings, as_flags, differences
 from sagan_tf.data import Source, canonical
 from sagan_tf.run import data_set
 from sagan_tf.run.checkpoint import saved_settings
@@ -52,9 +52,12 @@ def check_workdir(settings: TrainSettings, workdir: Path) -> dict[str, Any] | No
         if before["preset"] and before["preset"] != settings.preset:
             # Chosen by the number of pictures, for example, which may have grown.
             preset = f" The run has `--preset={before['preset']}`, this is {settings.preset}."
+        names = [line.partition(":")[0] for line in changed]
+        flags = as_flags({name: before[name] for name in names if before.get(name) is not None})
         raise ValueError(
             f"`--workdir` {workdir} holds a run with other settings: {'; '.join(changed)}.{preset} "
-            "Give the same settings to go on with it, or choose another workdir."
+            f"Give the same settings to go on with it ({' '.join(flags)}), or choose another "
+            "workdir."
         )
     return before
 

@@ -65,6 +65,9 @@ class SAGAN(TwoNetworks):
     [0, num_classes); images that do not fill an update are left out. Without classes, images alone
     do. `batch_checks` says how and when they are checked.
 
+    Callbacks that change the learning rate of "the" optimizer are refused; an epoch that ends with
+    a loss that is not finite ends `fit`, before another callback saves the model.
+
     Saved as `.keras`, by `save` or `keras.callbacks.ModelCheckpoint` (whole, or weights alone; a
     loss as `monitor` needs `mode="min"`), it goes on after `keras.saving.load_model` as it would
     have, bit by bit on a CPU. Networks that are not of this package must be registered with Keras
@@ -148,12 +151,13 @@ class SAGAN(TwoNetworks):
 
     def compile(
         self,
-        generator_optimizer: keras.optimizers.Optimizer,
-        discriminator_optimizer: keras.optimizers.Optimizer,
+        generator_optimizer: keras.optimizers.Optimizer | str | None = None,
+        discriminator_optimizer: keras.optimizers.Optimizer | str | None = None,
         generator_loss: Callable = generator_hinge_loss,
         discriminator_loss: Callable = discriminator_hinge_loss,
         xla: bool = False,
         sync_batch_norm: bool = False,
+        **unknown: Any,
     ) -> None:
         """Sets what the updates need; call it under the strategy's scope.
 
@@ -164,12 +168,21 @@ class SAGAN(TwoNetworks):
             discriminator_loss: `(real_logits, fake_logits) -> scalar`, likewise.
             xla: compile forward pass and gradients with XLA. The updates stay outside.
             sync_batch_norm: take batch statistics over all replicas; off as published.
+            **unknown: arguments of `keras.Model.compile`, which are refused.
 
         Raises:
-            ValueError: if `xla` and `sync_batch_norm` meet on several replicas: XLA cannot
-                compile the exchange between them. If an optimizer is used twice, or has `use_ema`,
+            ValueError: without two optimizers, or for other arguments; if `xla` and
+                `sync_batch_norm` meet on several replicas: XLA cannot compile the exchange between
+                them; if an optimizer is used twice, or has `use_ema`,
                 `gradient_accumulation_steps` or a loss scale.
         """
+        if unknown or generator_optimizer is None or discriminator_optimizer is None:
+            raise ValueError(
+                "`compile` takes two optimizers, as in `compile(keras.optimizers.Adam(1e-4, "
+                "beta_1=0.0), keras.optimizers.Adam(4e-4, beta_1=0.0))`; losses are "
+                "`generator_loss` and `discriminator_loss`, and `xla=True` compiles. "
+                f"Received: {', '.join(unknown) or 'too few optimizers'}"
+            )
         if generator_optimizer is discriminator_optimizer and not isinstance(
             generator_optimizer, str
         ):

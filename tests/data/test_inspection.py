@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan_tf.data import check_source, class_counts, load_source
+from sagan_tf.data import check_source, class_counts, inspection, load_source
 from tests.support.tfds_sets import write_data_set
 
 
@@ -115,3 +115,20 @@ def test_labels_that_have_to_be_read_are_left_alone(tmp_path, caplog):
     assert source.labels is None
     class_counts(source)
     assert check_source(source, 8).endswith("images per class: cat 10, dog 10, eel 10")
+
+
+def test_an_unreadable_image_is_named_once_and_counted(tmp_path, caplog):
+    source = folder_of(tmp_path, cat=noise(20), dog=noise(20, seed=1))
+    (tmp_path / "cat" / "3.png").write_bytes(b"no image")
+    first, second = check_source(source, 8), check_source(source, 8)
+    assert first == second
+    assert "looked at 40, 1 unreadable: 2 classes" in first
+    named = [record for record in caplog.records if "Unreadable image" in record.message]
+    assert len(named) == 1
+    assert str(tmp_path / "cat" / "3.png") in named[0].message
+
+
+def test_a_name_with_a_comma_is_quoted_and_one_is_no_plural(tmp_path):
+    source = folder_of(tmp_path, **{"boxes, big": noise(4)})
+    line = inspection.summary(source)
+    assert line.endswith("4 images, 1 class, 3 channel(s); images per class: 'boxes, big' 4")

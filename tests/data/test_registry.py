@@ -4,6 +4,7 @@ from PIL import Image
 
 from sagan_tf.data import batches, describe_source, load_source
 from sagan_tf.data.decode import decode_square
+from sagan_tf.data.preparation import write_prepared
 from sagan_tf.geotex import CLASS_NAMES, check, draw
 
 
@@ -142,3 +143,13 @@ def test_only_tfds_has_splits():
         match=r"Only TFDS data sets, folders, `geotex` and `robohash` have splits.*'test'",
     ):
         load_source("digits", split="test")
+
+
+def test_a_description_of_prepared_data_knows_their_size(image_folder, tmp_path):
+    source = load_source(f"folder:{image_folder}")
+    write_prepared(source, 8, "train", tmp_path / "prepared", 100)
+    place = f"prepared:{tmp_path / 'prepared'}"
+    assert describe_source(place, image_size=8).num_examples == 40
+    with pytest.raises(ValueError, match=r"prepared or drawn at size 8\. Received: image_size=16"):
+        describe_source(place, image_size=16)
+    assert describe_source("geotex", image_size=64).image_size == 64

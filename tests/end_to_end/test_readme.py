@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,7 +15,7 @@ from tests.support import commands
 
 README = (commands.ROOT / "README.md").read_text()
 SECTION = README.split("## In your own Keras app\n")[1].split("\n### ")[0]
-CLASSIFIER, GAN = re.findall(r"```python\n(.*?)```", SECTION, flags=re.DOTALL)
+CLASSIFIER, GAN, WHOLE = re.findall(r"```python\n(.*?)```", SECTION, flags=re.DOTALL)
 (FINE_TUNING,) = re.findall(r"```bash\n(.*?)```", SECTION, flags=re.DOTALL)
 
 CHECK_CLASSIFIER = """
@@ -55,6 +56,18 @@ def test_the_gan():
     for network in (names["generator"], names["discriminator"]):
         (attention,) = attention_layers(network).values()
         assert attention.gamma.numpy() != 0
+
+
+# Keras copies its variables into the file in a way that NumPy 2 deprecates.
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+def test_the_whole_sagan(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(WHOLE, names)
+    assert [image.shape for image in names["sevens"]] == [(16, 16, 1)] * 8
+    assert names["sevens"][0].dtype == np.uint8
+    assert np.std(names["sevens"]) > 0
+    assert keras.saving.load_model("sagan.keras").ema_decay == 0.99
 
 
 def test_fine_tuning_on_a_folder(tmp_path):

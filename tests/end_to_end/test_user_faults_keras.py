@@ -49,8 +49,19 @@ def fit(images=IMAGES, labels=LABELS, **kwargs):
 
 
 def fit_batches(images=IMAGES, labels=LABELS, batch_size=8):
-    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(batch_size)
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels))
+    if batch_size is not None:
+        dataset = dataset.batch(batch_size)
     return lambda sagan: sagan.fit(dataset, shuffle=False, verbose=0)
+
+
+def fit_dictionaries(sagan):
+    dataset = tf.data.Dataset.from_tensors({"image": IMAGES, "label": LABELS})
+    sagan.fit(dataset, shuffle=False, verbose=0)
+
+
+def one_batch(images=IMAGES, labels=LABELS):
+    return lambda sagan: sagan.train_on_batch(images, labels)
 
 
 def compiled(first=None, second=None, **kwargs):
@@ -73,6 +84,20 @@ REFUSED = [
     ("13 none", fit(labels=None), r"`labels` are missing"),
     ("13 one-hot batches", fit_batches(labels=np.eye(10)[LABELS]), r"`argmax\(labels"),
     ("13 halves in batches", fit_batches(labels=LABELS + 0.5), r"^`labels` must be whole"),
+    ("single images", fit_batches(batch_size=None), r"`data.batch\(N\)` makes batches"),
+    ("dictionaries", fit_dictionaries, r"pairs of images and labels.*dictionaries of image, label"),
+    ("one batch, labels", one_batch(labels=LABELS + 9), r"^`labels` must be whole"),
+    ("one batch, 0 ... 255", one_batch(IMAGES * 127 + 128), r"^`images` must be in"),
+    ("not finite", fit(np.where(IMAGES > 0.99, np.nan, IMAGES)), r"`images` must be finite"),
+    (
+        "learning rate by a callback",
+        fit(callbacks=[keras.callbacks.ReduceLROnPlateau()]),
+        r"cannot hold ReduceLROnPlateau.*`keras.optimizers.schedules`",
+    ),
+    ("one optimizer", lambda sagan: sagan.compile("adam"), "takes two optimizers"),
+    ("no optimizer", lambda sagan: sagan.compile(), "takes two optimizers"),
+    ("other arguments", compiled(loss="mse"), "takes two optimizers.*Received: loss"),
+    ("compiled by Keras", compiled(jit_compile=True), r"`xla=True` compiles.*jit_compile"),
     ("bytes", fit((IMAGES * 127 + 128).astype("uint8")), r"`images / 127.5 - 1`.*dtype=uint8"),
     ("0 ... 255", fit(IMAGES * 127 + 128), r"`images` must be in \[-1, 1\]"),
     ("0 ... 255 in batches", fit_batches(IMAGES * 127 + 128), r"^`images` must be in"),
@@ -183,7 +208,7 @@ def test_a_saved_model_loads_in_a_new_process(imports, sagan, tmp_path):
 
 def test_every_registered_class_has_a_stand_in():
     import sagan_tf.models
-    import sagan_tf.training.regularization  # noqa: F401 - each registers its classes
+    import sagan_tf.training.build  # noqa: F401 - each registers its classes
 
     registered = {
         (value.__module__, value.__name__)

@@ -28,8 +28,9 @@ def changes(counts, place="folder:/data", run=RUN, known=True):
 
 def test_what_a_run_keeps():
     kept = {"class_names": ["ape", "bee"], "num_images": 5}
-    assert data_set.describe(Images(RUN)) == {**kept, "class_images": [3, 2]}
-    assert data_set.describe(Images(RUN, known=False)) == {**kept, "class_images": None}
+    unknown = {"class_images": None, "class_files": None}
+    assert data_set.describe(Images(RUN)) == {**kept, **unknown, "class_images": [3, 2]}
+    assert data_set.describe(Images(RUN, known=False)) == {**kept, **unknown}
 
 
 def test_the_same_data_set_says_nothing():
@@ -110,3 +111,39 @@ def test_one_place_has_one_name(tmp_path, monkeypatch):
     assert canonical("prepared:d") == f"prepared:{tmp_path / 'd'}"
     for name in ("digits", "name/config", "pets:1.0.0"):
         assert canonical(name) == name
+
+
+def write_class(folder, shades):
+    folder.mkdir(parents=True)
+    for index, shade in enumerate(shades):
+        noise = np.random.default_rng(shade).integers(0, shade, (8, 8), np.uint8)
+        Image.fromarray(noise).save(folder / f"{index}.png")
+
+
+@pytest.mark.parametrize("others", [(50, 60, 70), (50, 60)], ids=["as many", "fewer"])
+def test_classes_whose_folders_were_exchanged_are_refused(tmp_path, others):
+    write_class(tmp_path / "ape", (20, 200, 250))
+    write_class(tmp_path / "bee", others)
+    place = f"folder:{tmp_path}"
+    kept = data_set.describe(load_source(place))
+    (tmp_path / "ape").rename(tmp_path / "x")
+    (tmp_path / "bee").rename(tmp_path / "ape")
+    (tmp_path / "x").rename(tmp_path / "bee")
+    with pytest.raises(ValueError, match="files of class 'ape' are those that class 'bee' had"):
+        data_set.changes(kept, place, load_source(place), place, "w")
+    # A run of an earlier version knows no files.
+    data_set.changes({**kept, "class_files": None}, place, load_source(place), place, "w")
+
+
+def test_images_may_be_added_and_copied_between_classes(tmp_path):
+    write_class(tmp_path / "ape", (20, 200))
+    write_class(tmp_path / "bee", (20, 200))  # the same files in both
+    place = f"folder:{tmp_path}"
+    kept = data_set.describe(load_source(place))
+    assert data_set.changes(kept, place, load_source(place), place, "w") == []
+    write_class(tmp_path / "new" / "ape", (90,))
+    (tmp_path / "new" / "ape" / "0.png").rename(tmp_path / "ape" / "9.png")
+    (tmp_path / "new" / "ape").rmdir()
+    (tmp_path / "new").rmdir()
+    (note,) = data_set.changes(kept, place, load_source(place), place, "w")
+    assert "ape 2 -> 3" in note

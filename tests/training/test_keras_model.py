@@ -201,6 +201,23 @@ def test_summary_and_clone():
     assert copy.get_config() == sagan.get_config()
 
 
+def test_labels_may_be_a_list():
+    left, right = make_sagan(), make_sagan()
+    assert fit(left, labels=LABELS.tolist()) == fit(right)
+
+
+def test_images_from_0_to_1_and_unused_labels_are_warned_of():
+    with pytest.warns(UserWarning, match=r"`images \* 2 - 1` brings \[0, 1\] there"):
+        make_sagan().fit((IMAGES + 1) / 2, LABELS, batch_size=8, verbose=0)
+    networks = small_sagan.make_networks(num_classes=None)
+    data = tf.data.Dataset.from_tensors((IMAGES, LABELS))
+    for given in ((IMAGES, LABELS), (data,)):
+        sagan = SAGAN(*networks)
+        sagan.compile(keras.optimizers.SGD(1e-2), keras.optimizers.SGD(1e-2))
+        with pytest.warns(UserWarning, match="labels are not used: the networks have no classes"):
+            sagan.fit(*given, verbose=0, shuffle=False)
+
+
 def with_nan(count=8):
     images = np.repeat(IMAGES, count // 8, axis=0)
     images[-1, 3, 2, 0] = np.nan
