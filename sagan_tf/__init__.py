@@ -1,8 +1,8 @@
 """Self-Attention GAN (arXiv 1805.08318) on TensorFlow 2 and Keras 3.
 
 Commands are verbs: `python -m sagan_tf.train`, `prepare`, `sample`, `evaluate`, `attend`, `export`,
-`serve`, `playground`, `convert`, `study` and `benchmark`. They read settings (`config`, `command`)
-and wire libraries, which take plain arguments. Read those in the order the data flows:
+`serve`, `playground`, `convert`, `study` and `benchmark`. They read settings (`config`, `fields`,
+`command`) and wire libraries, which take plain arguments. Read those in the order the data flows:
 
     data         a data set's name -> batches of images and labels
     layers       spectral normalisation, attention, resampling; for any Keras model

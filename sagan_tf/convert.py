@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sagan_tf import command
-from sagan_tf.command import setting
+from sagan_tf.fields import setting, words
 
 if TYPE_CHECKING:
     from sagan_tf.published.networks import Published
@@ -36,7 +36,7 @@ class ConvertSettings:
     from_: str = setting(
         "", "Who published it: studiogan or mmgeneration.", choices=("studiogan", "mmgeneration")
     )
-    checkpoint: tuple[str, ...] = command.words()
+    checkpoint: tuple[str, ...] = words()
     workdir: str = setting("", "The directory to write, as training writes it.")
     dataset: str | None = setting(
         None,

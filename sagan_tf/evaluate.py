@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sagan_tf import command
-from sagan_tf.command import setting
+from sagan_tf.fields import setting, words
 
 if TYPE_CHECKING:
     from sagan_tf.evaluation.images import Images
@@ -101,7 +101,7 @@ class EvaluateSettings:
     compare: bool = setting(
         False, "Instead: compare the last scores of two files of such lines, if they are alike."
     )
-    compared: tuple[str, ...] = command.words()
+    compared: tuple[str, ...] = words()
 
 
 def main(settings: EvaluateSettings) -> None:

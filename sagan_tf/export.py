@@ -9,8 +9,8 @@ import signal
 from pathlib import Path
 
 from sagan_tf import command
-from sagan_tf.command import setting
 from sagan_tf.config import FREE_SETTINGS
+from sagan_tf.fields import setting
 
 
 @dataclasses.dataclass(frozen=True)

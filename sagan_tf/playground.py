@@ -9,7 +9,7 @@ import signal
 import urllib.parse
 
 from sagan_tf import command
-from sagan_tf.command import setting
+from sagan_tf.fields import setting
 from sagan_tf.serving.client import Client
 from sagan_tf.serving.gallery import Gallery
 

@@ -11,6 +11,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from sagan_tf import command
+from sagan_tf.fields import setting
 
 if TYPE_CHECKING:
     from sagan_tf.data import Source
@@ -24,12 +25,12 @@ EXAMPLES_PER_SHARD = 4096
 class Settings:
     """What `prepare` is told."""
 
-    dataset: str = command.setting("", "Data set to prepare: a TFDS name or folder:PATH.")
-    image_size: int = command.setting(128, "Side of the stored square images.")
-    out: str = command.setting("", "Folder to write; train with --dataset=prepared:OUT.")
-    data_dir: str | None = command.setting(None, "Where TFDS keeps its data.")
-    split: str = command.setting("train", "Part of the data set, as TFDS or a folder names it.")
-    background: str = command.setting(
+    dataset: str = setting("", "Data set to prepare: a TFDS name or folder:PATH.")
+    image_size: int = setting(128, "Side of the stored square images.")
+    out: str = setting("", "Folder to write; train with --dataset=prepared:OUT.")
+    data_dir: str | None = setting(None, "Where TFDS keeps its data.")
+    split: str = setting("train", "Part of the data set, as TFDS or a folder names it.")
+    background: str = setting(
         "white", "Colour behind transparent images of folder:PATH, by name or as #rrggbb."
     )
 

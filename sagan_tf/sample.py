@@ -15,7 +15,7 @@ import numpy as np
 
 from sagan_tf import command
 from sagan_tf.class_names import class_labels, numbers
-from sagan_tf.command import setting
+from sagan_tf.fields import setting
 
 if TYPE_CHECKING:
     from sagan_tf.machine.team import Team

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sagan_tf import command
-from sagan_tf.command import setting
+from sagan_tf.fields import setting
 from sagan_tf.machine import startup
 from sagan_tf.machine.keras_settings import check_keras_settings
 

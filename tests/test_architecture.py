@@ -46,7 +46,7 @@ COMMANDS = {
     "__main__",
 }
 # What commands share: settings and flags. Libraries take plain arguments instead.
-SHARED_BY_COMMANDS = {"command", "config"}
+SHARED_BY_COMMANDS = {"command", "config", "fields"}
 # What those may import of the libraries: what is read before Keras is imported.
 BEFORE_KERAS = {"machine", "architecture"}
 # Modules of `training` that read settings: they make networks, a session or an estimate of them.

@@ -13,7 +13,7 @@ import sys
 import pytest
 from PIL import Image
 
-from sagan_tf import __main__, command, config
+from sagan_tf import __main__, command, config, fields
 
 COMMANDS = (
     "train prepare convert sample evaluate attend export serve playground study benchmark".split()
@@ -126,8 +126,8 @@ def test_help_has_every_flag_of_training_in_its_group():
     }.items(),
 )
 def test_an_unknown_flag_names_what_was_meant(typed, meant):
-    fields = dataclasses.fields(config.TrainSettings)
-    assert command._similar_flags(typed, fields) == meant
+    flags = dataclasses.fields(config.TrainSettings)
+    assert fields.similar_flags(typed, flags) == meant
 
 
 @pytest.mark.parametrize(
@@ -252,13 +252,13 @@ def test_a_command_says_nothing_of_tensorflow(dataset, tmp_path):
 
 @dataclasses.dataclass(frozen=True)
 class Limited:
-    number: int | None = command.setting(None, "A number.", at_least=2)
-    rate: float = command.setting(0.5, "A rate.", above=0)
-    share: float = command.setting(0.5, "A share.", at_least=0, below=1)
-    sign: float = command.setting(0.5, "A sign.", above=-1, below=1)
-    size: float = command.setting(1.0, "A finite size.", at_least=0, below=math.inf)
-    kind: str = command.setting("a", "A kind.", choices=("a", "b"))
-    parts: tuple[str, ...] = command.setting(("a",), "Some parts.", choices=("a", "b"))
+    number: int | None = fields.setting(None, "A number.", at_least=2)
+    rate: float = fields.setting(0.5, "A rate.", above=0)
+    share: float = fields.setting(0.5, "A share.", at_least=0, below=1)
+    sign: float = fields.setting(0.5, "A sign.", above=-1, below=1)
+    size: float = fields.setting(1.0, "A finite size.", at_least=0, below=math.inf)
+    kind: str = fields.setting("a", "A kind.", choices=("a", "b"))
+    parts: tuple[str, ...] = fields.setting(("a",), "Some parts.", choices=("a", "b"))
 
 
 @pytest.mark.parametrize(
@@ -277,9 +277,9 @@ class Limited:
     ],
 )
 def test_limits_stand_beside_the_field(given, expected):
-    command.check_values(Limited())
+    fields.check_values(Limited())
     with pytest.raises(ValueError, match=re.escape(expected)):
-        command.check_values(Limited(**given))
+        fields.check_values(Limited(**given))
 
 
 def test_the_package_names_its_commands():

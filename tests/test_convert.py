@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from sagan_tf import sampling
-from sagan_tf.command import check_values
 from sagan_tf.convert import ConvertSettings, main
+from sagan_tf.fields import check_values
 from sagan_tf.published import networks as published
 from tests.support.commands import fail, run
 

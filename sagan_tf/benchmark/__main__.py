@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sagan_tf import command
+from sagan_tf.fields import setting
 
 if TYPE_CHECKING:
     from sagan_tf.benchmark.timing import Result
@@ -38,23 +39,21 @@ GROUPS = (
 class Settings:
     """What to time, at which size."""
 
-    only: tuple[str, ...] = command.setting(
+    only: tuple[str, ...] = setting(
         GROUPS,
         "Comparisons to run, separated by commas: " + ", ".join(GROUPS) + ".",
         choices=GROUPS,
     )
-    rounds: int = command.setting(10, "How often each case is timed.", at_least=1)
-    image_size: int = command.setting(
-        64, "Pixels: 16, 32, 64, 128 or 256.", choices=(16, 32, 64, 128, 256)
-    )
-    base_filters: int = command.setting(
+    rounds: int = setting(10, "How often each case is timed.", at_least=1)
+    image_size: int = setting(64, "Pixels: 16, 32, 64, 128 or 256.", choices=(16, 32, 64, 128, 256))
+    base_filters: int = setting(
         32, "Filters, of which every feature map has a multiple.", at_least=1
     )
-    num_classes: int = command.setting(100, "Classes.", at_least=1)
-    batch_size: int = command.setting(32, "Images per batch.", at_least=1)
-    device: str = command.setting("cpu", "cpu or gpu (the first one).", choices=("cpu", "gpu"))
-    out: str | None = command.setting(None, "Where to write the figures as JSON.")
-    profile: str | None = command.setting(
+    num_classes: int = setting(100, "Classes.", at_least=1)
+    batch_size: int = setting(32, "Images per batch.", at_least=1)
+    device: str = setting("cpu", "cpu or gpu (the first one).", choices=("cpu", "gpu"))
+    out: str | None = setting(None, "Where to write the figures as JSON.")
+    profile: str | None = setting(
         None, "Instead: write a TensorBoard trace of five training steps into this directory."
     )
 

@@ -5,10 +5,10 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from sagan_tf.command import as_given
 from sagan_tf.config.presets import PRESETS, RELEASED, default_preset
 from sagan_tf.config.settings import FREE_SETTINGS, UNPUBLISHED, TrainSettings
 from sagan_tf.config.validation import check_settings
+from sagan_tf.fields import as_given
 
 FLAG, SHARE = "flag", "the preset's share of the image"
 

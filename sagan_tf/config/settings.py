@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import ClassVar
 
-from sagan_tf.command import setting
+from sagan_tf.fields import setting
 
 
 @dataclasses.dataclass(frozen=True)

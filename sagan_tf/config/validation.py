@@ -1,8 +1,8 @@
 """Which settings go together; the range of each is written beside it."""
 
 from sagan_tf.architecture import DISCRIMINATOR_FILTERS, GENERATOR_FILTERS, check_sizes
-from sagan_tf.command import check_values
 from sagan_tf.config.settings import TrainSettings
+from sagan_tf.fields import check_values
 
 # What `sagan_tf.training.augmentation` knows.
 AUGMENTATIONS = ("color", "translation", "cutout")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sagan_tf import command, config
-from sagan_tf.command import setting
+from sagan_tf.fields import setting
 from sagan_tf.study import ablation, plans
 
 if TYPE_CHECKING:

@@ -9,20 +9,12 @@ from sagan_tf.run.checkpoint import Checkpoints
 from sagan_tf.training.regularization import Regularization
 from sagan_tf.training.trainer import SAGAN
 from tests.support.small_sagan import (
-    IMAGES,
-    LABELS,
     NETWORK,
     assert_replicas_agree,
     make_sagan,
     sgd,
     snapshot,
 )
-
-
-@pytest.fixture(scope="module")
-def data():
-    return tf.constant(IMAGES), tf.constant(LABELS, tf.int32)
-
 
 EVERYTHING = {
     "policies": ("color", "translation", "cutout"),

@@ -9,8 +9,6 @@ from sagan_tf.models import Discriminator, Generator
 from sagan_tf.training.cost import exchanged_bytes
 from sagan_tf.training.trainer import SAGAN
 from tests.support.small_sagan import (
-    IMAGES,
-    LABELS,
     NETWORK,
     assert_close,
     assert_replicas_agree,
@@ -18,11 +16,6 @@ from tests.support.small_sagan import (
     sgd,
     snapshot,
 )
-
-
-@pytest.fixture(scope="module")
-def data():
-    return tf.constant(IMAGES), tf.constant(LABELS, tf.int32)
 
 
 def test_one_step_moves_what_it_should_and_nothing_else(data):

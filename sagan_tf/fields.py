@@ -1,0 +1,133 @@
+"""Settings as dataclass fields: each with its flag, its help and its limits in one place."""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def setting(
+    default: Any,
+    help: str,  # noqa: A002 - the field's word
+    also: str = "",
+    **limits: Any,
+) -> Any:
+    """Declares a dataclass field that is also a command-line flag.
+
+    Args:
+        default: value without the flag. Its field's annotation (`int`, `float`, `bool`, `str`
+            or `tuple[...]` of them, each possibly `| None`) says how the flag is parsed. A
+            field whose name would be a word of Python's, as `from_`, has the flag `--from`.
+        help: one sentence for `--help`.
+        also: what other packages call it, in words separated by spaces; who types one of these
+            is told of this flag.
+        **limits: `choices`, `at_least`, `above` and `below`, which `check_values` checks; others
+            are for whoever reads the field's metadata.
+    """
+    metadata = {"help": help, "also": also.split(), **limits}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def as_given(settings_class: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that a program gives by name, in the types that the command line would give.
+
+    Raises:
+        ValueError: for a setting that is not there, with those of a similar meaning, or a value of
+            another type.
+    """
+    fields = [field for field in dataclasses.fields(settings_class) if "help" in field.metadata]
+    hints = typing.get_type_hints(settings_class)
+    unknown = sorted(set(given) - {field.name for field in fields})
+    if unknown:
+        similar = [name.removeprefix("--") for name in similar_flags(unknown[0], fields)]
+        hint = f" Did you mean {' or '.join(similar)}?" if similar else ""
+        raise ValueError(f"There is no setting {unknown[0]!r}.{hint}")
+    return {name: _of_type(name, value, hints[name]) for name, value in given.items()}
+
+
+def _of_type(name: str, value: Any, annotation: Any) -> Any:
+    kind, optional = kind_of(annotation)
+    if kind is tuple and isinstance(value, list):
+        value = tuple(value)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if not (isinstance(value, kind) or (optional and value is None)) or (
+        kind is int and isinstance(value, bool)
+    ):
+        raise ValueError(
+            f"`{name}` must be of type {kind.__name__}. Received: {value!r}, of type "
+            f"{type(value).__name__}"
+        )
+    return value
+
+
+def check_values(settings: Any) -> None:
+    """Checks each value against the limits of its `setting`; `None` is always allowed.
+
+    Raises:
+        ValueError: with the flag, what it may be, and what it is.
+    """
+    for field in dataclasses.fields(settings):
+        value, limits = getattr(settings, field.name), field.metadata
+        expected = None if value is None else _broken_limit(value, limits)
+        if expected:
+            received = ",".join(value) if isinstance(value, tuple) else value
+            raise ValueError(
+                f"`--{flag_name(field.name)}` must be {expected}. Received: {received!r}"
+            )
+
+
+def _broken_limit(value: Any, limits: Mapping[str, Any]) -> str | None:
+    """What a value should have been, if it is not; not a number is outside every range."""
+    if "choices" in limits:
+        choices = limits["choices"]
+        names = ", ".join(map(str, choices))
+        if isinstance(value, tuple):
+            return None if value and set(value) <= set(choices) else f"some of {names}"
+        return None if value in choices else f"one of {names}"
+    low, above, below = (limits.get(name) for name in ("at_least", "above", "below"))
+    if (
+        (low is None or value >= low)
+        and (above is None or value > above)
+        and (below is None or value < below)
+    ):
+        return None
+    if below is None or below == math.inf:
+        range_ = f"above {above}" if low is None else f"at least {low}"
+        return range_ if below is None else f"{range_} and finite"
+    return f"between {above} and {below}" if low is None else f"in [{low}, {below})"
+
+
+def words() -> Any:
+    """Declares the field, a `tuple[str, ...]`, of what stands on the command line beside flags.
+
+    A command that has none refuses such words: they are misspelt flags.
+    """
+    return dataclasses.field(default=(), metadata={"words": True})
+
+
+def similar_flags(name: str, fields: Sequence[dataclasses.Field]) -> list[str]:
+    """Flags that mean what was typed: by another name, as a part of their name, or misspelt."""
+    typed = name.replace("-", "_")
+    parts = f"_{typed}_"
+    found = [flag_name(f.name) for f in fields if typed in f.metadata["also"]]
+    found = found or [flag_name(f.name) for f in fields if parts in f"_{flag_name(f.name)}_"]
+    names = [flag_name(field.name) for field in fields]
+    found = found or difflib.get_close_matches(typed, names, 2, 0.75)
+    return [f"--{name}" for name in found[:4]]
+
+
+def kind_of(annotation: Any) -> tuple[type, bool]:
+    """`int`, `float`, `bool`, `str` or `tuple`, and whether it may be `None`."""
+    kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
+    optional = isinstance(annotation, types.UnionType)
+    kind = kinds[0] if optional else annotation
+    return typing.get_origin(kind) or kind, optional
+
+
+def flag_name(field_name: str) -> str:
+    """The flag of a field: `from_`, which Python allows, is --from."""
+    return field_name.removesuffix("_")
