@@ -45,7 +45,10 @@ class ServeSettings:
     file_system_poll_wait_seconds: float = setting(1.0, "Between looks for new versions.")
     enable_batching: bool = setting(True, "Join concurrent callers into one call of the model.")
     tensorflow_intra_op_parallelism: int = setting(
-        1, "Threads of one operation; more help large images one at a time, 0 for all cores."
+        0,
+        "Threads of one operation, 0 for all cores; 1 serves more callers of small images, and makes "
+        "large ones slower.",
+        at_least=0,
     )
     batching_parameters_file: str | None = setting(
         None, "How they are joined, as TensorFlow Serving reads it."
