@@ -46,7 +46,7 @@ class ServeSettings:
     enable_batching: bool = setting(True, "Join concurrent callers into one call of the model.")
     tensorflow_intra_op_parallelism: int = setting(
         0,
-        "Threads of one operation, 0 for all cores; 1 serves more callers of small images, and makes "
+        "Threads of one operation, 0 for all cores; 1 serves more callers of small images, but "
         "large ones slower.",
         at_least=0,
     )
