@@ -264,12 +264,13 @@ def _given(arguments: list[str], settings_class: type) -> dict[str, Any]:
 
 def _define_flag(field: dataclasses.Field, annotation: Any) -> None:
     kind, _ = _kind(annotation)
-    define = {
+    defined_by: dict[type, Callable[..., Any]] = {
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         bool: flags.DEFINE_bool,
         str: flags.DEFINE_string,
-    }.get(kind, flags.DEFINE_list)
+    }
+    define = defined_by.get(kind, flags.DEFINE_list)
     # The flag itself has no default: whether it was given must stay visible to presets.
     define(_flag(field.name), None, f"{field.metadata['help']} Default: {field.default!r}.")
 

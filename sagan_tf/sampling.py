@@ -87,15 +87,15 @@ def sample(
     Raises:
         ValueError: for negative seeds, labels outside the classes, or lengths that differ.
     """
-    seeds = np.asarray(seeds, np.int64)
-    labels = None if labels is None else np.asarray(labels, np.int32)
-    _check_request(generator, seeds, labels, truncation)
+    numbers = np.asarray(seeds, np.int64)
+    classes = None if labels is None else np.asarray(labels, np.int32)
+    _check_request(generator, numbers, classes, truncation)
 
     def images(rows: slice) -> np.ndarray:
-        latents = latents_from_seeds(seeds[rows], generator.latent_dim, truncation)
-        return to_uint8(generator(latents, None if labels is None else labels[rows]))
+        latents = latents_from_seeds(numbers[rows], generator.latent_dim, truncation)
+        return to_uint8(generator(latents, None if classes is None else classes[rows]))
 
-    for first in range(0, len(seeds), BATCH_SIZE):
+    for first in range(0, len(numbers), BATCH_SIZE):
         yield from images(slice(first, first + BATCH_SIZE))
 
 
@@ -129,17 +129,17 @@ def interpolate(
     _check_request(generator, np.asarray(seeds), labels and np.asarray(labels), truncation)
     first, last = latents_from_seeds(seeds, generator.latent_dim, truncation)[:, tf.newaxis]
     fraction = np.linspace(0, 1, steps)
+    weights = None
     if labels is not None:
         weights = np.zeros((steps, generator.num_classes), "float32")
         weights[:, labels[0]] += 1 - fraction
         weights[:, labels[1]] += fraction
-        labels = weights
-    return to_uint8(generator(interpolated_latents(first, last, fraction), labels))
+    return to_uint8(generator(interpolated_latents(first, last, fraction), weights))
 
 
 def to_uint8(images: Any) -> np.ndarray:
     """Images in [-1, 1] as uint8, rounded to the nearest level."""
-    return np.uint8(np.clip(np.floor(np.asarray(images) * 127.5 + 128), 0, 255))
+    return np.clip(np.floor(np.asarray(images) * 127.5 + 128), 0, 255).astype(np.uint8)
 
 
 def load_generator(workdir: str | os.PathLike, best: bool = False) -> keras.Model:

@@ -139,7 +139,10 @@ def test_only_what_changes_the_result_must_match():
         ({"adaptive_augment": True}, "`--adaptive_augment` needs `--augment`"),
         ({"augment_target": 1.5}, "`--augment_target` must be between -1 and 1"),
         ({"augment_ramp_images": 0}, "`--augment_ramp_images` must be at least 1"),
-        ({"consistency_weight": -1.0}, "`--consistency_weight` must be at least 0 and finite. Received: -1.0"),
+        (
+            {"consistency_weight": -1.0},
+            "`--consistency_weight` must be at least 0 and finite. Received: -1.0",
+        ),
         ({"lecam_weight": -0.1}, "`--lecam_weight` must be at least 0"),
         ({"r1_weight": float("nan")}, "`--r1_weight` must be at least 0 and finite. Received: nan"),
         ({"r1_interval": 0}, "`--r1_interval` must be at least 1"),

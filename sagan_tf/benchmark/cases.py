@@ -197,10 +197,10 @@ def prepare_fit(batch_size: int, **settings: Any) -> Prepared:
     return lambda: sagan.fit(data, steps_per_epoch=10, epochs=1, verbose=0), 10 * batch_size
 
 
-def prepare_sampling(batch_size: int, **settings: Any) -> Prepared:
+def prepare_sampling(batch_size: int, num_classes: int, **settings: Any) -> Prepared:
     """Images of seeds, as `sagan_tf.sample` makes them."""
-    generator, _ = _networks(**settings)
-    labels = [index % generator.num_classes for index in range(batch_size)]
+    generator, _ = _networks(num_classes=num_classes, **settings)
+    labels = [index % num_classes for index in range(batch_size)]
     return lambda: list(sampling.sample(generator, range(batch_size), labels)), batch_size
 
 
@@ -231,11 +231,11 @@ def prepare_generator(batch_size: int, folded: bool, **settings: Any) -> Prepare
     return generate, calls * batch_size
 
 
-def prepare_serving(callers: int, **settings: Any) -> Prepared:
+def prepare_serving(callers: int, num_classes: int, **settings: Any) -> Prepared:
     """Calls of `Client.sample`, one image each, of the REST server in a process of its own."""
-    generator = _generator(**settings)
+    generator = _generator(num_classes=num_classes, **settings)
     base_path = Path(tempfile.mkdtemp())
-    names = [str(label) for label in range(generator.num_classes)]
+    names = [str(label) for label in range(num_classes)]
     write_version(base_path, 1, generator, names, {}, "")
     command = [sys.executable, "-m", "sagan_tf.serve", f"--model_base_path={base_path}"]
     server = subprocess.Popen(
@@ -245,6 +245,7 @@ def prepare_serving(callers: int, **settings: Any) -> Prepared:
         text=True,
     )
     atexit.register(server.kill)
+    assert server.stdout is not None  # a pipe
     server.stdout.readline()  # says what is being loaded
     url = server.stdout.readline().removeprefix("serving: ").split("/v1/")[0]
     clients = [Client(url) for _ in range(callers)]
@@ -253,7 +254,7 @@ def prepare_serving(callers: int, **settings: Any) -> Prepared:
         seconds = []
         for seed in range(index, CALLS, callers):
             start = time.perf_counter()
-            clients[index].sample(seed % generator.num_classes, seed)
+            clients[index].sample(seed % num_classes, seed)
             seconds.append(time.perf_counter() - start)
         return seconds
 
@@ -354,13 +355,11 @@ def _networks(image_size: int, base_filters: int, **kwargs: Any) -> tuple[Genera
         "query_key_ratio": min(8, base_filters),
         **kwargs,
     }
-    networks = tuple(
-        network(image_size, base_filters=base_filters, **settings)
-        for network in (Generator, Discriminator)
-    )
-    for network in networks:
-        network.build()
-    return networks
+    generator = Generator(image_size, base_filters=base_filters, **settings)
+    discriminator = Discriminator(image_size, base_filters=base_filters, **settings)
+    generator.build()
+    discriminator.build()
+    return generator, discriminator
 
 
 def _generator(**settings: Any) -> Generator:
@@ -380,8 +379,9 @@ def _sagan(
     **settings: Any,
 ) -> SAGAN:
     if not spectral_norm:
-        SpectralNormalization.normalized = lambda layer, weight, training=False: ops.cast(
-            weight, layer.compute_dtype
+        # The process is this case's own, so the class may lose its method.
+        SpectralNormalization.normalized = (  # type: ignore[method-assign]
+            lambda self, weight, training=False: ops.cast(weight, self.compute_dtype)
         )
     sagan = SAGAN(
         *_networks(**settings), gradient_accumulation=gradient_accumulation, ema_decay=ema_decay

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def sign_flip_test(differences: Sequence[float]) -> Difference:
 
 
 def interaction(
-    gains: dict[str, Sequence[float]], geometry: Sequence[str], texture: Sequence[str]
+    gains: Mapping[str, Sequence[float]], geometry: Sequence[str], texture: Sequence[str]
 ) -> Difference:
     """Is the gain in geometry larger than in texture?
 

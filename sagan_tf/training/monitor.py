@@ -214,11 +214,11 @@ def _attention_scalars(
     labels: Sequence[int] | None,
 ) -> dict[str, float]:
     """What attention does in both networks on the grid's first images; all would take long."""
-    images = images[:GRID_COLUMNS]  # of one class, a grid has fewer
-    labels = None if labels is None else np.array(labels[: len(images)], np.int32)
+    pixels = np.array(images[:GRID_COLUMNS], np.float32)  # of one class, a grid has fewer
+    classes = None if labels is None else np.array(labels[: len(pixels)], np.int32)
     seen = {
-        generator: (latents_from_seeds(range(len(images)), generator.latent_dim), labels),
-        discriminator: (np.float32(images) / 127.5 - 1, labels),
+        generator: (latents_from_seeds(range(len(pixels)), generator.latent_dim), classes),
+        discriminator: (pixels / 127.5 - 1, classes),
     }
     return {
         f"attention/{path}/{name}": value

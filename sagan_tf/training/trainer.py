@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss, r1_penalty
@@ -103,7 +104,7 @@ class SAGAN(TwoNetworks):
         ema_half_life: int = 0,
         ema_ramp: float = 0.05,
         regularization: Regularization | None = None,
-        label_weights: Sequence[float] | None = None,
+        label_weights: Sequence[float] | np.ndarray | None = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
