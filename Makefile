@@ -1,11 +1,12 @@
 # `make demo` trains on small digits and samples from the result, `make demo-color` on cartoons in
-# colour, which takes longer; `make test` checks everything.
+# colour, which takes longer; `make check` checks the source and what is quickly tested, `make test`
+# everything.
 # All make their own environment in .venv; after a change of PYTHON, `make clean` first.
 
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo demo-color test clean
+.PHONY: demo demo-color check test clean
 
 # Of a data set, and the labels that its grid shows.
 define demonstrate
@@ -23,10 +24,27 @@ demo: $(VENV)/installed
 demo-color: $(VENV)/installed-robohash
 	$(call demonstrate,robohash,0-3)
 
-test: $(VENV)/installed-test
+# Style, spelling and types.
+define check_source
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/python -m pytest -q -n auto --dist=loadfile --no-loadscope-reorder
+	$(VENV)/bin/codespell sagan_tf docs README.md tests docker
+	$(VENV)/bin/mypy
+endef
+
+# These need neither PyTorch, JAX nor Chromium, and take less than two minutes on two cores.
+QUICK_TESTS := $(addprefix tests/,attention data geotex layers machine output run \
+  test_architecture.py test_config.py test_losses.py test_sampling.py) \
+  --ignore=tests/attention/test_map_page.py
+PYTEST := $(VENV)/bin/python -m pytest -q -n auto --dist=loadfile --no-loadscope-reorder
+
+check: $(VENV)/installed-test
+	$(check_source)
+	$(PYTEST) $(QUICK_TESTS)
+
+test: $(VENV)/installed-test
+	$(check_source)
+	$(PYTEST)
 
 clean:
 	rm -rf $(VENV)

@@ -75,7 +75,7 @@ def main(settings: AttendSettings) -> None:
     if settings.images is None:
         shown = _generated(settings, description, seeds)
     else:
-        shown = _given(settings, description)
+        shown = _given(settings, settings.images, description)
     _show(settings, shown, points)
 
 
@@ -103,8 +103,8 @@ def _show(settings: AttendSettings, shown: _Shown, points: np.ndarray | None) ->
     title = f"What attention looks at in {Path(settings.workdir).name}"
     write_page(page, title, shown.images, shown.captions, scores, measures)
     print(f"page: {page}")
-    for name, of_layer in measures.items():
-        values = ", ".join(f"{measure} {value:.3g}" for measure, value in of_layer.items())
+    for name, found in measures.items():
+        values = ", ".join(f"{measure} {value:.3g}" for measure, value in found.items())
         print(f"{name}: {values}")
 
 
@@ -134,22 +134,22 @@ def _generated(
     return _Shown(images, captions, [(generator, (latents, classes)), seen])
 
 
-def _given(settings: AttendSettings, description: Mapping[str, Any]) -> _Shown:
+def _given(settings: AttendSettings, place: str, description: Mapping[str, Any]) -> _Shown:
     """Images of files, which the discriminator alone sees."""
     from sagan_tf.data.decode import decode_square, parse_background
     from sagan_tf.data.inspection import warn_of_transparency
 
     run = description["settings"]
     background = parse_background(settings.background or run.get("background", "white"))
-    files = _image_files(settings.images)
-    folder = Path(settings.images).expanduser()
+    files = _image_files(place)
+    folder = Path(place).expanduser()
     warn_of_transparency(lambda i: (folder / files[i]).read_bytes(), len(files), background)
     network = description["discriminator"]
-    images = []
+    squares = []
     for file in files:
         try:
             data = (folder / file).read_bytes()
-            images.append(
+            squares.append(
                 decode_square(data, network["image_size"], network["channels"], background)
             )
         except Exception as error:  # Pillow raises all kinds for a damaged file
@@ -157,7 +157,7 @@ def _given(settings: AttendSettings, description: Mapping[str, Any]) -> _Shown:
             raise ValueError(f"{path} cannot be read as an image: {error}") from error
     # The label is added after the last layer that attends: any will do.
     labels = None if network["num_classes"] is None else np.zeros(len(files), np.int32)
-    images = np.stack(images)
+    images = np.stack(squares)
     seen = _discriminator(settings, description, images, labels)
     captions = [readable(file or folder.name) for file in files]
     return _Shown(images, captions, [seen])

@@ -84,7 +84,8 @@ def _guarded(work: Callable[[list[str]], None], arguments: list[str]) -> None:
     """Runs a command; what a user can mend becomes one line."""
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
-        logging.get_absl_handler().python_handler.emit = _print_record
+        handler = logging.get_absl_handler().python_handler
+        handler.emit = _print_record  # type: ignore[method-assign]
     try:
         work(arguments)
         # All is done: a scheduler's late SIGTERM shall not make it look failed.
@@ -204,12 +205,13 @@ def _given(arguments: list[str], settings_class: type) -> dict[str, Any]:
 
 def _define_flag(field: dataclasses.Field, annotation: Any) -> None:
     kind, _ = kind_of(annotation)
-    define = {
+    defined_by: dict[type, Callable[..., Any]] = {
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         bool: flags.DEFINE_bool,
         str: flags.DEFINE_string,
-    }.get(kind, flags.DEFINE_list)
+    }
+    define = defined_by.get(kind, flags.DEFINE_list)
     # The flag itself has no default: whether it was given must stay visible to presets.
     define(flag_name(field.name), None, f"{field.metadata['help']} Default: {field.default!r}.")
 

@@ -9,6 +9,7 @@ discriminator. The files are read without PyTorch, and nothing in them is run.
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from sagan_tf.published.networks import Published
 
 # What published files were trained on, by their number of classes.
-_DATASETS = {10: "cifar10", 1000: "imagenet2012"}
+_DATASETS: Mapping[int | None, str] = {10: "cifar10", 1000: "imagenet2012"}
 _STATES = ("generator", "discriminator", "generator_ema")
 _FILES = {
     "studiogan": ("the generator's file", "the discriminator's file"),
@@ -140,7 +141,7 @@ def _number(value: Any) -> int:
     return value if isinstance(value, int) and value >= 0 else 0
 
 
-def _described_dataset(settings: ConvertSettings, num_classes: int) -> Any:
+def _described_dataset(settings: ConvertSettings, num_classes: int | None) -> Any:
     from sagan_tf.data import describe_source
 
     name = settings.dataset or _DATASETS.get(num_classes)

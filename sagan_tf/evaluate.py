@@ -18,7 +18,8 @@ from sagan_tf import command
 from sagan_tf.fields import setting, words
 
 if TYPE_CHECKING:
-    from sagan_tf.evaluation.images import Images
+    from sagan_tf.evaluation.image_files import ArrayImages
+    from sagan_tf.evaluation.images import GeneratedImages, Images, NamedImages
     from sagan_tf.evaluation.moments import Moments
     from sagan_tf.evaluation.protocols import Protocol
     from sagan_tf.machine.team import Team
@@ -148,8 +149,8 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
     if settings.images == "real":
         real, generated, step = *_real_halves(settings, description, protocol), None
     else:
-        generated, step = _generated_images(settings, workdir, protocol, run, len(class_names))
-        generated = _matched(settings, generated, description, class_names)
+        found, step = _generated_images(settings, workdir, protocol, run, len(class_names))
+        generated = _matched(settings, found, description, class_names)
     with team.chief_first():  # which downloads or trains it
         extractor = make_extractor(
             settings.extractor, learned, len(class_names), settings.metrics, protocol, cache
@@ -168,7 +169,7 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
         add_score(workdir, record)
     if settings.out is not None:
         add_line(Path(settings.out), record)
-    if report is not None:
+    if report is not None and settings.report is not None:
         earlier = [] if workdir is None else load_scores(workdir)
         report(Path(settings.report), evaluation, step, class_names, earlier)
         print(f"report: {Path(settings.report) / 'index.html'}")
@@ -229,7 +230,7 @@ def _protocol(settings: EvaluateSettings) -> "Protocol":
 
 def _matched(
     settings: EvaluateSettings,
-    generated: "Images",
+    generated: "ArrayImages | GeneratedImages | NamedImages",
     description: Mapping[str, Any],
     class_names: Sequence[str],
 ) -> "Images":
@@ -325,7 +326,7 @@ def _generated_images(
     protocol: "Protocol",
     run: dict[str, Any],
     num_classes: int,
-) -> tuple["Images", int | None]:
+) -> tuple["ArrayImages | GeneratedImages | NamedImages", int | None]:
     """What is scored, and the step of its training if that is known."""
     from sagan_tf import sampling
     from sagan_tf.data.decode import parse_background
@@ -335,7 +336,9 @@ def _generated_images(
     if "intra_fid" in settings.metrics:
         num_images = max(num_images, settings.class_images * num_classes)
     if settings.images is None:
-        generator, step = sampling.restore_generator(workdir, settings.averaged, settings.best)
+        generator, step = sampling.restore_generator(
+            workdir or _WORKDIR, settings.averaged, settings.best
+        )
         return images.GeneratedImages(
             generator, num_images, protocol.labels, quantized=protocol.quantized
         ), step

@@ -73,5 +73,6 @@ class _KerasImport(importlib.abc.MetaPathFinder):
             execute(module)
             _add_stand_ins(module)
 
-        spec.loader.exec_module = execute_and_add
+        # Of this one loader, which imports Keras and no other module.
+        spec.loader.exec_module = execute_and_add  # type: ignore[method-assign]
         return spec

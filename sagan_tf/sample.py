@@ -69,13 +69,14 @@ def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
     generator = sampling.load_generator(settings.workdir, settings.best)
     labels = class_labels(settings.labels, "labels", class_names, generator.num_classes)
     if settings.interpolate is not None:
-        rows = _interpolations(generator, seeds, labels, settings)
-        images, columns, titles = np.concatenate(rows), settings.interpolate, []
+        columns, titles = settings.interpolate, []
+        rows = _interpolations(generator, seeds, labels, columns, settings.truncation)
+        images = [image for row in rows for image in row]
     else:
         columns = len(labels)
-        titles = [] if labels == [None] else [class_names[label] for label in labels]
+        titles = [class_names[label] for label in labels if label is not None]
         requests = team.shard([(seed, label) for seed in seeds for label in labels])
-        wanted = None if labels == [None] else [label for _, label in requests]
+        wanted = None if labels == [None] else [label for _, label in requests if label is not None]
         images = list(
             sampling.sample(generator, [seed for seed, _ in requests], wanted, settings.truncation)
         )
@@ -104,17 +105,15 @@ def _file_name(seed: int, label: int | None, class_names: list[str]) -> str:
     return f"label-{label}-class-{name}-seed-{seed}.png"
 
 
-def _images_of_all(
-    images: list[np.ndarray], team: "Team", workdir: Path
-) -> list[np.ndarray] | None:
-    """The team's images, to the chief, by files in the workdir, which all share."""
+def _images_of_all(images: list[np.ndarray], team: "Team", workdir: Path) -> list[np.ndarray]:
+    """The team's images, to the chief alone, by files in the workdir, which all share."""
     if team.size == 1:
         return images
     parts = [workdir / f".sample-{index}.npy" for index in range(team.size)]
     np.save(parts[team.index], np.array(images, np.uint8))
     team.barrier()
     if not team.is_chief:
-        return None
+        return []
     images = [image for part in parts for image in np.load(part)]
     for part in parts:
         part.unlink()
@@ -122,7 +121,7 @@ def _images_of_all(
 
 
 def _interpolations(
-    generator: Any, seeds: list[int], labels: list[int | None], settings: SampleSettings
+    generator: Any, seeds: list[int], labels: list[int | None], steps: int, truncation: float
 ) -> list[np.ndarray]:
     """One row from each (seed, label) to the next; the shorter list is repeated."""
     from sagan_tf import sampling
@@ -135,9 +134,9 @@ def _interpolations(
         sampling.interpolate(
             generator,
             (first[0], last[0]),
-            None if first[1] is None else (first[1], last[1]),
-            settings.interpolate,
-            settings.truncation,
+            None if first[1] is None or last[1] is None else (first[1], last[1]),
+            steps,
+            truncation,
         )
         for first, last in itertools.pairwise(ends)
     ]

@@ -95,15 +95,15 @@ def sample(
         ValueError: for seeds or labels that are not lists of whole numbers, negative seeds, labels
             outside the classes, or lengths that differ.
     """
-    seeds = _whole_numbers("seeds", seeds)
-    labels = None if labels is None else _whole_numbers("labels", labels)
-    _check_request(generator, seeds, labels, truncation)
+    numbers = _whole_numbers("seeds", seeds)
+    classes = None if labels is None else _whole_numbers("labels", labels)
+    _check_request(generator, numbers, classes, truncation)
 
     def images(rows: slice) -> np.ndarray:
-        latents = latents_from_seeds(seeds[rows], generator.latent_dim, truncation)
-        return to_uint8(generator(latents, None if labels is None else labels[rows]))
+        latents = latents_from_seeds(numbers[rows], generator.latent_dim, truncation)
+        return to_uint8(generator(latents, None if classes is None else classes[rows]))
 
-    for first in range(0, len(seeds), BATCH_SIZE):
+    for first in range(0, len(numbers), BATCH_SIZE):
         yield from images(slice(first, first + BATCH_SIZE))
 
 
@@ -134,27 +134,27 @@ def interpolate(
     """
     if steps < 2:
         raise ValueError(f"`interpolate` expects at least 2 images. Received: steps={steps}")
-    seeds = _whole_numbers("seeds", seeds)
-    labels = None if labels is None else _whole_numbers("labels", labels)
-    _check_request(generator, seeds, labels, truncation)
-    first, last = latents_from_seeds(seeds, generator.latent_dim, truncation)[:, tf.newaxis]
+    numbers = _whole_numbers("seeds", seeds)
+    classes = None if labels is None else _whole_numbers("labels", labels)
+    _check_request(generator, numbers, classes, truncation)
+    first, last = latents_from_seeds(numbers, generator.latent_dim, truncation)[:, tf.newaxis]
     fraction = np.linspace(0, 1, steps)
-    if labels is not None:
+    weights = None
+    if classes is not None:
         weights = np.zeros((steps, generator.num_classes), "float32")
-        weights[:, labels[0]] += 1 - fraction
-        weights[:, labels[1]] += fraction
-        labels = weights
-    return to_uint8(generator(interpolated_latents(first, last, fraction), labels))
+        weights[:, classes[0]] += 1 - fraction
+        weights[:, classes[1]] += fraction
+    return to_uint8(generator(interpolated_latents(first, last, fraction), weights))
 
 
 def to_uint8(images: Any) -> np.ndarray:
     """Images in [-1, 1] as uint8, rounded to the nearest level."""
-    return np.uint8(np.clip(np.floor(np.asarray(images) * 127.5 + 128), 0, 255))
+    return np.clip(np.floor(np.asarray(images) * 127.5 + 128), 0, 255).astype(np.uint8)
 
 
 def from_uint8(images: Any) -> np.ndarray:
     """Images of bytes as float32 in [-1, 1], as networks take them."""
-    return np.float32(images) / 127.5 - 1
+    return np.asarray(images, np.float32) / 127.5 - 1
 
 
 def load_generator(workdir: str | os.PathLike, best: bool = False) -> keras.Model:

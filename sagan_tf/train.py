@@ -55,13 +55,14 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     team = Team(strategy, cluster)
     replicas = strategy.num_replicas_in_sync
     _check_batch(settings, replicas)
+    assert settings.workdir is not None  # since settings were resolved
     workdir = Path(settings.workdir)
     claimed = files.claimed(workdir, "workdir") if team.is_chief else contextlib.nullcontext()
     with contextlib.ExitStack() as stack, team.complete(), claimed:
         team.agree(code_facts() | resuming.as_json(settings))
         before = resuming.check_workdir(settings, workdir)
         if settings.init_from:
-            resuming.check_init_from(settings)  # before anything is built
+            resuming.check_init_from(settings, settings.init_from)  # before anything is built
         with team.chief_first():  # which downloads and prepares it
             source = load_source(
                 settings.dataset,

@@ -68,7 +68,7 @@ def _packed(scores: np.ndarray) -> dict[str, Any]:
     """Sizes and, of each image, the maps of a layer as base64: query by query, key by key."""
     step = -(-max(scores.shape[1:3]) // _MOST_PLACES)
     scores = scores[:, step // 2 :: step, step // 2 :: step]
-    levels = np.uint8(np.rint(255 * scores / scores.max(axis=(3, 4), keepdims=True)))
+    levels = np.rint(255 * scores / scores.max(axis=(3, 4), keepdims=True)).astype(np.uint8)
     return {
         "queries": scores.shape[1:3],
         "keys": scores.shape[3:],

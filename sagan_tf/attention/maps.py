@@ -180,7 +180,8 @@ def _noting(layers: Mapping[str, SelfAttention2D]) -> Iterator[dict[str, Any]]:
         return noting_call
 
     for path, layer in layers.items():
-        layer.call = noting(path, layer.call)
+        # Of this one object; `del` below brings the class's method back.
+        layer.call = noting(path, layer.call)  # type: ignore[method-assign]
     try:
         yield noted
     finally:

@@ -21,13 +21,11 @@ def make_networks(
         "query_key_ratio": min(8, base_filters),
         **kwargs,
     }
-    networks = tuple(
-        network(image_size, base_filters=base_filters, **settings)
-        for network in (Generator, Discriminator)
-    )
-    for network in networks:
-        network.build()
-    return networks
+    generator = Generator(image_size, base_filters=base_filters, **settings)
+    discriminator = Discriminator(image_size, base_filters=base_filters, **settings)
+    generator.build()
+    discriminator.build()
+    return generator, discriminator
 
 
 def make_generator(**settings: Any) -> Generator:
@@ -48,8 +46,9 @@ def make_sagan(
 ) -> SAGAN:
     """A compiled model with new weights."""
     if not spectral_norm:
-        SpectralNormalization.normalized = lambda layer, weight, training=False: ops.cast(
-            weight, layer.compute_dtype
+        # The process is this case's own, so the class may lose its method.
+        SpectralNormalization.normalized = (  # type: ignore[method-assign]
+            lambda self, weight, training=False: ops.cast(weight, self.compute_dtype)
         )
     sagan = SAGAN(
         *make_networks(**settings), gradient_accumulation=gradient_accumulation, ema_decay=ema_decay

@@ -59,10 +59,10 @@ def serving_cases(sizes: dict[str, int]) -> list[Case]:
     ]
 
 
-def prepare_sampling(batch_size: int, **settings: Any) -> Prepared:
+def prepare_sampling(batch_size: int, num_classes: int, **settings: Any) -> Prepared:
     """Images of seeds, as `sagan_tf.sample` makes them."""
-    generator, _ = make_networks(**settings)
-    labels = [index % generator.num_classes for index in range(batch_size)]
+    generator, _ = make_networks(num_classes=num_classes, **settings)
+    labels = [index % num_classes for index in range(batch_size)]
     return lambda: list(sampling.sample(generator, range(batch_size), labels)), batch_size
 
 
@@ -93,11 +93,11 @@ def prepare_generator(batch_size: int, folded: bool, **settings: Any) -> Prepare
     return generate, calls * batch_size
 
 
-def prepare_serving(callers: int, **settings: Any) -> Prepared:
+def prepare_serving(callers: int, num_classes: int, **settings: Any) -> Prepared:
     """Calls of `Client.sample`, one image each, of the REST server in a process of its own."""
-    generator = make_generator(**settings)
+    generator = make_generator(num_classes=num_classes, **settings)
     base_path = Path(tempfile.mkdtemp())
-    names = [str(label) for label in range(generator.num_classes)]
+    names = [str(label) for label in range(num_classes)]
     write_version(base_path, 1, generator, names, {}, "")
     command = [sys.executable, "-m", "sagan_tf.serve", f"--model_base_path={base_path}"]
     server = subprocess.Popen(
@@ -107,6 +107,7 @@ def prepare_serving(callers: int, **settings: Any) -> Prepared:
         text=True,
     )
     atexit.register(server.kill)
+    assert server.stdout is not None  # a pipe
     server.stdout.readline()  # says what is being loaded
     url = server.stdout.readline().removeprefix("serving: ").split("/v1/")[0]
     clients = [Client(url) for _ in range(callers)]
@@ -115,7 +116,7 @@ def prepare_serving(callers: int, **settings: Any) -> Prepared:
         seconds = []
         for seed in range(index, CALLS, callers):
             start = time.perf_counter()
-            clients[index].sample(seed % generator.num_classes, seed)
+            clients[index].sample(seed % num_classes, seed)
             seconds.append(time.perf_counter() - start)
         return seconds
 

@@ -98,7 +98,9 @@ def compare(cases: Sequence[Case], rounds: int, device: str, title: str = "") ->
             for worker in workers:
                 worker.time_once()
                 bar.update()
-        named = {case.name: worker for case, worker in zip(cases, workers, strict=True)}
+        named: dict[str | None, _Worker] = {
+            case.name: worker for case, worker in zip(cases, workers, strict=True)
+        }
         return [
             worker.result(named.get(case.against, workers[0]))
             for case, worker in zip(cases, workers, strict=True)

@@ -65,7 +65,8 @@ def reading_from(folder: Path, builder: tfds.core.DatasetBuilder) -> tfds.core.D
         checksum = hashlib.sha256(packed).hexdigest()
         infos[url] = dataclasses.replace(info, size=len(packed), checksum=checksum)
 
-    class FromFiles(type(builder), skip_registration=True):
+    # TFDS has no types, so that this base is not known to be a builder.
+    class FromFiles(type(builder), skip_registration=True):  # type: ignore[misc, call-arg]
         """TFDS's builder with the checksums of these files, whose gzip headers may differ."""
 
         name = builder.name

@@ -63,6 +63,8 @@ class Folder(Source):
             class is empty, or two have one name.
     """
 
+    labels: np.ndarray
+
     def __init__(
         self, path: str, split: str = "train", background: tuple[int, int, int] = WHITE
     ) -> None:
@@ -197,8 +199,8 @@ def _check_distinct(names: list[str], folders: list[str], place: str) -> None:
             raise ValueError(
                 f"Every class of `folder:PATH` needs a name of its own. Received: {place}, where "
                 f"two folders are named {name}, in different bytes: "
-                f"{os.fsencode(folder_of[name])} and {os.fsencode(folder)}. Merge them or rename "
-                f"one."
+                f"{os.fsencode(folder_of[name])!r} and {os.fsencode(folder)!r}. Merge them or "
+                f"rename one."
             )
         folder_of[name] = folder
 

@@ -99,14 +99,17 @@ def warn_of_findings(source: Source, seed: int = 0) -> None:
         logging.warning("%s", note)
     if source.background is not None:
 
-        def read(index: int) -> bytes:
+        def read(index: int) -> bytes | np.ndarray:
             return source.read(index)[0]
 
         warn_of_transparency(read, source.num_examples, source.background, seed)
 
 
 def warn_of_transparency(
-    read: Callable[[int], bytes], num_images: int, background: tuple[int, int, int], seed: int = 0
+    read: Callable[[int], bytes | np.ndarray],
+    num_images: int,
+    background: tuple[int, int, int],
+    seed: int = 0,
 ) -> None:
     """Warns in the log if some of the first images let the background through.
 

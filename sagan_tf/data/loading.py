@@ -142,7 +142,7 @@ class Loader:
             return None
 
     def _pixels(self, image: bytes | np.ndarray) -> np.ndarray:
-        if self._source.image_size is not None:
+        if self._source.image_size is not None and isinstance(image, np.ndarray):
             return image
         return decode_square(
             image, self._image_size, self._source.channels, self._source.background

@@ -1,7 +1,6 @@
 """Writes a data set decoded, cut and resized, in shards that one can go on with."""
 
 import dataclasses
-import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -81,14 +80,14 @@ def write_prepared(
 def images_per_second(source: Source, image_size: int) -> float:
     """How fast training can read, in random order, with all processor cores."""
     loader = Loader(source, image_size)
-    start = time.perf_counter()
-    for batch in itertools.count(1):
-        positions = np.arange((batch - 1) * 64, batch * 64)
+    count, seconds, start = 0, 0.0, time.perf_counter()
+    while seconds <= _SECONDS_TO_MEASURE:
+        positions = np.arange(count, count + 64)
         indices = shuffled_indices(positions, source.num_examples, seed=0)
         loader.finish(loader.start(indices))
+        count += 64
         seconds = time.perf_counter() - start
-        if seconds > _SECONDS_TO_MEASURE:
-            return batch * 64 / seconds
+    return count / seconds
 
 
 def _begin(out: Path, manifest: Manifest) -> None:
@@ -128,7 +127,7 @@ def _check_same(stored: Manifest, wanted: Manifest, out: Path) -> None:
 def _write_missing_shards(out: Path, loader: Loader, manifest: Manifest) -> tuple[int, ...]:
     """Writes the shards that are not there yet; returns the lengths of all."""
     num_examples = manifest.num_source_examples
-    lengths = []
+    lengths: list[int] = []
     with tqdm(total=num_examples, unit=" images", smoothing=0.05) as progress:
         for first in range(0, num_examples, manifest.examples_per_shard):
             indices = range(first, min(first + manifest.examples_per_shard, num_examples))

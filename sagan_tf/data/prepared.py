@@ -81,6 +81,8 @@ class Prepared(Source):
         ValueError: the folder holds no finished prepared data.
     """
 
+    image_size: int
+
     def __init__(self, path: str) -> None:
         folder = Path(path).expanduser()
         if not (folder / MANIFEST).exists():

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from absl import logging
@@ -16,6 +16,17 @@ from absl import logging
 # A record is its length (8 bytes), a checksum of it (4), the data and the data's checksum (4).
 _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
+
+
+class Records(Protocol):
+    """Encoded examples by index."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> bytes: ...
+
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[bytes]:
+        """Several at a time."""
 
 
 class TFRecords:

@@ -24,6 +24,8 @@ _LOCAL = (*_WITH_PATH, *_WITHOUT_PATH)
 class Digits(Source):
     """scikit-learn's 1797 handwritten digits, real 8x8 images that need no download."""
 
+    labels: np.ndarray
+
     def __init__(self) -> None:
         from sklearn.datasets import load_digits
 
@@ -53,6 +55,8 @@ class GeoTex(Source):
     Raises:
         ValueError: another split, or a size below 32.
     """
+
+    image_size: int
 
     def __init__(self, split: str = "train", image_size: int = LEAST_SIZE) -> None:
         if split not in SPLITS:

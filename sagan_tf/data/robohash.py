@@ -53,6 +53,9 @@ class Robohash(Source):
         ValueError: another split, a size below 32, or the package `robohash` is missing.
     """
 
+    image_size: int
+    labels: np.ndarray
+
     def __init__(self, split: str = "train", image_size: int = LEAST_SIZE) -> None:
         if split not in SPLITS:
             raise ValueError(

@@ -18,7 +18,7 @@ from absl import logging
 
 from sagan_tf.data import fashion_mnist
 from sagan_tf.data.imagenet import readable_names
-from sagan_tf.data.records import TFRecords, allow_open_files
+from sagan_tf.data.records import Records, TFRecords, allow_open_files
 from sagan_tf.data.source import FORMS, Description, Source, folder_hint
 
 _IMAGENET_ARCHIVES = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
@@ -208,7 +208,7 @@ def _check_network(builder: tfds.core.DatasetBuilder) -> None:
             ) from error
 
 
-def _open_records(builder: tfds.core.DatasetBuilder, split: str) -> Sequence[bytes]:
+def _open_records(builder: tfds.core.DatasetBuilder, split: str) -> Records:
     try:
         instructions = builder.info.splits[split].file_instructions
     except (KeyError, ValueError, AssertionError) as error:

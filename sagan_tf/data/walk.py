@@ -91,7 +91,8 @@ def walk(root: str) -> Found:
     by_content: list[str] = []
     unused: dict[str, list[str]] = defaultdict(list)
     read: dict[tuple[int, int], str] = {}
-    folders, links = deque([""]), deque()
+    folders: deque[str] = deque([""])
+    links: deque[str] = deque()
     while folders or links:
         folder = folders.popleft() if folders else links.popleft()
         status = os.stat(os.path.join(root, folder))
@@ -117,9 +118,9 @@ def walk(root: str) -> Found:
                 by_content.append(path)
             else:
                 unused[suffix_of(path) or NO_SUFFIX].append(path)
-    in_order = sorted(images_of, key=lambda folder: [*map(natural_key, folder.split(os.sep))])
-    images = [image for folder in in_order for image in images_of[folder]]
-    return Found(images, [folder for folder in in_order if folder], by_content, dict(unused))
+    read_from = sorted(images_of, key=lambda folder: [*map(natural_key, folder.split(os.sep))])
+    images = [image for folder in read_from for image in images_of[folder]]
+    return Found(images, [folder for folder in read_from if folder], by_content, dict(unused))
 
 
 def natural_key(name: str) -> tuple[list[int | str], str]:

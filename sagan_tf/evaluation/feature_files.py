@@ -30,8 +30,11 @@ class Extractor(Protocol):
         identity: JSON that is equal only for equal features of equal images.
     """
 
-    name: str
-    identity: Mapping[str, Any]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def identity(self) -> Mapping[str, Any]: ...
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Features float32 `(N, D)` by name, of images uint8 `(N, H, W, C)`."""
@@ -200,7 +203,7 @@ def _extract(
                     f"{title}: images {start} to {stop - 1} hold values that are not finite. "
                     "The generator's weights are damaged, or its training broke down."
                 )
-            rows = {
+            rows: dict[str, np.ndarray] = {
                 name: np.ascontiguousarray(x, np.float32) for name, x in extractor(batch).items()
             }
             if labels is not None:

@@ -23,7 +23,7 @@ def file_identity(files: Sequence[str | os.PathLike], num_images: int) -> dict[s
     Raises:
         OSError: if a file cannot be read.
     """
-    paths = sorted(map(os.fspath, files))
+    paths = sorted(os.fspath(file) for file in files)
     root = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ""
     found, times = hashlib.sha256(), hashlib.sha256()
     for path in paths:

@@ -23,7 +23,8 @@ def frechet_distance(first: Moments, second: Moments) -> float:
     """
     _must_agree(first.mean, second.mean)
     try:
-        eigenvalues = scipy.linalg.eigh(
+        # SciPy's stubs know `driver="gv"` only with eigenvectors.
+        eigenvalues = scipy.linalg.eigh(  # type: ignore[call-overload]
             second.covariance, first.covariance, type=2, eigvals_only=True, driver="gv"
         )
     except np.linalg.LinAlgError:  # singular: there are directions without variance

@@ -38,7 +38,7 @@ def read_groups(path: str, class_names: Sequence[str]) -> dict[str, list[int]]:
             f'`--groups` expects a file with {{"group": ["class", ...], ...}}, or {IMAGENET}. '
             f"Received: {path}: {error}"
         ) from None
-    numbers = {name: number for number, name in enumerate(class_names)}
+    numbers: dict[str | int, int] = {name: number for number, name in enumerate(class_names)}
     numbers |= {number: number for number in range(len(class_names))}
     found = {}
     for name, classes in pairs:

@@ -134,9 +134,9 @@ class ArrayImages:
         self.num_images = min(num_images, len(images))
         if open_labels is not None:
             self._labels = open_labels()[: self.num_images].astype(np.int32)
-        contents = hashlib.sha256(b"" if self._labels is None else self._labels)
+        contents = hashlib.sha256(b"" if self._labels is None else self._labels.data)
         for start in range(0, self.num_images, _HASHED_IMAGES):
-            contents.update(self.read(start, start + _HASHED_IMAGES)[0])
+            contents.update(self.read(start, start + _HASHED_IMAGES)[0].data)
         self.identity = {"arrays": contents.hexdigest(), "num_images": self.num_images}
 
     def check_labels(self, num_classes: int) -> None:

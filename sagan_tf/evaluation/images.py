@@ -34,11 +34,25 @@ class Images(Protocol):
         num_images: how many.
     """
 
-    identity: Mapping[str, Any]
-    num_images: int
+    @property
+    def identity(self) -> Mapping[str, Any]: ...
+
+    @property
+    def num_images(self) -> int: ...
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Images uint8 `(N, H, W, C)`, and their classes int32 `(N,)` where they have any."""
+
+
+class NamedImages(Images, Protocol):
+    """Images that know the names of their classes.
+
+    Attributes:
+        class_names: by label; none for images without classes.
+    """
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
 
 
 class RealImages:
@@ -210,8 +224,7 @@ class ServedImages:
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
         labels = None if self._labels is None else self._labels[start:stop]
         class_id = None if labels is None else labels.tolist()
-        pictures = self._client.sample(class_id, list(range(start, stop)))
-        images = np.stack([np.asarray(picture) for picture in pictures])
+        images = np.asarray(self._client.sample(class_id, list(range(start, stop))))
         return images if images.ndim == 4 else images[..., np.newaxis], labels
 
     def _fingerprint(self) -> str:
@@ -242,7 +255,7 @@ class ImagesPart:
 
 def as_uint8(images: np.ndarray) -> np.ndarray:
     """Images as uint8; those that were never rounded lie in [0, 256]."""
-    return np.uint8(np.clip(np.floor(images), 0, 255))
+    return np.clip(np.floor(images), 0, 255).astype(np.uint8)
 
 
 def asked_classes(

@@ -44,11 +44,11 @@ def manifold_scores(
         ValueError: if a side has no k-th neighbour.
     """
     largest = max(precision_k, density_k)
-    for rows in (real, fake):
-        if len(rows) <= largest:
+    for features in (real, fake):
+        if len(features) <= largest:
             raise ValueError(
                 f"Neighbourhoods of {largest} need at least {largest + 1} images. "
-                f"Received: {len(rows)}"
+                f"Received: {len(features)}"
             )
     middle = real.mean(axis=0)
     real_radii = _squared_radii(real, middle, (precision_k, density_k))
@@ -61,7 +61,7 @@ def manifold_scores(
         rows = slice(start, start + len(distances))
         in_real[rows] = (distances <= real_radii[0]).any(axis=1)
         in_fake |= (distances <= fake_radii[rows, None]).any(axis=0)
-        balls_around += np.count_nonzero(distances < real_radii[1])
+        balls_around += int(np.count_nonzero(distances < real_radii[1]))
         np.minimum(nearest, distances.min(axis=0), out=nearest)
     return ManifoldScores(
         precision=float(in_real.mean()),

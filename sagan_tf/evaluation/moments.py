@@ -68,7 +68,7 @@ class MomentsStream:
         """Adds what another stream has seen."""
         self._add_waiting()
         other._add_waiting()
-        if not other._count:
+        if other._shift is None:
             return
         if self._shift is None:
             self._shift = other._shift
@@ -87,7 +87,7 @@ class MomentsStream:
             ValueError: for fewer than two rows, which have no covariance.
         """
         self._add_waiting()
-        if self._count < 2:
+        if self._shift is None or self._count < 2:
             raise ValueError(f"A covariance needs at least 2 images. Received: {self._count}")
         centred = self._products - np.outer(self._sum, self._sum) / self._count
         covariance = np.triu(centred) / (self._count - 1)

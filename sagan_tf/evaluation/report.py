@@ -128,6 +128,9 @@ def _extremes(
     evaluation: Evaluation, class_names: Sequence[str]
 ) -> Iterator[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]]:
     """Of each score of classes its name, the best classes, and the worst, with real images."""
+    classes = evaluation.features.labels
+    if classes is None:
+        return
     for name, values in evaluation.record["by_class"].items():
         ranked = sorted(values, key=values.get, reverse=name in _RISING)
         count = min(_EXTREMES, len(ranked) // 2)
@@ -138,9 +141,7 @@ def _extremes(
                     {
                         "name": _name(class_names, label),
                         "score": values[label],
-                        "generated": _strip(
-                            evaluation.generated, _of_class(evaluation.features.labels, label)
-                        ),
+                        "generated": _strip(evaluation.generated, _of_class(classes, label)),
                         "real": _real_strip(evaluation, label),
                     }
                     for label in labels
@@ -195,7 +196,7 @@ def _copies(evaluation: Evaluation, class_names: Sequence[str]) -> dict[str, Any
     }
 
 
-def _strip(images: Images, rows: Sequence[int], limit: int | None = None) -> str:
+def _strip(images: Images, rows: Sequence[int] | np.ndarray, limit: int | None = None) -> str:
     """Images side by side as a PNG within an address."""
     read = [as_uint8(images.read(int(row), int(row) + 1)[0][0]) for row in rows]
     scale = grid_scale(read[0].shape[1])

@@ -76,6 +76,7 @@ def _last_record(path: str) -> dict[str, Any]:
 
 
 def _field(record: dict[str, Any], name: str) -> Any:
+    found: Any = record
     for part in name.split("."):
-        record = record.get(part) if isinstance(record, dict) else None
-    return record
+        found = found.get(part) if isinstance(found, dict) else None
+    return found

@@ -97,7 +97,11 @@ def all_scores(
     scores: dict[str, float] = {}
 
     def moments(name: str) -> Moments:
-        return known[name] if name in known else real.moments(name)
+        if name in known:
+            return known[name]
+        if real is None:
+            raise ValueError(f"Without real images, `known` must have {name}. Received: {[*known]}")
+        return real.moments(name)
 
     if "is" in metrics and "logits_unbiased" in fake.names:
         scores |= inception_scores(fake["logits_unbiased"], protocol)
@@ -112,7 +116,7 @@ def all_scores(
     return scores
 
 
-def summary(by_class: dict[str, dict[int, float]]) -> dict[str, float]:
+def summary(by_class: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
     """What scores of classes amount to: their means, and how many classes come out.
 
     A class counts as covered if most of its images are recognised.
@@ -126,7 +130,7 @@ def summary(by_class: dict[str, dict[int, float]]) -> dict[str, float]:
 
 def class_scores(
     real: Features | None, fake: Features, metrics: Collection[str]
-) -> dict[str, dict[int, float]]:
+) -> dict[str, Mapping[int, float]]:
     """Those of the scores asked for that each class has one of, by class.
 
     Args:
@@ -135,7 +139,7 @@ def class_scores(
         metrics: of `intra_fid`, whose name here tells how many images a class has, and
             `agreement`.
     """
-    scores: dict[str, dict[int, float]] = {}
+    scores: dict[str, Mapping[int, float]] = {}
     if fake.labels is None:
         return scores
     classes, counts = np.unique(fake.labels, return_counts=True)

@@ -8,7 +8,7 @@ be good where a generator shows the same image of each class again and again; th
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.spatial.distance import pdist
@@ -36,7 +36,9 @@ class RelativeSpread:
     by_class: Mapping[int, float]
 
 
-def class_spread(images: np.ndarray, labels: np.ndarray | None = None) -> dict[int, float]:
+def class_spread(
+    images: np.ndarray, labels: Sequence[int] | np.ndarray | None = None
+) -> dict[int, float]:
     """Computes the spread of each class that has two images or more.
 
     Args:

@@ -50,8 +50,10 @@ def draw(random: np.random.Generator, size: int, valid: bool) -> tuple[np.ndarra
     left_window = rectangle(0, _OCCLUDER[0], 0, 1, size)
     parts = np.stack(
         [
-            stroke(*line, _WIDTH, size) * window
-            for line, window in zip(lines, (left_window, left_window[:, ::-1]), strict=True)
+            stroke(first, last, _WIDTH, size) * window
+            for (first, last), window in zip(
+                lines, (left_window, left_window[:, ::-1]), strict=True
+            )
         ]
     )
     image = blank(size)

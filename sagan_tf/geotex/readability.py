@@ -1,5 +1,8 @@
 """Images of one class -> numbers that tell how well it was learned."""
 
+from collections.abc import Callable
+from typing import SupportsFloat
+
 import numpy as np
 
 from sagan_tf.geotex import twin
@@ -51,7 +54,7 @@ def _measures(name: str, outcome: Outcome) -> dict[str, float]:
 # Which measure of a class is graded, and what it is of images as drawn.
 _GRADED = {"twin": ("kappa", 1), "mirror": ("agreement", 1), "limbs": ("count_error", 0)}
 _GRADED["line"] = ("miss", 0)
-_MEASURES = {
+_MEASURES: dict[str, dict[str, Callable[[np.ndarray], SupportsFloat]]] = {
     "twin": {
         "kappa": lambda colours: cohen_kappa(colours, twin.NUM_COLOURS),
         "mutual_information": lambda colours: mutual_information(colours, twin.NUM_COLOURS),

@@ -70,8 +70,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
 
     def build(self, inputs_shape: tuple[int | None, ...], labels_shape: Any = None) -> None:
         """Creates tables and moving statistics for `(N, H, W, C)`."""
-        check_feature_map(self, inputs_shape)
-        channels = inputs_shape[-1]
+        channels = check_feature_map(self, inputs_shape)
         self.input_spec = keras.layers.InputSpec(ndim=4, axes={-1: channels})
         for name, initializer in (("gamma", "ones"), ("beta", "zeros")):
             table = self.add_weight(
@@ -135,7 +134,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
     def _row(self, table: Any, labels: Any) -> Any:
         """The labels' rows of a table as float32 `(N, 1, 1, C)`."""
         table = ops.cast(table, "float32")
-        if labels is None:
+        if labels is None or self.num_classes is None:
             return ops.reshape(table, (1, 1, 1, -1))
         rows = ops.matmul(class_weights(labels, self.num_classes), table)
         return ops.expand_dims(rows, (1, 2))

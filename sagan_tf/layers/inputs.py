@@ -18,13 +18,14 @@ def check_channels_last(layer: keras.layers.Layer) -> None:
         )
 
 
-def check_feature_map(layer: keras.layers.Layer, shape: Any) -> None:
-    """Raises `ValueError` unless `shape` is `(N, H, W, C)` with `C` known."""
+def check_feature_map(layer: keras.layers.Layer, shape: Any) -> int:
+    """Returns `C` of a shape `(N, H, W, C)`; raises `ValueError` for others, or `C` unknown."""
     if len(shape) != 4 or shape[-1] is None:
         raise ValueError(
             f"`{type(layer).__name__}` expects an input of shape (N, H, W, C) with C known. "
             f"Received: input_shape={tuple(shape)}"
         )
+    return shape[-1]
 
 
 def label_vector(labels: Any) -> Any:

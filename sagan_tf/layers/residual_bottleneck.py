@@ -59,8 +59,7 @@ class ResidualBottleneck2D(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the three convolutions and `gamma` for `(N, H, W, C)`."""
-        check_feature_map(self, input_shape)
-        channels = input_shape[-1]
+        channels = check_feature_map(self, input_shape)
         for name in ("query_key_ratio", "value_ratio"):
             if channels < getattr(self, name):
                 raise ValueError(

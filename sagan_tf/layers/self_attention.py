@@ -93,8 +93,7 @@ class SelfAttention2D(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the four convolutions and `gamma` for `(N, H, W, C)`."""
-        check_feature_map(self, input_shape)
-        channels = input_shape[-1]
+        channels = check_feature_map(self, input_shape)
         for name in ("query_key_ratio", "value_ratio"):
             if channels % getattr(self, name):
                 raise ValueError(
@@ -103,12 +102,13 @@ class SelfAttention2D(keras.layers.Layer):
                 )
         self.mask = None
         if self.radius is not None:
-            if None in input_shape[1:3]:
+            height, width = input_shape[1:3]
+            if height is None or width is None:
                 raise ValueError(
                     "`radius` needs a map of known size. Received: "
                     f"radius={self.radius}, input_shape={input_shape}"
                 )
-            distances = query_key_distances(*input_shape[1:3], self.pool_size)
+            distances = query_key_distances(height, width, self.pool_size)
             self.mask = np.where(distances > self.radius, np.float32(-1e30), np.float32(0))
         self.query = self._convolution(channels // self.query_key_ratio, "query")
         self.key = self._convolution(channels // self.query_key_ratio, "key")

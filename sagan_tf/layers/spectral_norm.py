@@ -8,7 +8,7 @@ from keras import ops
 from sagan_tf.layers.inputs import check_feature_map
 
 
-class SpectralNormalization:
+class SpectralNormalization(keras.layers.Layer):
     """Mixin: divides a layer's weight `W` by `sigma(W)`, its largest singular value.
 
     The stored weight keeps its value: `W / sigma(W)` is a function of it, and the gradient flows
@@ -64,7 +64,7 @@ class SpectralNormalization:
         """Creates a float32 weight that mixed precision does not cast behind our back."""
         return super().add_weight(*args, **{**kwargs, "autocast": False, "dtype": "float32"})
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Any) -> None:
         """Creates the weight and its singular vectors."""
         super().build(input_shape)
         if not self.spectral_normalization:
@@ -250,6 +250,10 @@ class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
     >>> tuple(layer(keras.ops.array([3, 9]), training=True).shape)
     (2, 4)
     """
+
+    def build(self, input_shape: Any = None) -> None:
+        """Creates the table, whose shape no input tells."""
+        super().build(input_shape)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Looks up the rows of `inputs`; the singular vectors move if `training`."""

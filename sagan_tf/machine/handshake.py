@@ -36,7 +36,7 @@ def await_workers(cluster: Cluster, replicas: int, seconds: float) -> None:
     own = cluster.addresses[cluster.index]
     others = {i: address for i, address in enumerate(cluster.addresses) if address != own}
     facts = {"cluster": list(cluster.addresses), "replicas": replicas}
-    here = {**facts, "index": cluster.index, "knows all": False}
+    here: dict[str, Any] = {**facts, "index": cluster.index, "knows all": False}
     knows_all: dict[str, bool] = {}
     with _answering(own, here):
         deadline = time.monotonic() + seconds

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import keras
 import numpy as np
@@ -15,6 +15,7 @@ import tensorflow as tf
 import sagan_tf
 from sagan_tf.machine.cluster import Cluster
 
+_Item = TypeVar("_Item")
 _TASK = re.compile(r"/job:(\w+)(?:/replica:\d+)?/task:(\d+)")
 # What TensorFlow raises when a worker that it waits for is gone.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
@@ -51,8 +52,8 @@ class Team:
     def __init__(
         self, strategy: tf.distribute.Strategy | None = None, cluster: Cluster | None = None
     ) -> None:
-        self._strategy = strategy
-        self._cluster = cluster
+        self._strategy = tf.distribute.get_strategy() if strategy is None else strategy
+        self._jobs = cluster.jobs if cluster else {}
         self._addresses = cluster.addresses if cluster else ("",)
         self.size = len(self._addresses)
         self.index = cluster.index if cluster else 0
@@ -83,6 +84,12 @@ class Team:
     def all_reduce_max(self, number: int) -> int:
         """Returns the largest of the processes' numbers."""
         return max(int(text) for text in self.all_gather(str(number)))
+
+    @overload
+    def shard(self, items: range, index: int | None = None) -> range: ...
+
+    @overload
+    def shard(self, items: Sequence[_Item], index: int | None = None) -> Sequence[_Item]: ...
 
     def shard(self, items: Sequence[Any], index: int | None = None) -> Sequence[Any]:
         """Returns a worker's part of items, by default this one's; sizes differ by at most one."""
@@ -177,7 +184,7 @@ class Team:
         return self._strategy.experimental_local_results(self._strategy.run(gather))[0]
 
     def _lost(self, error: str) -> str:
-        jobs = self._cluster.jobs
+        jobs = self._jobs
         named = [(job, int(task)) for job, task in _TASK.findall(error)]
         addresses = {jobs[job][task] for job, task in named if task < len(jobs.get(job, ()))}
         addresses.discard(self._addresses[self.index])

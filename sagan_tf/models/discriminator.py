@@ -217,4 +217,4 @@ class DiscriminatorBlock(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         batch, height, width, _ = inputs_shape
         stride = 2 if self.downsample else 1
-        return batch, height // stride, width // stride, self.filters
+        return batch, height and height // stride, width and width // stride, self.filters

@@ -213,4 +213,4 @@ class GeneratorBlock(keras.layers.Layer):
         self, inputs_shape: tuple[int | None, ...], labels_shape: Any = None
     ) -> tuple[int | None, ...]:
         batch, height, width, _ = inputs_shape
-        return batch, 2 * height, 2 * width, self.filters
+        return batch, height and 2 * height, width and 2 * width, self.filters

@@ -25,6 +25,7 @@ _SYSTEM_FONTS = (
     "NotoSansCJK-Regular.ttc",
     "msyh.ttc",
 )
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _NO_CHARACTER = "\uffff"
 # Letters; of longer titles the beginning is written.
 LONGEST_TITLE = 24
@@ -83,7 +84,7 @@ def png_address(picture: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode("ascii")
 
 
-def _drawable(titles: Sequence[str]) -> tuple[ImageFont.FreeTypeFont, list[str]]:
+def _drawable(titles: Sequence[str]) -> tuple[Font, list[str]]:
     """A font, and the titles; one that no font at hand can draw becomes its column's number."""
     fonts = _fonts()
     lacking = [[title for title in titles if not _draws(font, title)] for font in fonts]
@@ -95,16 +96,16 @@ def _drawable(titles: Sequence[str]) -> tuple[ImageFont.FreeTypeFont, list[str]]
 
 
 @functools.cache
-def _fonts() -> list[ImageFont.FreeTypeFont]:
+def _fonts() -> list[Font]:
     """Pillow's own font, which has no letters but English ones; and those of the system."""
-    found = [ImageFont.load_default(10)]
+    found: list[Font] = [ImageFont.load_default(10)]
     for name in _SYSTEM_FONTS:
         with contextlib.suppress(OSError):
             found.append(ImageFont.truetype(name, 10))
     return found
 
 
-def _draws(font: ImageFont.FreeTypeFont, text: str) -> bool:
+def _draws(font: Font, text: str) -> bool:
     """Whether a font has every letter; what it lacks, it draws as what no text contains."""
     missing = bytes(font.getmask(_NO_CHARACTER))
     return all(

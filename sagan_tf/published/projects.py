@@ -40,12 +40,13 @@ class Source:
 
     def stages(self, entries: Mapping[str, Any], first: str | None) -> list[tuple[str, bool]]:
         """The stages' names in a state, and whether they attend."""
-        found = []
+        found: list[tuple[str, bool]] = []
         for name in self._stage_names(first):
             if not any(key.startswith(f"{name}.") for key in entries):
-                return found
+                break
             query = f"{name}.{self.names['query']}."
             found.append((name, any(key.startswith(query) for key in entries)))
+        return found
 
     def _stage_names(self, first: str | None) -> Iterator[str]:
         if first is not None:

@@ -258,6 +258,7 @@ def _unpickled(file: BinaryIO, claim: Callable[[Any], np.ndarray] | None = None)
         del stack[start:]
         return values
 
+    argument: Any  # of a type that follows from the opcode
     for opcode, argument, _ in pickletools.genops(file):
         match opcode.name:
             case "PROTO":
@@ -289,7 +290,7 @@ def _unpickled(file: BinaryIO, claim: Callable[[Any], np.ndarray] | None = None)
                 stack.append(memo[argument])
             case "GLOBAL":
                 stack.append(_named(argument))
-            case "BINPERSID":
+            case "BINPERSID" if claim is not None:
                 stack.append(claim(stack.pop()))
             case "REDUCE":
                 arguments = stack.pop()

@@ -12,8 +12,9 @@ import dataclasses
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sagan_tf import command, config
 from sagan_tf.fields import setting
@@ -118,12 +119,12 @@ def _plan(settings: StudySettings) -> tuple["Plan", Path]:
         seeds, steps = settings.seeds or ablation.SEEDS, settings.steps or ablation.STEPS
         return ablation.ablation_plan(seeds, steps, flags), out
     if name == "preset":
-        return _geotex_plan(settings, flags), out
+        return _geotex_plan(value, settings, flags), out
     return _paper_plan(settings, flags), out
 
 
-def _geotex_plan(settings: StudySettings, flags: dict[str, str]) -> "Plan":
-    preset = plans.GEOTEX_PRESETS[settings.preset]
+def _geotex_plan(name: str, settings: StudySettings, flags: dict[str, str]) -> "Plan":
+    preset = plans.GEOTEX_PRESETS[name]
     given = {
         name: getattr(settings, name)
         for name in ("steps", "measure_every", "samples", "seeds")
@@ -132,7 +133,7 @@ def _geotex_plan(settings: StudySettings, flags: dict[str, str]) -> "Plan":
     return plans.geotex_plan(dataclasses.replace(preset, **given, flags={**preset.flags, **flags}))
 
 
-def _paper_plan(settings: StudySettings, flags: dict[str, str]) -> "Plan":
+def _paper_plan(settings: StudySettings, flags: Mapping[str, Any]) -> "Plan":
     from sagan_tf.architecture import DISCRIMINATOR_FILTERS, GENERATOR_FILTERS
 
     given = {
@@ -144,7 +145,7 @@ def _paper_plan(settings: StudySettings, flags: dict[str, str]) -> "Plan":
     every = settings.measure_every or max(1, usual.steps // 20)
     size = usual.image_size
     flags = {"dataset": settings.dataset, "image_size": size, **flags}
-    if settings.figure is not None:
+    if settings.table is None:
         rates = usual.generator_learning_rate, usual.discriminator_learning_rate
         return plans.stabilisation_plan(usual.steps, every, flags, rates)
     maps = {side for side, _ in GENERATOR_FILTERS[size]} & {

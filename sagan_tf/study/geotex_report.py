@@ -134,7 +134,7 @@ def _attention(findings: Findings, arms: list[str], last_step: int) -> Iterator[
         for layer in dict.fromkeys(path for record in records for path in record["attention"]):
             rows = []
             for name in GEOMETRY:
-                found = {
+                found: dict[tuple[int, str], list[float]] = {
                     (record["step"], measure): [] for record in records for measure in _ATTENTION
                 }
                 for record in records:
@@ -193,7 +193,7 @@ def _overlays(workdirs: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
         images = class_images(generator, _LOOKED_AT)
         for name in GEOMETRY:
             parts = geotex.locate_parts(name, images[name])
-            chosen = np.flatnonzero(parts.any(axis=(2, 3)).all(axis=1))[:_OVERLAID]
+            chosen = np.flatnonzero(np.all(np.any(parts, axis=(2, 3)), axis=1))[:_OVERLAID]
             if not len(chosen):
                 continue
             parts, shown = parts[chosen], images[name][chosen]
@@ -222,6 +222,6 @@ def _middle(part: np.ndarray) -> tuple[int, int]:
     return int(row), int(column)
 
 
-def _mean(values: Sequence[float]) -> float:
+def _mean(values: Sequence[float] | np.ndarray) -> float:
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan

@@ -161,7 +161,7 @@ def table_plan(
     if table == "2":
         title = "SAGAN's row of the paper's table 2"
         arms = {"SAGAN": {"attention_resolutions": (max(resolutions),)}}
-        metrics = ("is", "fid", "intra_fid")
+        metrics: tuple[str, ...] = ("is", "fid", "intra_fid")
     else:
         title = "The paper's table 1: attention or a residual block, by feature map"
         arms = {"none": ARMS["none"]} | {

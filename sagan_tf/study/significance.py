@@ -1,7 +1,7 @@
 """How sure the study can be: intervals of rates, and a test of paired runs."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import scipy.stats
@@ -75,7 +75,7 @@ def sign_flip_test(differences: Sequence[float]) -> Difference:
 
 
 def interaction(
-    gains: dict[str, Sequence[float]], geometry: Sequence[str], texture: Sequence[str]
+    gains: Mapping[str, Sequence[float]], geometry: Sequence[str], texture: Sequence[str]
 ) -> Difference:
     """Is the gain in geometry larger than in texture?
 

@@ -91,5 +91,6 @@ def make_sagan(
 
 def _arguments(cls: type, settings: TrainSettings) -> dict[str, Any]:
     """The settings that are named as arguments of a constructor, its bases' among them."""
-    names = {name for base in cls.__mro__ for name in inspect.signature(base.__init__).parameters}
+    constructors = [vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)]
+    names = {name for init in constructors for name in inspect.signature(init).parameters}
     return {name: getattr(settings, name) for name in names if hasattr(settings, name)}

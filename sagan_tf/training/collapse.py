@@ -35,9 +35,9 @@ def sample_spread(images: Sequence[np.ndarray], labels: Sequence[int] | None) ->
     Returns:
         The mean over pixels and classes; 0 if all images of each class are the same.
     """
-    labels = np.zeros(len(images)) if labels is None else np.asarray(labels)
-    images = np.asarray(images, np.float32)
-    return float(np.mean([images[labels == label].std(axis=0) for label in np.unique(labels)]))
+    classes = np.zeros(len(images), np.int64) if labels is None else np.asarray(labels)
+    pixels = np.asarray(images, np.float32)
+    return float(np.mean([pixels[classes == label].std(axis=0) for label in np.unique(classes)]))
 
 
 class LastingSign:

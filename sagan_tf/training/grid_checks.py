@@ -160,8 +160,8 @@ class KnownImages:
     ) -> None:
         self._discriminator = discriminator
         # Copied, so that the rest need not stay in memory.
-        self._training, self._held_out = (
-            tuple(np.array(part[:_COMPARED]) for part in side) for side in (training, held_out)
+        (self._training, self._training_labels), (self._held_out, self._held_out_labels) = (
+            [np.array(part[:_COMPARED]) for part in side] for side in (training, held_out)
         )
         self._sign = LastingSign(GRIDS_IN_A_ROW, EARLY_GRIDS)
 
@@ -169,7 +169,8 @@ class KnownImages:
         self, step: int, images: Sequence[np.ndarray], labels: Sequence[int] | None
     ) -> dict[str, float]:
         """Returns `memorising/train_logits`, `.../held_out_logits` and `.../sample_logits`."""
-        training, held_out = self._logits(*self._training), self._logits(*self._held_out)
+        training = self._logits(self._training, self._training_labels)
+        held_out = self._logits(self._held_out, self._held_out_labels)
         samples = self._logits(np.stack(images), labels)
         gap = training.mean() - held_out.mean()
         known = gap > KNOWN_SHARE * (training.mean() - samples.mean())
@@ -181,7 +182,7 @@ class KnownImages:
                 f"{GRIDS_IN_A_ROW} grids: its mean logit of them is {training.mean():.2f}, of real "
                 f"images that it has never seen {held_out.mean():.2f}, of samples "
                 f"{samples.mean():.2f}.",
-                self._training[0].shape[-1] == 3,
+                self._training.shape[-1] == 3,
             )
         return {
             "memorising/train_logits": float(training.mean()),
@@ -189,7 +190,7 @@ class KnownImages:
             "memorising/sample_logits": float(samples.mean()),
         }
 
-    def _logits(self, images: np.ndarray, labels: Sequence[int] | None) -> np.ndarray:
+    def _logits(self, images: np.ndarray, labels: Sequence[int] | np.ndarray | None) -> np.ndarray:
         """The discriminator's logits of images uint8, float32 `(N,)`."""
         if self._discriminator.num_classes is None:
             labels = None

@@ -122,8 +122,8 @@ def train(
         shows.show("The sample grid", 0, monitor.show_samples, 0)
     step, stopped = first_step, 0
     with StopSignal() as stop:
-        unscored = tracker is not None and not tracker.scored(first_step)
-        if first_step and unscored and schedule.due(first_step, schedule.eval_every):
+        due = first_step and schedule.due(first_step, schedule.eval_every)
+        if due and tracker is not None and not tracker.scored(first_step):
             # Which a signal had ended.
             stopped = _score(tracker, monitor, shows, first_step, stop, team)
         while step < schedule.steps and not stopped:
@@ -141,7 +141,7 @@ def train(
                 batches = batches_from(step, _rollbacks(sagan))
                 continue
             _save_and_show(shows, monitor, schedule, step, losses, stopped)
-            if not stopped and schedule.due(step, schedule.eval_every):
+            if tracker is not None and not stopped and schedule.due(step, schedule.eval_every):
                 stopped = _score(tracker, monitor, shows, step, stop, team)
         team.barrier()  # until the chief has saved; a signal meanwhile ends nobody
     return step, stopped

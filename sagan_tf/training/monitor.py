@@ -216,10 +216,10 @@ def _attention_scalars(
 ) -> dict[str, float]:
     """What attention does in both networks on the grid's first images; all would take long."""
     images = images[:GRID_COLUMNS]  # of one class, a grid has fewer
-    labels = None if labels is None else np.array(labels[: len(images)], np.int32)
+    classes = None if labels is None else np.array(labels[: len(images)], np.int32)
     seen = {
-        generator: (latents_from_seeds(range(len(images)), generator.latent_dim), labels),
-        discriminator: (from_uint8(images), labels),
+        generator: (latents_from_seeds(range(len(images)), generator.latent_dim), classes),
+        discriminator: (from_uint8(images), classes),
     }
     return {
         f"attention/{path}/{name}": value

@@ -37,7 +37,7 @@ class Noise:
         rollbacks: keras.Variable,
         latent_dim: int,
         num_classes: int | None = None,
-        label_weights: Sequence[float] | None = None,
+        label_weights: Sequence[float] | np.ndarray | None = None,
         num_uniforms: int = 0,
     ) -> None:
         self._seed = seed
@@ -53,11 +53,13 @@ class Noise:
         first = context.replica_id_in_sync_group * batch_size
         rows = slice(first, first + batch_size)
         global_batch_size = batch_size * context.num_replicas_in_sync
-        noise = (
-            *self.latents_and_labels(step, update, global_batch_size),
-            self.uniforms(step, update, global_batch_size),
+        latents, labels = self.latents_and_labels(step, update, global_batch_size)
+        uniforms = self.uniforms(step, update, global_batch_size)
+        return (
+            latents[rows],
+            None if labels is None else labels[rows],
+            None if uniforms is None else uniforms[rows],
         )
-        return tuple(None if item is None else item[rows] for item in noise)
 
     def latents_and_labels(self, step: Any, update: int, batch_size: Any) -> tuple[Any, Any]:
         """Latents float32 `(N, latent_dim)` of a global batch, and labels int32 `(N,)` or `None`.
@@ -92,15 +94,17 @@ class Noise:
         return tf.random.stateless_uniform((batch_size,), seed, 0, self._num_classes, tf.int32)
 
 
-def _label_logits(weights: Sequence[float] | None, num_classes: int | None) -> np.ndarray | None:
+def _label_logits(
+    weights: Sequence[float] | np.ndarray | None, num_classes: int | None
+) -> np.ndarray | None:
     """Unnormalised log-probabilities `(1, num_classes)` of the classes."""
     if weights is None or num_classes is None:
         return None
-    weights = np.asarray(weights, np.float64)
-    if weights.shape != (num_classes,) or (weights < 0).any() or not 0 < weights.sum() < np.inf:
+    shares = np.asarray(weights, np.float64)
+    if shares.shape != (num_classes,) or (shares < 0).any() or not 0 < shares.sum() < np.inf:
         raise ValueError(
             f"`label_weights` must be {num_classes} numbers that are not negative, and not all 0. "
-            f"Received: label_weights={weights.tolist()}"
+            f"Received: label_weights={shares.tolist()}"
         )
     with np.errstate(divide="ignore"):  # a class that is never drawn
-        return np.log(weights / weights.sum(), dtype=np.float64).astype(np.float32)[np.newaxis]
+        return np.log(shares / shares.sum(), dtype=np.float64).astype(np.float32)[np.newaxis]

@@ -92,9 +92,9 @@ def check_data(
     return data_set.changes(data, before["dataset"], source, settings.dataset, str(workdir))
 
 
-def check_init_from(settings: TrainSettings) -> None:
-    """Refuses settings under which the other run's weights would compute something else."""
-    description = load_description(settings.init_from)
+def check_init_from(settings: TrainSettings, workdir: str) -> None:
+    """Refuses settings under which the weights of `workdir`'s run would compute something else."""
+    description = load_description(workdir)
     # Other such settings are free to change: these come with the weights alone.
     for network, name in (
         ("generator", "batch_norm_epsilon"),
@@ -104,6 +104,6 @@ def check_init_from(settings: TrainSettings) -> None:
         theirs = description[network].get(name, getattr(TrainSettings, name))
         if getattr(settings, name) != theirs:
             raise ValueError(
-                f"`--{name}` must be {theirs}, as in the run in {settings.init_from}: its weights "
+                f"`--{name}` must be {theirs}, as in the run in {workdir}: its weights "
                 f"would compute something else. Received: {getattr(settings, name)}"
             )

@@ -187,7 +187,10 @@ class Session:
         real = RealImages(self.source, settings.split, settings.image_size, count)
         images, labels = real.read(0, real.num_images)
         conditional = self.sagan.generator.num_classes is not None
-        checks = [Variety(images, labels if conditional else None, GRID_ROWS), Copies(images)]
+        checks: list[GridCheck] = [
+            Variety(images, labels if conditional else None, GRID_ROWS),
+            Copies(images),
+        ]
         held_out = held_out_images(
             settings.dataset,
             settings.data_dir,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss, r1_penalty
@@ -106,7 +107,7 @@ class SAGAN(TwoNetworks):
         ema_half_life: int = 0,
         ema_ramp: float = 0.05,
         regularization: Regularization | None = None,
-        label_weights: Sequence[float] | None = None,
+        label_weights: Sequence[float] | np.ndarray | None = None,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -190,9 +191,9 @@ class SAGAN(TwoNetworks):
                 "`generator_optimizer` and `discriminator_optimizer` must be two objects, as each "
                 "keeps the state of its network. Received the same one twice."
             )
-        generator_optimizer = checked_optimizer("generator_optimizer", generator_optimizer)
-        discriminator_optimizer = checked_optimizer(
-            "discriminator_optimizer", discriminator_optimizer
+        optimizers = (
+            checked_optimizer("generator_optimizer", generator_optimizer),
+            checked_optimizer("discriminator_optimizer", discriminator_optimizer),
         )
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if xla and sync_batch_norm and replicas > 1:
@@ -202,14 +203,13 @@ class SAGAN(TwoNetworks):
             )
         # Without None, Keras would create an optimizer of its own.
         super().compile(optimizer=None, jit_compile=False)
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
+        self.generator_optimizer, self.discriminator_optimizer = optimizers
         self.generator_loss = generator_loss
         self.discriminator_loss = discriminator_loss
         self.xla = xla
         self.sync_batch_norm = sync_batch_norm
-        generator_optimizer.build(self.generator.trainable_variables)
-        discriminator_optimizer.build(self.discriminator.trainable_variables)
+        self.generator_optimizer.build(self.generator.trainable_variables)
+        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
         for layer in batch_norms(self.generator):
             layer.replica_mean = _replica_mean if sync_batch_norm and replicas > 1 else None
         compiled = (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan_tf.data.decode import decode_square
+from sagan_tf.data.decode import decode_square, is_transparent
 
 rng = np.random.default_rng(0)
 PIXELS = rng.integers(0, 256, (40, 61, 3), dtype=np.uint8)
@@ -82,6 +82,16 @@ def test_arrays_of_one_three_and_four_channels():
     np.testing.assert_array_equal(decode_square(alpha, 8, 3), decode_square(PIXELS, 8, 3))
     grey = decode_square(PIXELS[..., :1], 8, 3)
     np.testing.assert_array_equal(grey[..., 0], decode_square(PIXELS[..., :1], 8, 1)[..., 0])
+
+
+def test_arrays_show_the_background_where_they_are_transparent():
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    pixels[:, :4, 3] = 255  # black on the left, nothing on the right
+    shown = decode_square(pixels, 8, 3, background=(255, 0, 0))
+    assert (shown[:, :4] == 0).all()
+    assert (shown[:, 4:] == (255, 0, 0)).all()
+    assert is_transparent(pixels)
+    assert not is_transparent(PIXELS)
 
 
 def test_damage_is_an_error():

@@ -65,6 +65,7 @@ def test_wheel_holds_every_module_and_no_tests(wheel):
     assert names >= {str(path.relative_to(ROOT)) for path in MODULES}
     assert names >= {"sagan_tf/data/imagenet_classes.tsv", "sagan_tf/attention/map_page.html"}
     assert {name.split("/")[0] for name in names} == {"sagan_tf"}
+    assert "sagan_tf/py.typed" in names  # else type checkers overlook the annotations
 
 
 def test_version_is_the_same_everywhere(wheel):

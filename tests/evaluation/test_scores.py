@@ -127,6 +127,21 @@ def test_scores_of_classes_by_hand(tmp_path):
     }
 
 
+def test_without_real_images_the_moments_must_be_known(tmp_path):
+    class Flat:
+        name = "flat"
+        identity = {"network": "flat"}  # noqa: RUF012
+
+        def __call__(self, images):
+            return {"features": images.reshape(len(images), -1).astype(float)}
+
+    np.savez(tmp_path / "images.npz", np.arange(12, dtype=np.uint8).reshape(3, 2, 2, 1))
+    images = ArrayImages(tmp_path / "images.npz", 3)
+    fake = extract_features(images, Flat(), tmp_path, "fake")
+    with pytest.raises(ValueError, match=r"`known` must have features. Received: \['spatial'\]"):
+        all_scores(None, fake, PROTOCOLS["fidelity"], ("fid",), {"spatial": None})
+
+
 def test_distances_of_classes():
     random = np.random.default_rng(0)
     real, fake = random.normal(size=(40, 5)), random.normal(size=(30, 5))

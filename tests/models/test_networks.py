@@ -282,6 +282,14 @@ def test_resampling_changes_no_number(network, form, training):
 
 
 @both_networks
+def test_blocks_tell_their_shape_for_maps_of_any_size(network):
+    model = network(**TINY)
+    model.build()
+    block = model.stages[0]
+    assert block.compute_output_shape((None, None, None, 4)) == (None, None, None, block.filters)
+
+
+@both_networks
 def test_attention_in_chunks_changes_no_number(network):
     settings = {**TINY, "image_size": 32, "attention_resolutions": (16, 8)}
     plain = make_lively(network(**settings))
