@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from absl import logging
 
 from sagan_tf import command
 from sagan_tf.class_names import class_labels, numbers, readable
@@ -35,14 +36,20 @@ class AttendSettings:
         "Classes by number, range or name, as in 0-4,7,cat; numbers are names where all names are "
         "numbers. Without it the first ten.",
     )
-    seeds: str = setting("0", "Seeds by number or range, as in 0-4,7.")
+    seeds: str = setting(
+        "0",
+        "Seeds by number or range, as in 0-4,7; seeds times classes may be "
+        f"{_MOST_IMAGES} images at most.",
+    )
     points: str | None = setting(
         None,
         "Where to look from: row,column of pixels from the top left, as in '12,8;20,20' (in "
         "quotes); without it five places of each image, chosen by its edges.",
     )
     images: str | None = setting(
-        None, "Instead: an image file, or a folder of them, for the discriminator to look at."
+        None,
+        "Instead: an image file, or a folder of them, for the discriminator to look at; of a "
+        f"folder the first {_MOST_IMAGES}.",
     )
     background: str | None = setting(
         None,
@@ -143,30 +150,35 @@ def _given(settings: AttendSettings, place: str, description: Mapping[str, Any])
     background = parse_background(settings.background or run.get("background", "white"))
     files = _image_files(place)
     folder = Path(place).expanduser()
-    warn_of_transparency(lambda i: (folder / files[i]).read_bytes(), len(files), background)
     network = description["discriminator"]
-    squares = []
+    squares: dict[str, np.ndarray] = {}
+    unreadable = []
     for file in files:
         try:
-            data = (folder / file).read_bytes()
-            squares.append(
-                decode_square(data, network["image_size"], network["channels"], background)
+            squares[file] = decode_square(
+                (folder / file).read_bytes(), network["image_size"], network["channels"], background
             )
         except Exception as error:  # Pillow raises all kinds for a damaged file
-            path = readable(str(folder / file))
-            raise ValueError(f"{path} cannot be read as an image: {error}") from error
+            unreadable.append(f"{readable(str(folder / file))} cannot be read as an image: {error}")
+        if len(squares) == _MOST_IMAGES:
+            break
+    if not squares:
+        raise ValueError("; ".join(unreadable[:3]))
+    for complaint in unreadable:
+        logging.warning("%s", complaint)
+    if files[-1] not in squares and len(squares) == _MOST_IMAGES:
+        logging.warning("Of %d images, the first %d are shown.", len(files), _MOST_IMAGES)
+    shown = list(squares)
+    warn_of_transparency(lambda i: (folder / shown[i]).read_bytes(), len(shown), background)
     # The label is added after the last layer that attends: any will do.
-    labels = None if network["num_classes"] is None else np.zeros(len(files), np.int32)
-    images = np.stack(squares)
+    labels = None if network["num_classes"] is None else np.zeros(len(shown), np.int32)
+    images = np.stack(list(squares.values()))
     seen = _discriminator(settings, description, images, labels)
-    captions = [readable(file or folder.name) for file in files]
-    return _Shown(images, captions, [seen])
+    return _Shown(images, [readable(file or folder.name) for file in shown], [seen])
 
 
 def _image_files(images: str) -> list[str]:
     """The paths of `--images`, relative to it: "" for a file."""
-    from absl import logging
-
     from sagan_tf.data.folder import unused_notes
     from sagan_tf.data.walk import walk
 
@@ -177,11 +189,10 @@ def _image_files(images: str) -> list[str]:
         return [""]
     found = walk(str(path))
     notes = unused_notes(found, readable(images))
-    if not 0 < len(found.images) <= _MOST_IMAGES:
+    if not found.images:
         raise ValueError(
-            f"`--images` expects an image file, or a folder of 1 to {_MOST_IMAGES} of them that "
-            f"Pillow reads. Received: {readable(images)}, with {len(found.images)}. "
-            f"{' '.join(notes)}".rstrip()
+            "`--images` expects an image file, or a folder of them that Pillow reads. Received: "
+            f"{readable(images)}, with none. {' '.join(notes)}".rstrip()
         )
     for note in notes:
         logging.warning("%s", note)

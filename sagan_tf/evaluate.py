@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from absl import logging
 
 from sagan_tf import command
 from sagan_tf.fields import setting, words
@@ -127,6 +128,7 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
     from sagan_tf.evaluation.evaluation import evaluate
     from sagan_tf.evaluation.extractors import make_extractor
     from sagan_tf.evaluation.groups import read_groups
+    from sagan_tf.evaluation.images import RealImages
     from sagan_tf.evaluation.score_lines import print_scores
     from sagan_tf.evaluation.yardstick import real_to_real
     from sagan_tf.run.workdir import add_line, add_score, load_description, load_scores
@@ -144,6 +146,9 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
         )
     with team.chief_first():  # which downloads and prepares them
         real, class_names, known = _real_images(settings, description, protocol.num_real)
+    if isinstance(real, RealImages):
+        for note in real.notes:
+            logging.warning("%s", note)
     learned = real
     groups = {} if settings.groups is None else read_groups(settings.groups, class_names)
     if settings.images == "real":

@@ -184,9 +184,14 @@ def resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str]
     if str(dataset).startswith(("prepared:", "folder:")):
         startup.import_tensorflow()  # which what is imported next would do loudly
         from sagan_tf.data import load_source
+        from sagan_tf.training.resuming import last_place
 
         # The preset follows the data set that was prepared, and the number of pictures.
-        source = load_source(dataset, split=given.get("split", config.TrainSettings.split))
+        workdir = given.get("workdir") or config.default_workdir(dataset)
+        try:
+            source = load_source(dataset, split=given.get("split", config.TrainSettings.split))
+        except ValueError as error:
+            raise ValueError(f"{error}{last_place(workdir, dataset)}") from error
         source_name, num_images = source.name, source.num_examples
     return config.resolve(given, source_name=source_name, num_images=num_images)
 

@@ -59,6 +59,30 @@ def test_pictures_are_shown_to_the_discriminator(digits, tmp_path, capsys):
     assert "a.jpg" not in (tmp_path / "out" / "attention.html").read_text()
 
 
+def test_of_a_folder_the_first_that_can_be_read_are_shown(digits, tmp_path, caplog):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(18):
+        Image.effect_noise((16, 16), 50).save(pictures / f"{number}.png")
+    damaged = pictures / "1.png"
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    settings = AttendSettings(
+        workdir=str(digits), images=str(pictures), points="3,3", out=str(tmp_path / "out")
+    )
+    attend.main(settings)
+    page = (tmp_path / "out" / "attention.html").read_text()
+    shown = [number for number in range(18) if f'"{number}.png"' in page]
+    assert shown == [0, *range(2, 17)]
+    said = caplog.text
+    assert "1.png cannot be read as an image" in said
+    assert "Of 18 images, the first 16 are shown" in said
+    for path in pictures.iterdir():
+        path.write_bytes(b"no image" + path.read_bytes()[8:])
+    (pictures / "0.png").write_bytes(damaged.read_bytes())
+    with pytest.raises(ValueError, match=r"with none|cannot be read"):
+        attend.main(settings)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -70,7 +94,7 @@ def test_pictures_are_shown_to_the_discriminator(digits, tmp_path, capsys):
         ({"seeds": "0-16", "labels": "1"}, r"may name 16 images at most. Received: 17"),
         ({"images": "x.png", "labels": "1"}, r"Leave it or `--images` out"),
         ({"images": "missing.png"}, r"missing.png cannot be read"),
-        ({"images": "."}, r"folder of 1 to 16 of them .*with 0"),
+        ({"images": "."}, r"or a folder of them that Pillow reads. .*with none"),
         ({"best": True}, r"No checkpoint in .*best"),
         ({"workdir": "nowhere"}, r"`workdir` holds no training run"),
     ],

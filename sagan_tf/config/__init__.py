@@ -1,7 +1,14 @@
 """Settings of a training run, and named presets that set them."""
 
 from sagan_tf.config.presets import PRESETS, default_preset
-from sagan_tf.config.resolving import FLAG, SHARE, as_flags, differences, resolve
+from sagan_tf.config.resolving import (
+    FLAG,
+    SHARE,
+    as_flags,
+    default_workdir,
+    differences,
+    resolve,
+)
 from sagan_tf.config.settings import FREE_SETTINGS, TrainSettings
 from sagan_tf.config.validation import AUGMENTATIONS
 
@@ -16,6 +23,7 @@ __all__ = [
     "TrainSettings",
     "as_flags",
     "default_preset",
+    "default_workdir",
     "differences",
     "resolve",
 ]

@@ -62,10 +62,14 @@ def resolve(
         settings = dataclasses.replace(settings, attention_resolutions=tuple(share))
         sources["attention_resolutions"] = SHARE
     if settings.workdir is None:
-        workdir = "runs/" + dataset.replace(":", "-").replace("/", "-").strip("-")
-        settings = dataclasses.replace(settings, workdir=workdir)
+        settings = dataclasses.replace(settings, workdir=default_workdir(dataset))
     check_settings(settings)
     return settings, sources
+
+
+def default_workdir(dataset: str) -> str:
+    """The directory of a run that was given none."""
+    return "runs/" + dataset.replace(":", "-").replace("/", "-").strip("-")
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

@@ -88,7 +88,10 @@ def evaluate(
     if "spread" in metrics and real_features is not None:
         # Of pixels, which features do not keep.
         spread = spread_of_images(real, real_features.labels, generated, features.labels)
-        if spread is not None:
+        classes = real_features.labels is not None and features.labels is not None
+        if spread is not None and not classes:
+            scores["spread_of_all"] = spread.ratio
+        elif spread is not None:
             scores["within_class_spread"] = spread.ratio
             by_class["within_class_spread"] = spread.by_class
     used = dataclasses.asdict(protocol) | {

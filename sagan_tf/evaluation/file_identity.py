@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Of fewer images, every byte is looked at: a second or two for photographs.
-_READ_WHOLE = 10_000
+READ_WHOLE = 10_000
 # In the identity of images: when the files were written. It tells files that changed from what
 # they were, and says nothing of two copies that are compared.
 TIMES = "times"
@@ -31,7 +31,7 @@ def file_identity(files: Sequence[str | os.PathLike], num_images: int) -> dict[s
         name = os.fsencode(os.path.relpath(path, root or None))
         found.update(b"%d %s %d\n" % (len(name), name, status.st_size))
         times.update(b"%d\n" % status.st_mtime_ns)
-        if num_images < _READ_WHOLE:
+        if num_images < READ_WHOLE:
             with open(path, "rb") as file:
                 found.update(hashlib.file_digest(file, "sha256").digest())
     return {"files": found.hexdigest(), TIMES: times.hexdigest()}

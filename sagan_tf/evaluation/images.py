@@ -16,7 +16,7 @@ import tensorflow as tf
 from sagan_tf.data.loading import Loader
 from sagan_tf.data.order import shuffled_indices
 from sagan_tf.data.source import Source
-from sagan_tf.evaluation.file_identity import file_identity
+from sagan_tf.evaluation.file_identity import READ_WHOLE, file_identity
 from sagan_tf.models import Generator
 from sagan_tf.sampling import latents_from_seeds, to_uint8
 from sagan_tf.serving.client import Client, ServingError
@@ -24,6 +24,8 @@ from sagan_tf.serving.folding import FoldedGenerator
 
 # Examples whose pixels stand for a data set's in its identity.
 _IDENTIFYING_EXAMPLES = 64
+# Images that are read at once when the unreadable ones are looked for.
+_READ_AT_ONCE = 256
 
 
 class Images(Protocol):
@@ -56,7 +58,7 @@ class NamedImages(Images, Protocol):
 
 
 class RealImages:
-    """The first so many images of a data set in a shuffled order, which no training changes.
+    """The first so many readable images of a data set in a shuffled order, always the same.
 
     Args:
         source: the data set.
@@ -66,13 +68,16 @@ class RealImages:
 
     Attributes:
         class_names: of the data set.
+        notes: its sentences on what was found but is not used.
     """
 
     def __init__(self, source: Source, split: str, image_size: int, num_images: int) -> None:
-        self.num_images = min(num_images, source.num_examples)
         self.class_names = source.class_names
+        self.notes = source.notes
+        self._source = source
         self._loader = Loader(source, image_size)
-        self._indices = shuffled_indices(np.arange(self.num_images), source.num_examples, seed=0)
+        self._indices = self._first(min(num_images, source.num_examples))
+        self.num_images = len(self._indices)
         # A folder is known by its files, wherever it lies.
         name = "folder" if source.name.startswith("folder:") and source.files else source.name
         self.identity = {
@@ -90,6 +95,24 @@ class RealImages:
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         return self._loader.finish(self._loader.start(self._indices[start:stop]))
+
+    def _first(self, count: int) -> np.ndarray:
+        """The indices of the first so many that can be read; of large sets, of all.
+
+        There the loader takes the next image in place of an unreadable one, of at most 1 %.
+        """
+        total = self._source.num_examples
+        if not self._source.files or total >= READ_WHOLE:
+            return shuffled_indices(np.arange(count), total, seed=0)
+        order = shuffled_indices(np.arange(total), total, seed=0)
+        found: list[int] = []
+        for start in range(0, total, _READ_AT_ONCE):
+            part = order[start : start + _READ_AT_ONCE].tolist()
+            examples = zip(part, self._loader.examples(part), strict=True)
+            found += [index for index, example in examples if example is not None]
+            if len(found) >= count:
+                break
+        return np.array(found[:count])
 
     def _fingerprint(self) -> str:
         images, labels = self.read(0, min(_IDENTIFYING_EXAMPLES, self.num_images))

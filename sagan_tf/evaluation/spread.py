@@ -100,7 +100,7 @@ def spread_of_images(
         real_labels: int `(N,)`, their classes.
         generated: the images that are scored.
         labels: int `(N,)`, their classes. If either side has no classes, all images of both are
-            taken for one class.
+            taken for one class: the ratio is of all images then.
 
     Returns:
         The comparison; `None` if no class has two images on both sides.

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +189,9 @@ def restore_network(
 
 
 def init_from(
-    directory: str | os.PathLike, networks: Iterable[keras.Model], same_classes: bool
+    directory: str | os.PathLike,
+    networks: Iterable[keras.Model],
+    shared_classes: Mapping[int, int] | None = None,
 ) -> None:
     """Gives networks the weights of another run's newest readable checkpoint.
 
@@ -197,8 +199,9 @@ def init_from(
         directory: the other run's checkpoints.
         networks: built networks of the architecture saved there. An averaged generator takes the
             other run's average, or its generator if it kept none.
-        same_classes: whether both runs have the same classes. If not, what belongs to a class
-            (scales and offsets, embeddings) keeps its fresh value.
+        shared_classes: of each class that both runs have, its label here -> its label there; `None`
+            if all are the same or there are none. What belongs to another class (scales and
+            offsets, embeddings) keeps its fresh value.
 
     Raises:
         ValueError: if there is no readable checkpoint, or a variable is missing in it or has
@@ -211,9 +214,13 @@ def init_from(
         )
     misfits = []
     for variable in (variable for network in networks for variable in network.variables):
-        if not same_classes and _belongs_to_classes(variable.path):
-            continue
         value = saved.get(variable.path)
+        if shared_classes is not None and _belongs_to_classes(variable.path):
+            if value is not None and _has_row_per_class(variable.path):
+                rows = variable.numpy()
+                rows[list(shared_classes)] = value[list(shared_classes.values())]
+                variable.assign(rows)
+            continue
         if value is None or value.shape != tuple(variable.shape):
             found = "missing" if value is None else f"of shape {value.shape}"
             misfits.append(f"{variable.path} {tuple(variable.shape)} is {found}")
@@ -229,6 +236,11 @@ def init_from(
 def _belongs_to_classes(path: str) -> bool:
     *_, layer, name = path.split("/")
     return layer == "embedding" or (layer in ("norm_0", "norm_1") and name in ("gamma", "beta"))
+
+
+def _has_row_per_class(path: str) -> bool:
+    # The right singular vector alone belongs to all classes; training soon finds the new one.
+    return not path.endswith("/vector_u")
 
 
 def _read_variables(directory: str | os.PathLike, first: str = "") -> dict[str, Any]:

@@ -38,6 +38,8 @@ def check_workdir(settings: TrainSettings, workdir: Path) -> dict[str, Any] | No
         return None
     # A setting that came after the run began has its default there.
     before = {**as_json(TrainSettings()), **before}
+    with contextlib.suppress(ValueError):  # one that was done when its data moved saves no more
+        before["dataset"] = load_description(workdir)["settings"]["dataset"]
     if not settings.resume:
         raise ValueError(
             f"`--workdir` {workdir} already holds a run, and --noresume forbids to go on with it. "
@@ -66,6 +68,15 @@ def _kind_of_place(dataset: str) -> str:
     """`folder` or `prepared`; "" for a data set that lies in no place of its own."""
     kind, _, path = dataset.partition(":")
     return kind if path and kind in ("folder", "prepared") else ""
+
+
+def last_place(workdir: str, dataset: str) -> str:
+    """Says where the data of a run were last, as the end of a message that they are not there."""
+    with contextlib.suppress(ValueError):
+        place = load_description(workdir)["settings"]["dataset"]
+        if _kind_of_place(place) == _kind_of_place(dataset) and place != canonical(dataset):
+            return f" The run in {workdir} was last trained on {place}."
+    return ""
 
 
 def check_data(

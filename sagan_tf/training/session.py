@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,10 +132,13 @@ class Session:
         networks = [self.sagan.generator, self.sagan.discriminator]
         if self.sagan.ema_generator is not None:
             networks.append(self.sagan.ema_generator)
-        same_classes = load_description(other)["class_names"] == list(self.source.class_names)
-        init_from(Path(other) / CHECKPOINTS, networks, same_classes)
-        fresh = "" if same_classes else "; its classes are others, so what belongs to one is new"
-        self.say(f"started from the weights in {other}{fresh}")
+        there = load_description(other)["class_names"]
+        here = self._data["class_names"]
+        shared = None
+        if self.sagan.generator.num_classes is not None and here != there:
+            shared = {here.index(name): there.index(name) for name in here if name in there}
+        init_from(Path(other) / CHECKPOINTS, networks, shared)
+        self.say(f"started from the weights in {other}{_new_classes(len(here), shared)}")
 
     def _write_description(self) -> None:
         description = {
@@ -216,3 +219,14 @@ class Session:
         return ScoreTracker(
             self.workdir, self.sagan, best, real, extractor, protocol, TRACKED, cache, self.team
         )
+
+
+def _new_classes(count: int, shared: Mapping[int, int] | None) -> str:
+    """How many of so many classes begin with weights of their own, as the end of a sentence."""
+    if shared is None:
+        return ""
+    if not shared:
+        return "; its classes are others, so what belongs to one is new"
+    if len(shared) == count:
+        return "; its classes are in another order, and what belongs to one follows its name"
+    return f"; {len(shared)} of {count} classes are known there by name, the others begin anew"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sagan_tf import config
+from sagan_tf import config, train
 from sagan_tf.data import load_source
 from sagan_tf.evaluate import EvaluateSettings
 from sagan_tf.evaluate import main as evaluate
@@ -123,10 +123,15 @@ def test_a_moved_data_set_goes_on_and_its_new_place_is_kept(root):
     assert description["class_images"] == [6, 5]
     # From now on this is its place, however it is written.
     assert resumed(root, f"{folder}/../animals/") == []
-    write_classes(folder / "bee", {"more": 2})
-    assert resumed(root) == ["images were added or removed: 11 images -> 13 (bee 5 -> 7)"]
-    # What is done stays done, and is said.
-    assert "nothing to do: --steps=10 are done" in train_on(folder, root / "run", steps=10)
+    # What is done stays done, and is said; a new place is kept even so.
+    moved = folder.rename(root / "moved")
+    assert "nothing to do: --steps=10 are done" in train_on(moved, root / "run", steps=10)
+    assert resumed(root, moved) == []
+    with pytest.raises(ValueError, match=f"which is missing.* was last trained on folder:{moved}"):
+        train.resolve({"dataset": f"folder:{folder}", "workdir": str(root / "run")})
+    write_classes(moved / "bee", {"more": 2})
+    added = ["images were added or removed: 11 images -> 13 (bee 5 -> 7)"]
+    assert resumed(root, moved) == added
 
 
 def test_3_weights_go_on_with_other_classes_in_another_run(root):
@@ -140,7 +145,7 @@ def test_3_weights_go_on_with_other_classes_in_another_run(root):
         *TINY,
     )
     assert "started from the weights in" in printed
-    assert "its classes are others, so what belongs to one is new" in printed
+    assert "; 2 of 3 classes are known there by name, the others begin anew" in printed
 
 
 def test_a_preset_that_another_number_of_pictures_chose_is_named(root):

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sagan_tf import sampling
 from sagan_tf.data import load_source
@@ -73,6 +74,28 @@ def test_the_same_from_an_export_and_a_server(generator, exported):
             found, asked = images.read(0, 12)
             assert close(found, expected)
             assert asked.tolist() == labels.tolist()
+
+
+def test_unreadable_real_images_are_named_and_others_stand_for_none(tmp_path, caplog):
+    for label, name in enumerate(("ape", "bee")):
+        (tmp_path / name).mkdir()
+        for index in range(6):  # each of one colour of its own
+            image = Image.new("RGB", (8, 8), (20 * index, 100 * label, 0))
+            image.save(tmp_path / name / f"{index}.png")
+    for name in ("ape/2.png", "bee/5.png"):
+        path = tmp_path / name
+        path.write_bytes(path.read_bytes()[:50])
+    real = RealImages(load_source(f"folder:{tmp_path}"), "train", 8, 1000)
+    assert real.num_images == 10
+    images, labels = real.read(0, 10)
+    colours = {(int(red), int(green)) for red, green, _ in images[:, 0, 0]}
+    assert len(colours) == 10
+    assert (40, 0) not in colours
+    assert (100, 100) not in colours
+    assert labels.tolist() == (images[:, 0, 0, 1] // 100).tolist()
+    assert caplog.text.count("Unreadable image, passed over") == 2
+    some = RealImages(load_source(f"folder:{tmp_path}"), "train", 8, 7)
+    np.testing.assert_array_equal(some.read(0, 7)[0], images[:7])
 
 
 def test_without_classes():
