@@ -1,7 +1,6 @@
-"""What Keras users give and do, row by row: each works, or is one line that says the way out.
+"""What Keras users give and do: what is refused, in one line that says the way out.
 
-The numbers are those of a list of faults that people report for tools of this kind. What works is
-tested where the part stands, and named here.
+What works is tested where the part stands; `test_user_fault_table` has the whole list.
 """
 
 import json
@@ -20,24 +19,6 @@ from sagan_tf.registration import CLASSES
 from sagan_tf.training.trainer import SAGAN
 from tests.support import commands
 from tests.support.small_sagan import IMAGES, LABELS, NETWORK, make_sagan
-
-# Row, and the tests that hold what is right there.
-WORKS = {
-    "12 frozen spectral layer": "layers/test_spectral_norm.py, test_a_frozen_layer_stands_still",
-    "13 labels of any type": "training/test_keras_model.py, test_labels_of_any_type_train_alike",
-    "save": "training/test_keras_model.py, test_a_loaded_model_goes_on_as_the_saved_one",
-    "layers in Keras models": "layers/test_keras_habits.py, test_computes_saves_and_trains",
-    "other inputs of layers": "layers/test_inputs.py, test_another_rank_is_refused",
-    "channels_first, layers": "layers/test_inputs.py, test_channels_first_names_its_place",
-    "notebook, devices": "machine/test_devices.py, test_one_replica_needs_no_change",
-    "mixed_float16 attention": "layers/test_self_attention.py, test_scores_of_large_maps",
-}
-
-
-@pytest.mark.parametrize("place", WORKS.values(), ids=WORKS)
-def test_the_tests_named_above_exist(place):
-    path, test = place.split(", ")
-    assert f"def {test}" in (commands.ROOT / "tests" / path).read_text(encoding="utf-8")
 
 
 def optimizer(**kwargs):
