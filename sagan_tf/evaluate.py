@@ -7,22 +7,20 @@ python -m sagan_tf.evaluate --compare first.jsonl second.jsonl
 """
 
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from absl import logging
 
 from sagan_tf import command
-from sagan_tf.fields import setting, words
+from sagan_tf.fields import check_values, setting, words
 
 if TYPE_CHECKING:
-    from sagan_tf.evaluation.image_files import ArrayImages
-    from sagan_tf.evaluation.images import GeneratedImages, Images, NamedImages
-    from sagan_tf.evaluation.moments import Moments
+    from sagan_tf.evaluation.evaluation import Evaluation
+    from sagan_tf.evaluation.images import Images
     from sagan_tf.evaluation.protocols import Protocol
+    from sagan_tf.evaluation.sides import RealPlace
     from sagan_tf.machine.team import Team
 
 METRICS = (
@@ -37,8 +35,6 @@ METRICS = (
     "spread",
 )
 _DEFAULT_METRICS = ("is", "fid", "kid", "overlap", "agreement", "spread")
-# Of the protocol, what the command can change.
-_NUMBERS = ("num_images", "num_real")
 _WORKDIR = "runs/digits"
 # What `--images` may begin with.
 _IMAGES = {
@@ -73,16 +69,20 @@ class EvaluateSettings:
     )
     data_dir: str | None = setting(None, "Where TensorFlow Datasets keeps them.")
     split: str = setting("train", "Of the real images.")
-    image_size: int | None = setting(None, "Side of the real images; without it the run's.")
+    image_size: int | None = setting(
+        None, "Side of the real images; without it the run's.", at_least=2
+    )
     background: str | None = setting(
         None, "Colour behind transparent images of a folder; without it the run's, else white."
     )
 
     protocol: str = setting("fidelity", "How to score: fidelity, sagan, clean or adm.")
-    num_images: int | None = setting(None, "Generated images; without it the protocol's.")
-    num_real: int | None = setting(None, "Real images at most; without it the protocol's.")
-    class_images: int = setting(5000, "Generated images of each class, for intra_fid.")
-    metrics: tuple[str, ...] = setting(_DEFAULT_METRICS, f"Of: {', '.join(METRICS)}.")
+    num_images: int | None = setting(None, "Generated images, if not the protocol's.", at_least=2)
+    num_real: int | None = setting(None, "Real images, if not the protocol's.", at_least=2)
+    class_images: int = setting(5000, "Generated images of each class, for intra_fid.", at_least=2)
+    metrics: tuple[str, ...] = setting(
+        _DEFAULT_METRICS, f"Of: {', '.join(METRICS)}.", choices=METRICS
+    )
     groups: str | None = setting(
         None,
         "Average scores of classes by group: a file of JSON, or imagenet for its animals and "
@@ -129,33 +129,41 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
     from sagan_tf.evaluation.extractors import make_extractor
     from sagan_tf.evaluation.groups import read_groups
     from sagan_tf.evaluation.images import RealImages
-    from sagan_tf.evaluation.score_lines import print_scores
-    from sagan_tf.evaluation.yardstick import real_to_real
-    from sagan_tf.run.workdir import add_line, add_score, load_description, load_scores
+    from sagan_tf.evaluation.sides import images_of_others
+    from sagan_tf.run.workdir import load_description
 
     protocol = _protocol(settings)
     cache = Path(settings.cache_dir).expanduser()
     workdir = settings.workdir or (None if settings.images else _WORKDIR)
     description = {} if workdir is None else load_description(workdir)
-    run = description.get("settings", {})
-    places = settings.images or "", settings.dataset or run["dataset"]
-    if settings.background and not any(place.startswith("folder:") for place in places):
-        raise ValueError(
-            "`--background` is for images of `folder:PATH`. Received: "
-            f"--background={settings.background}, and none are. Leave it out."
-        )
+    place = _real_place(settings, description)
+    _check_background(settings, place.name)
     with team.chief_first():  # which downloads and prepares them
-        real, class_names, known = _real_images(settings, description, protocol.num_real)
+        real, class_names, known = place.images(protocol.num_real)
     if isinstance(real, RealImages):
         for note in real.notes:
             logging.warning("%s", note)
     learned = real
     groups = {} if settings.groups is None else read_groups(settings.groups, class_names)
+    num_images, step = protocol.num_images, None
+    if "intra_fid" in settings.metrics:
+        num_images = max(num_images, settings.class_images * len(class_names))
     if settings.images == "real":
-        real, generated, step = *_real_halves(settings, description, protocol), None
+        real, generated = place.halves(protocol, settings.num_images)
+    elif settings.images is not None:
+        generated = images_of_others(
+            settings.images,
+            num_images,
+            class_names,
+            place.image_size,
+            place.background,
+            settings.model_name,
+        )
     else:
-        found, step = _generated_images(settings, workdir, protocol, run, len(class_names))
-        generated = _matched(settings, found, description, class_names)
+        assert workdir is not None  # without images
+        generated, step = _generated_images(
+            settings, workdir, protocol, num_images, description, class_names
+        )
     with team.chief_first():  # which downloads or trains it
         extractor = make_extractor(
             settings.extractor, learned, len(class_names), settings.metrics, protocol, cache
@@ -163,8 +171,24 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
     evaluation = evaluate(
         real, generated, extractor, protocol, settings.metrics, cache, known, groups, team
     )
-    if evaluation is None:
-        return
+    if evaluation is not None:
+        _keep(settings, evaluation, extractor.name, step, workdir, class_names, report)
+
+
+def _keep(
+    settings: EvaluateSettings,
+    evaluation: "Evaluation",
+    extractor: str,
+    step: int | None,
+    workdir: str | None,
+    class_names: Sequence[str],
+    report: Callable[..., None] | None,
+) -> None:
+    """Writes the scores where they belong, and prints them."""
+    from sagan_tf.evaluation.score_lines import print_scores
+    from sagan_tf.evaluation.yardstick import real_to_real
+    from sagan_tf.run.workdir import add_line, add_score, load_scores
+
     record = {"step": step, **evaluation.record}
     # Distances of the Inception network have published values to be compared with.
     if evaluation.real_features is not None and "features" in evaluation.real_features.names:
@@ -179,7 +203,16 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
         report(Path(settings.report), evaluation, step, class_names, earlier)
         print(f"report: {Path(settings.report) / 'index.html'}")
     evaluation.features.remove()
-    print_scores(record, extractor.name)
+    print_scores(record, extractor)
+
+
+def _check_background(settings: EvaluateSettings, real: str) -> None:
+    places = settings.images or "", real
+    if settings.background and not any(place.startswith("folder:") for place in places):
+        raise ValueError(
+            "`--background` is for images of `folder:PATH`. Received: "
+            f"--background={settings.background}, and none are. Leave it out."
+        )
 
 
 def _report_writer(settings: EvaluateSettings) -> Callable[..., None] | None:
@@ -196,19 +229,11 @@ def _report_writer(settings: EvaluateSettings) -> Callable[..., None] | None:
 def _check(settings: EvaluateSettings) -> None:
     from sagan_tf.evaluation.protocols import PROTOCOLS
 
+    check_values(settings)
     if settings.protocol not in PROTOCOLS:
         raise ValueError(
             f"`--protocol` is one of {', '.join(PROTOCOLS)}. Received: {settings.protocol}"
         )
-    unknown = set(settings.metrics) - set(METRICS)
-    if unknown or not settings.metrics:
-        raise ValueError(
-            f"`--metrics` are of {', '.join(METRICS)}. Received: {','.join(settings.metrics)}"
-        )
-    for name in (*_NUMBERS, "class_images", "image_size"):
-        value = getattr(settings, name)
-        if value is not None and value < 2:
-            raise ValueError(f"`--{name}` must be at least 2. Received: {value}")
     if len(settings.compared) != (2 if settings.compare else 0):
         raise ValueError(
             "`--compare` expects two files, and nothing else does. Received: "
@@ -228,138 +253,47 @@ def _check(settings: EvaluateSettings) -> None:
 def _protocol(settings: EvaluateSettings) -> "Protocol":
     from sagan_tf.evaluation.protocols import PROTOCOLS
 
-    given = {name: getattr(settings, name) for name in _NUMBERS}
-    given = {name: value for name, value in given.items() if value is not None}
-    return dataclasses.replace(PROTOCOLS[settings.protocol], **given)
-
-
-def _matched(
-    settings: EvaluateSettings,
-    generated: "ArrayImages | GeneratedImages | NamedImages",
-    description: Mapping[str, Any],
-    class_names: Sequence[str],
-) -> "Images":
-    """Generated images with the labels that the real images' classes have."""
-    from sagan_tf.evaluation.image_files import ArrayImages, FileImages
-    from sagan_tf.evaluation.images import GeneratedImages
-    from sagan_tf.evaluation.matching import match_classes
-
-    if isinstance(generated, ArrayImages):  # whose classes have numbers and no names
-        generated.check_labels(len(class_names))
-        return generated
-    if isinstance(generated, GeneratedImages):
-        names = description["class_names"] if description["generator"]["num_classes"] else ()
-        return match_classes(generated, names, class_names, "--workdir")
-    strict = isinstance(generated, FileImages)
-    return match_classes(generated, generated.class_names, class_names, "--images", strict)
-
-
-def _real_images(
-    settings: EvaluateSettings, description: Mapping[str, Any], num_images: int
-) -> tuple["Images", tuple[str, ...], dict[str, "Moments"]]:
-    """Real images, the names of their classes, and moments that are known without them."""
-    from sagan_tf.data import load_source
-    from sagan_tf.data.registry import DEFAULT_BACKGROUND
-    from sagan_tf.evaluation.image_files import ArrayImages, NoImages
-    from sagan_tf.evaluation.images import RealImages
-    from sagan_tf.evaluation.published_statistics import read_moments
-    from sagan_tf.run import data_set
-
-    run = description.get("settings", {})
-    name = settings.dataset or run["dataset"]
-    if name.startswith("npz:"):
-        path = name.removeprefix("npz:")
-        known = read_moments(path)
-        with np.load(path) as file:
-            has_images = "arr_0" in file
-        if has_images or not known:
-            return ArrayImages(path, num_images), (), known
-        missing = {"intra_fid", "kid", "overlap", "spread"} & set(settings.metrics)
-        if missing:
-            raise ValueError(
-                f"{path} has statistics alone, and `--metrics` {', '.join(sorted(missing))} need "
-                "real images. Leave them out, or name a data set."
-            )
-        return NoImages(path), (), known
-    given = settings.dataset is not None
-    data_dir = settings.data_dir or (None if given else run["data_dir"])
-    image_size = settings.image_size or run.get("image_size")
-    background = _background(settings, run) if name.startswith("folder:") else DEFAULT_BACKGROUND
-    source = load_source(name, data_dir, settings.split, image_size, background)
-    data_set.follow_order(source, description.get("class_names", ()))
-    image_size = image_size or source.image_size
-    if image_size is None:
-        raise ValueError("`--image_size` must say to what size real images are brought.")
-    images = RealImages(source, settings.split, image_size, num_images)
-    return images, source.class_names, {}
-
-
-def _background(settings: EvaluateSettings, run: dict[str, Any]) -> str:
-    """What is put behind the transparent images of a folder."""
-    return settings.background or run.get("background", "white")
-
-
-def _real_halves(
-    settings: EvaluateSettings, description: Mapping[str, Any], protocol: "Protocol"
-) -> tuple["Images", "Images"]:
-    """Real images, and others of the same data set that are scored as if they were generated.
-
-    The others are the last of the data set's fixed order. So the first are also those that
-    generated images are compared with if `--num_real` asks for as many.
-    """
-    from sagan_tf.evaluation.images import ImagesPart
-
-    whole, *_ = _real_images(settings, description, sys.maxsize)
-    half = whole.num_images // 2
-    if half < max(2, settings.num_images or 0):
-        raise ValueError(
-            "`--images=real` scores at least 2 and at most half of the real images "
-            "(`--num_images`) against the others. Received: "
-            f"num_images={settings.num_images or 2} of {whole.num_images} real images. Ask for "
-            "fewer, or take a larger data set."
-        )
-    count = min(protocol.num_images, half)
-    first = whole.num_images - count
-    real, *_ = _real_images(settings, description, min(protocol.num_real, first))
-    identity = {"real": {**whole.identity, "first": first, "num_images": count}}
-    return real, ImagesPart(whole, range(first, whole.num_images), identity)
+    protocol = PROTOCOLS[settings.protocol]
+    return dataclasses.replace(
+        protocol,
+        num_images=settings.num_images or protocol.num_images,
+        num_real=settings.num_real or protocol.num_real,
+    )
 
 
 def _generated_images(
     settings: EvaluateSettings,
-    workdir: str | None,
+    workdir: str,
     protocol: "Protocol",
-    run: dict[str, Any],
-    num_classes: int,
-) -> tuple["ArrayImages | GeneratedImages | NamedImages", int | None]:
-    """What is scored, and the step of its training if that is known."""
+    num_images: int,
+    description: Mapping[str, Any],
+    class_names: Sequence[str],
+) -> tuple["Images", int]:
+    """Images of the run's generator, labelled as the real ones, and the step of its training."""
     from sagan_tf import sampling
-    from sagan_tf.data.decode import parse_background
-    from sagan_tf.evaluation import image_files, images
+    from sagan_tf.evaluation.images import GeneratedImages
+    from sagan_tf.evaluation.matching import match_classes
 
-    num_images = protocol.num_images
-    if "intra_fid" in settings.metrics:
-        num_images = max(num_images, settings.class_images * num_classes)
-    if settings.images is None:
-        generator, step = sampling.restore_generator(
-            workdir or _WORKDIR, settings.averaged, settings.best
-        )
-        return images.GeneratedImages(
-            generator, num_images, protocol.labels, quantized=protocol.quantized
-        ), step
-    kind, _, path = settings.images.partition(":")
-    if kind == "folder":
-        size = settings.image_size or run.get("image_size")
-        background = parse_background(_background(settings, run))
-        return image_files.FileImages(path, num_images, size, background), None
-    if kind == "npz":
-        return image_files.ArrayImages(path, num_images), None
-    if kind == "savedmodel":
-        return images.SavedModelImages(path, num_images), None
-    from sagan_tf.serving.client import Client
+    generator, step = sampling.restore_generator(workdir, settings.averaged, settings.best)
+    images = GeneratedImages(generator, num_images, protocol.labels, quantized=protocol.quantized)
+    names = description["class_names"] if description["generator"]["num_classes"] else ()
+    return match_classes(images, names, class_names, "--workdir"), step
 
-    client = Client(settings.images, settings.model_name)
-    return images.ServedImages(client, settings.images, num_images), None
+
+def _real_place(settings: EvaluateSettings, description: Mapping[str, Any]) -> "RealPlace":
+    """Where the real images are; what is not said is as in the run."""
+    from sagan_tf.evaluation.sides import RealPlace
+
+    run = description.get("settings", {})
+    return RealPlace(
+        settings.dataset or run["dataset"],
+        settings.data_dir or (None if settings.dataset else run["data_dir"]),
+        settings.split,
+        settings.image_size or run.get("image_size"),
+        settings.background or run.get("background", "white"),
+        description.get("class_names", ()),
+        settings.metrics,
+    )
 
 
 if __name__ == "__main__":

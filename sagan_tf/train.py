@@ -20,30 +20,23 @@ if TYPE_CHECKING:
     import numpy as np
 
     from sagan_tf.data import Source
+    from sagan_tf.machine.team import Team
 
 
 def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     """Trains until `--steps`, or prints what that would take."""
     settings, sources = resolved
-    from sagan_tf.data import check_source, describe_source, load_source
+    if settings.dry_run:
+        _report_costs(settings, sources)
+        return
     from sagan_tf.machine.cluster import find_cluster
     from sagan_tf.machine.devices import make_strategy
     from sagan_tf.machine.team import Team, code_facts
     from sagan_tf.output import files
-    from sagan_tf.training import dry_run, resuming
+    from sagan_tf.training import resuming
     from sagan_tf.training.build import make_sagan
     from sagan_tf.training.session import Session
 
-    if settings.dry_run:
-        described = describe_source(
-            settings.dataset,
-            settings.data_dir,
-            settings.split,
-            settings.image_size,
-            settings.background,
-        )
-        dry_run.report(settings, sources, described)
-        return
     cluster = find_cluster()
     strategy = make_strategy(
         settings.device,
@@ -60,24 +53,7 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     claimed = files.claimed(workdir, "workdir") if team.is_chief else contextlib.nullcontext()
     with contextlib.ExitStack() as stack, team.complete(), claimed:
         team.agree(code_facts() | resuming.as_json(settings))
-        before = resuming.check_workdir(settings, workdir)
-        if settings.init_from:
-            resuming.check_init_from(settings, settings.init_from)  # before anything is built
-        with team.chief_first():  # which downloads and prepares it
-            source = load_source(
-                settings.dataset,
-                settings.data_dir,
-                settings.split,
-                settings.image_size,
-                settings.background,
-            )
-        notes = [] if before is None else resuming.check_data(settings, source, workdir, before)
-        if team.is_chief:
-            for note in notes:
-                print(note)
-            print(
-                check_source(source, settings.image_size, settings.seed, settings.global_batch_size)
-            )
+        source = _data(settings, team, workdir)
         enough_memory = _enough_memory(settings, source, replicas, replicas // team.size)
         with enough_memory, files.explained(workdir, "workdir"):
             with strategy.scope():
@@ -94,6 +70,44 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     if stopped:
         print(f"stopped at step {step}; the same command goes on from there", file=sys.stderr)
         sys.exit(128 + stopped)
+
+
+def _report_costs(settings: config.TrainSettings, sources: dict[str, str]) -> None:
+    from sagan_tf.data import describe_source
+    from sagan_tf.training import dry_run
+
+    described = describe_source(
+        settings.dataset,
+        settings.data_dir,
+        settings.split,
+        settings.image_size,
+        settings.background,
+    )
+    dry_run.report(settings, sources, described)
+
+
+def _data(settings: config.TrainSettings, team: "Team", workdir: Path) -> "Source":
+    """The data set, once it is sure that the workdir's run may go on with it."""
+    from sagan_tf.data import check_source, load_source
+    from sagan_tf.training import resuming
+
+    before = resuming.check_workdir(settings, workdir)
+    if settings.init_from:
+        resuming.check_init_from(settings, settings.init_from)  # before anything is built
+    with team.chief_first():  # which downloads and prepares it
+        source = load_source(
+            settings.dataset,
+            settings.data_dir,
+            settings.split,
+            settings.image_size,
+            settings.background,
+        )
+    notes = [] if before is None else resuming.check_data(settings, source, workdir, before)
+    if team.is_chief:
+        for note in notes:
+            print(note)
+        print(check_source(source, settings.image_size, settings.seed, settings.global_batch_size))
+    return source
 
 
 def _check_batch(settings: config.TrainSettings, replicas: int) -> None:

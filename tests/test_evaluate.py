@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from sagan_tf.data import load_source
-from sagan_tf.evaluate import EvaluateSettings, _protocol, _real_halves, main
+from sagan_tf.evaluate import EvaluateSettings, main
 from sagan_tf.evaluation.images import RealImages
+from sagan_tf.evaluation.protocols import PROTOCOLS
+from sagan_tf.evaluation.sides import RealPlace
 from tests.support import commands, local_server
 
 FEW = ("--num_images=60", "--num_real=200")
@@ -168,22 +170,22 @@ def test_real_images_as_if_they_were_generated(workdir, cache):
 def test_real_images_are_halved_and_no_image_is_on_both_sides(workdir, cache):
     pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 1), np.uint8)
     np.savez(workdir / "all.npz", pixels)
-    settings = EvaluateSettings(images="real", dataset=f"npz:{workdir / 'all.npz'}", num_images=15)
-    protocol = _protocol(settings)
-    real, others = _real_halves(settings, {}, protocol)
+    place = RealPlace(f"npz:{workdir / 'all.npz'}")
+    protocol = dataclasses.replace(PROTOCOLS["fidelity"], num_images=15)
+    real, others = place.halves(protocol, 15)
     assert (real.num_images, others.num_images) == (25, 15)
     read = np.concatenate([real.read(0, 25)[0], others.read(0, 5)[0], others.read(5, 15)[0]])
     np.testing.assert_array_equal(read, pixels)
-    real, others = _real_halves(dataclasses.replace(settings, num_images=None), {}, protocol)
+    real, others = place.halves(protocol, None)
     assert (real.num_images, others.num_images) == (25, 15)
     few = dataclasses.replace(protocol, num_images=50_000, num_real=7)
-    real, others = _real_halves(dataclasses.replace(settings, num_images=None), {}, few)
+    real, others = place.halves(few, None)
     assert (real.num_images, others.num_images) == (7, 20)
     with pytest.raises(ValueError, match=r"at most half .* num_images=21 of 40 real images"):
-        _real_halves(dataclasses.replace(settings, num_images=21), {}, protocol)
+        place.halves(protocol, 21)
     np.savez(workdir / "all.npz", pixels[:3])
     with pytest.raises(ValueError, match="num_images=2 of 3 real images"):
-        _real_halves(dataclasses.replace(settings, num_images=None), {}, few)
+        place.halves(few, None)
 
 
 def test_spread_of_one_s_own_images(workdir, cache):

@@ -1,21 +1,20 @@
 """Reads PyTorch's files of tensors without PyTorch, and without running what stands in them.
 
 `torch.save` writes a pickle, which may name any function to be called. Here a pickle is read as
-data: a small stack machine knows the few opcodes that `torch.save` writes and the few names that
-tensors need, and refuses the rest. Opcodes are those of Python's `pickletools`; the two containers
-are described in PyTorch's `torch/serialization.py` and its note "Serialization semantics".
+data (`pickles`), which knows the few names that tensors need. The two containers are described in
+PyTorch's `torch/serialization.py` and its note "Serialization semantics".
 """
 
 import io
 import os
-import pickletools
 import struct
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
+
+from sagan_tf.published.pickles import read_pickle
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 # By their names in PyTorch. NumPy has no bfloat16: it is read as the upper half of a float32.
@@ -107,7 +106,7 @@ def _read_zip(data: bytes) -> Any:
         if f"{folder}byteorder" in archive.namelist():
             _check_byte_order(_entry(archive, f"{folder}byteorder") == b"little")
         storages = _Storages(limit=len(data))
-        content = _unpickled(io.BytesIO(_entry(archive, pickled)), storages.claim)
+        content = read_pickle(io.BytesIO(_entry(archive, pickled)), _NAMES, storages.claim)
         for key in storages.keys:
             storages.fill(key, _entry(archive, f"{folder}data/{key}"))
     return content
@@ -122,13 +121,13 @@ def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
 def _read_legacy(data: bytes) -> Any:
     """Pickles one after the other, then each storage: its length as int64, and its bytes."""
     file = io.BytesIO(data)
-    if _unpickled(file) != _LEGACY_MAGIC:
+    if read_pickle(file, _NAMES) != _LEGACY_MAGIC:
         raise ValueError("it does not begin as one")
-    _unpickled(file)  # the version of the format, of which there was one
-    _check_byte_order(_unpickled(file)["little_endian"])
+    read_pickle(file, _NAMES)  # the version of the format, of which there was one
+    _check_byte_order(read_pickle(file, _NAMES)["little_endian"])
     storages = _Storages(limit=len(data))
-    content = _unpickled(file, storages.claim)
-    keys = _unpickled(file)
+    content = read_pickle(file, _NAMES, storages.claim)
+    keys = read_pickle(file, _NAMES)
     if set(keys) != storages.keys:
         raise ValueError("its tensors and its list of storages differ")
     for key in keys:
@@ -224,102 +223,3 @@ _NAMES = {
     "numpy._core.multiarray scalar": _numpy_number,
     "_codecs encode": lambda text, _: text.encode("latin1"),  # as pickles hold bytes
 }
-
-
-# Opcodes that push their argument; the last two are Python 2's.
-_LITERALS = frozenset(
-    "BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE BINSTRING SHORT_BINSTRING".split()
-)
-# Opcodes that push something new.
-_EMPTY: dict[str, Callable[[], Any]] = {
-    "NONE": lambda: None,
-    "NEWTRUE": lambda: True,
-    "NEWFALSE": lambda: False,
-    "EMPTY_DICT": dict,
-    "EMPTY_LIST": list,
-    "EMPTY_TUPLE": tuple,
-}
-
-
-def _unpickled(file: BinaryIO, claim: Callable[[Any], np.ndarray] | None = None) -> Any:
-    """Reads one pickle, and leaves the file behind it.
-
-    Args:
-        file: at the pickle's first byte.
-        claim: gives the storage for a persistent identifier.
-    """
-    stack: list[Any] = []
-    marks: list[int] = []
-    memo: dict[int, Any] = {}
-
-    def since_mark() -> list[Any]:
-        start = marks.pop()
-        values = stack[start:]
-        del stack[start:]
-        return values
-
-    argument: Any  # of a type that follows from the opcode
-    for opcode, argument, _ in pickletools.genops(file):
-        match opcode.name:
-            case "PROTO":
-                pass
-            case name if name in _LITERALS:
-                stack.append(argument)
-            case name if name in _EMPTY:
-                stack.append(_EMPTY[name]())
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                length = int(opcode.name[-1])
-                stack[-length:] = [tuple(stack[-length:])]
-            case "MARK":
-                marks.append(len(stack))
-            case "TUPLE":
-                stack.append(tuple(since_mark()))
-            case "APPEND":
-                _extend(stack[-2], [stack.pop()])
-            case "APPENDS":
-                values = since_mark()
-                _extend(stack[-1], values)
-            case "SETITEM":
-                _update(stack[-3], [stack.pop(-2), stack.pop()])
-            case "SETITEMS":
-                values = since_mark()
-                _update(stack[-1], values)
-            case "BINPUT" | "LONG_BINPUT":
-                memo[argument] = stack[-1]
-            case "BINGET" | "LONG_BINGET":
-                stack.append(memo[argument])
-            case "GLOBAL":
-                stack.append(_named(argument))
-            case "BINPERSID" if claim is not None:
-                stack.append(claim(stack.pop()))
-            case "REDUCE":
-                arguments = stack.pop()
-                stack.append(stack.pop()(*arguments))
-            case "BUILD":
-                # An ordered dictionary's attributes: versions of modules. Or a NumPy number's
-                # byte order, which PyTorch's files have in common.
-                stack.pop()
-            case "STOP":
-                return stack.pop()
-            case _:
-                raise ValueError(f"it holds the opcode {opcode.name}")
-    raise EOFError("it ends early")
-
-
-def _named(name: str) -> Any:
-    if name not in _NAMES:
-        raise ValueError(f"it asks for `{name.replace(' ', '.')}`, which is not run")
-    return _NAMES[name]
-
-
-def _extend(target: Any, values: list[Any]) -> None:
-    if not isinstance(target, list):
-        raise TypeError(f"it appends to {type(target).__name__}")
-    target.extend(values)
-
-
-def _update(target: Any, values: list[Any]) -> None:
-    keys = values[::2]
-    if not isinstance(target, dict) or not all(isinstance(key, str | int) for key in keys):
-        raise TypeError("it sets items of something else than a dictionary of names")
-    target.update(zip(keys, values[1::2], strict=True))

@@ -84,7 +84,7 @@ def main(settings: StudySettings) -> None:
     _check_folder(out, plan)
     from sagan_tf.study.reporting import write_report
     from sagan_tf.study.work import do_runs, score_ceiling
-    from sagan_tf.training.loop import Stopped, StopSignal
+    from sagan_tf.training.stopping import Stopped, StopSignal
 
     with StopSignal() as stop:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sagan_tf.study.plans import Run
-from sagan_tf.training.loop import StopSignal
+from sagan_tf.training.stopping import StopSignal
 
 _METRICS = "metrics.jsonl"
 # Of the log, what is shown when a run fails.

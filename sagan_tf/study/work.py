@@ -14,7 +14,7 @@ from sagan_tf.output import files
 from sagan_tf.study import readings, runs
 from sagan_tf.study.plans import Plan, Run
 from sagan_tf.study.runs import run_folder, steps_done
-from sagan_tf.training.loop import StopSignal
+from sagan_tf.training.stopping import StopSignal
 
 _FINAL = "final_scores.jsonl"
 

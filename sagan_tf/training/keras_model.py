@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -225,7 +226,34 @@ def check_networks(generator: keras.Model, discriminator: keras.Model) -> None:
             )
 
 
-def checked_optimizer(name: str, optimizer: Any) -> keras.optimizers.Optimizer:
+def checked_optimizers(
+    generator_optimizer: Any, discriminator_optimizer: Any, unknown: Mapping[str, Any]
+) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
+    """The two optimizers that `SAGAN.compile` was given, and what else.
+
+    Raises:
+        ValueError: for less, more or other optimizers than it takes.
+    """
+    if unknown or generator_optimizer is None or discriminator_optimizer is None:
+        raise ValueError(
+            "`compile` takes two optimizers, as in `compile(keras.optimizers.Adam(1e-4, "
+            "beta_1=0.0), keras.optimizers.Adam(4e-4, beta_1=0.0))`; losses are "
+            "`generator_loss` and `discriminator_loss`, and `xla=True` compiles. "
+            f"Received: {', '.join(unknown) or 'too few optimizers'}"
+        )
+    by_name = isinstance(generator_optimizer, str)
+    if generator_optimizer is discriminator_optimizer and not by_name:
+        raise ValueError(
+            "`generator_optimizer` and `discriminator_optimizer` must be two objects, as each "
+            "keeps the state of its network. Received the same one twice."
+        )
+    return (
+        _checked_optimizer("generator_optimizer", generator_optimizer),
+        _checked_optimizer("discriminator_optimizer", discriminator_optimizer),
+    )
+
+
+def _checked_optimizer(name: str, optimizer: Any) -> keras.optimizers.Optimizer:
     """The optimizer, also by its name as a string.
 
     Raises:

@@ -14,7 +14,7 @@ from sagan_tf.training.keras_model import (
     TwoNetworks,
     check_backend,
     check_networks,
-    checked_optimizer,
+    checked_optimizers,
 )
 from sagan_tf.training.moving_average import MovingAverage, batch_norms
 from sagan_tf.training.noise import Noise
@@ -177,24 +177,7 @@ class SAGAN(TwoNetworks):
                 them; if an optimizer is used twice, or has `use_ema`,
                 `gradient_accumulation_steps` or a loss scale.
         """
-        if unknown or generator_optimizer is None or discriminator_optimizer is None:
-            raise ValueError(
-                "`compile` takes two optimizers, as in `compile(keras.optimizers.Adam(1e-4, "
-                "beta_1=0.0), keras.optimizers.Adam(4e-4, beta_1=0.0))`; losses are "
-                "`generator_loss` and `discriminator_loss`, and `xla=True` compiles. "
-                f"Received: {', '.join(unknown) or 'too few optimizers'}"
-            )
-        if generator_optimizer is discriminator_optimizer and not isinstance(
-            generator_optimizer, str
-        ):
-            raise ValueError(
-                "`generator_optimizer` and `discriminator_optimizer` must be two objects, as each "
-                "keeps the state of its network. Received the same one twice."
-            )
-        optimizers = (
-            checked_optimizer("generator_optimizer", generator_optimizer),
-            checked_optimizer("discriminator_optimizer", discriminator_optimizer),
-        )
+        optimizers = checked_optimizers(generator_optimizer, discriminator_optimizer, unknown)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if xla and sync_batch_norm and replicas > 1:
             raise ValueError(

@@ -14,6 +14,9 @@ from tests.support import commands
 OUTCOMES = {"refused", "said", "works"}
 # By the file of tests and the test: what is done, and its outcome.
 TABLE = {
+    "training/test_stopping.py": {
+        "test_a_signal_is_noted_and_handlers_come_back": "said: Ctrl-C while it trains",
+    },
     "end_to_end/test_user_faults_scores.py": {
         "test_1_one_class_trains_is_shown_checked_and_scored": (
             "works: one class, conditional networks"
@@ -46,7 +49,6 @@ TABLE = {
     },
     "training/test_loop.py": {
         "test_what_fails_while_showing_costs_no_run": "said: what fails while showing",
-        "test_a_signal_is_noted_and_handlers_come_back": "said: Ctrl-C while it trains",
         "test_a_fresh_run_begins_with_a_grid_and_a_resumed_one_does_not": "works: a first grid",
     },
     "run/test_data_set.py": {

@@ -17,16 +17,6 @@ from sagan_tf.training.monitor import Monitor
 from sagan_tf.training.trainer import SAGAN
 
 
-def test_a_signal_is_noted_and_handlers_come_back():
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in numbers}
-    with loop.StopSignal() as stop:
-        assert stop.received == 0
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.received == signal.SIGTERM
-    assert {number: signal.getsignal(number) for number in numbers} == before
-
-
 class Fragile(SAGAN):
     """After step 9 its losses are finite and its weights are not, if it never went back."""
 
