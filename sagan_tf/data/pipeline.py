@@ -55,30 +55,22 @@ def batches(
         num_replicas: R.
         replicas: which of them this host feeds; by default all.
         flip: mirrors half of the images. The published runs do not.
-        class_balanced: every class comes equally often, however many images it has, instead of
-            every example. Needs the labels, which are read first where they are not known.
+        class_balanced: every class comes equally often, not every example; reads labels that are
+            not known first.
 
     Returns:
         `tf.data.Dataset` of (images float32 `(batches_per_step * B / R, S, S, C)` in [-1, 1],
         labels int32 `(batches_per_step * B / R,)`). Iterate it inside `readable_errors(source)`.
 
     Raises:
-        ValueError: a size does not fit, or a class to be balanced has no images; the message says
-            which.
+        ValueError: a size does not fit, or a class to be balanced has no images.
     """
     replicas = tuple(range(num_replicas) if replicas is None else replicas)
-    _check_sizes(start_step, global_batch_size, batches_per_step, num_replicas, replicas)
-    if not 0 <= seed < 2**64:
-        raise ValueError(f"`seed` must lie in [0, 2**64). Received: seed={seed}.")
-    share = global_batch_size // num_replicas
-    rows = np.arange(batches_per_step)[:, np.newaxis] * global_batch_size + np.arange(share)
+    _check_numbers(seed, start_step, global_batch_size, batches_per_step, num_replicas, replicas)
+    positions_of = _positions(
+        start_step, global_batch_size, batches_per_step, num_replicas, replicas
+    )
     example_at = _order(source, seed, class_balanced)
-
-    def positions_of(element: int) -> np.ndarray:
-        step = start_step + element // len(replicas)
-        first = step * batches_per_step * global_batch_size
-        return first + replicas[element % len(replicas)] * share + rows.ravel()
-
     reader = _ReadAhead(
         Loader(source, image_size),
         lambda element: example_at(positions_of(element)),
@@ -92,7 +84,27 @@ def batches(
             images[mirrored] = images[mirrored, :, ::-1]
         return images, labels
 
-    return _dataset(load, (rows.size, image_size, image_size, source.channels))
+    size = batches_per_step * global_batch_size // num_replicas
+    return _dataset(load, (size, image_size, image_size, source.channels))
+
+
+def _positions(
+    start_step: int,
+    global_batch_size: int,
+    batches_per_step: int,
+    num_replicas: int,
+    replicas: Sequence[int],
+) -> Callable[[int], np.ndarray]:
+    """The function from an element's number to the places of its examples in the run."""
+    share = global_batch_size // num_replicas
+    rows = np.arange(batches_per_step)[:, np.newaxis] * global_batch_size + np.arange(share)
+
+    def positions_of(element: int) -> np.ndarray:
+        step = start_step + element // len(replicas)
+        first = step * batches_per_step * global_batch_size
+        return first + replicas[element % len(replicas)] * share + rows.ravel()
+
+    return positions_of
 
 
 class _ReadAhead:
@@ -177,13 +189,16 @@ def _order(source: Source, seed: int, class_balanced: bool) -> Callable[[np.ndar
     return lambda positions: class_balanced_indices(positions, members, seed)
 
 
-def _check_sizes(
+def _check_numbers(
+    seed: int,
     start_step: int,
     global_batch_size: int,
     batches_per_step: int,
     num_replicas: int,
     replicas: tuple[int, ...],
 ) -> None:
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"`seed` must lie in [0, 2**64). Received: seed={seed}.")
     for name, value, least in (
         ("start_step", start_step, 0),
         ("global_batch_size", global_batch_size, 1),

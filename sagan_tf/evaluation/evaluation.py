@@ -86,23 +86,13 @@ def evaluate(
     by_class = class_scores(real_features, features, metrics)
     scores = all_scores(real_features, counted, protocol, metrics, known or {}) | summary(by_class)
     if "spread" in metrics and real_features is not None:
-        # Of pixels, which features do not keep.
-        spread = spread_of_images(real, real_features.labels, generated, features.labels)
-        classes = real_features.labels is not None and features.labels is not None
-        if spread is not None and not classes:
-            scores["spread_of_all"] = spread.ratio
-        elif spread is not None:
-            scores["within_class_spread"] = spread.ratio
-            by_class["within_class_spread"] = spread.by_class
-    used = dataclasses.asdict(protocol) | {
-        "num_images": len(counted),
-        "num_real": real.num_images,
-    }
+        _add_spread(scores, by_class, real, real_features, generated, features)
+    used = dataclasses.replace(protocol, num_images=len(counted), num_real=real.num_images)
     record = {
         "images": without_times(generated.identity),
         "real": without_times(real.identity),
         "extractor": extractor.identity,
-        "protocol": used,
+        "protocol": dataclasses.asdict(used),
         "scores": _rounded(scores),
         "by_class": {name: _rounded(values) for name, values in by_class.items()},
         "groups": {
@@ -110,6 +100,25 @@ def evaluate(
         },
     }
     return Evaluation(record, real, generated, real_features, features)
+
+
+def _add_spread(
+    scores: dict[str, float],
+    by_class: dict[str, Any],
+    real: Images,
+    real_features: Features,
+    generated: Images,
+    features: Features,
+) -> None:
+    """Adds the scores of the pixels themselves, which features do not keep."""
+    spread = spread_of_images(real, real_features.labels, generated, features.labels)
+    if spread is None:
+        return
+    if real_features.labels is None or features.labels is None:
+        scores["spread_of_all"] = spread.ratio
+    else:
+        scores["within_class_spread"] = spread.ratio
+        by_class["within_class_spread"] = spread.by_class
 
 
 def gives_logits(extractor: Extractor) -> bool:

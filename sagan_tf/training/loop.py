@@ -35,37 +35,31 @@ def train(
     Args:
         sagan: built and compiled under `strategy`.
         strategy: of one or several replicas.
-        batches_from: called with a step and the number of rollbacks, gives an iterator of a
-            dataset distributed by `strategy` that starts there.
+        batches_from: (step, number of rollbacks) -> iterator of a distributed dataset from there.
         checkpoints: saved to when due, and when stopped.
         monitor: shown to when due.
         schedule: when that is.
         first_step: steps already done.
         tracker: scores when due.
-        team: of workers, all of which are in this function.
+        team: of workers, who all call this.
 
     Returns:
         The step reached, and the signal that stopped it or 0.
 
     Raises:
-        NotFiniteError: when a loss or a variable is not finite and no rollback is left; nothing
-            of that is saved.
+        NotFiniteError: when a loss or a variable is not finite and no rollback is left.
         OSError: when a checkpoint cannot be written.
     """
     run_steps = make_run_steps(sagan, strategy)
     batches = batches_from(first_step, _rollbacks(sagan))
     shows = _Shows(lambda step: _save(checkpoints, sagan, step))
-    if schedule.max_rollbacks and not first_step:
-        shows.save(0)  # to go back to
     if not first_step:
-        # Its averaged generator has statistics that no step looks at.
-        shows.show("The sample grid", 0, monitor.show_samples, 0)
+        _begin(shows, monitor, schedule)
     step, stopped = first_step, 0
     with StopSignal() as stop:
         due = first_step and schedule.due(first_step, schedule.eval_every)
         if due and tracker is not None and not tracker.scored(first_step):
-            # Which a signal had ended.
-            stopped = _score(tracker, monitor, shows, first_step, stop, team)
+            stopped = _score(tracker, monitor, shows, first_step, stop, team)  # cut off before
         while step < schedule.steps and not stopped:
             count = schedule.steps_until_due(step)
             losses = run_steps(batches, tf.constant(count))
@@ -85,6 +79,14 @@ def train(
                 stopped = _score(tracker, monitor, shows, step, stop, team)
         team.barrier()  # until the chief has saved; a signal meanwhile ends nobody
     return step, stopped
+
+
+def _begin(shows: "_Shows", monitor: Monitor | NullMonitor, schedule: Schedule) -> None:
+    """Keeps and shows what there is before the first step."""
+    if schedule.max_rollbacks:
+        shows.save(0)  # to go back to
+    # Its averaged generator has statistics that no step looks at.
+    shows.show("The sample grid", 0, monitor.show_samples, 0)
 
 
 def _rollbacks(sagan: SAGAN) -> int:

@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss, r1_penalty
+from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss
 from sagan_tf.training import batch_checks
 from sagan_tf.training.batch_checks import checked_images, checked_labels, unpacked
+from sagan_tf.training.gradients import Gradients
 from sagan_tf.training.keras_model import (
     TwoNetworks,
     check_backend,
@@ -18,7 +19,7 @@ from sagan_tf.training.keras_model import (
 )
 from sagan_tf.training.moving_average import MovingAverage, batch_norms
 from sagan_tf.training.noise import Noise
-from sagan_tf.training.regularization import FAKE, REAL, Regularization
+from sagan_tf.training.regularization import Regularization
 
 # What every training step reports; `SAGAN.scalars` are those of a model.
 SCALARS = ("discriminator_loss", "generator_loss", "real_logits", "fake_logits")
@@ -195,12 +196,15 @@ class SAGAN(TwoNetworks):
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
         for layer in batch_norms(self.generator):
             layer.replica_mean = _replica_mean if sync_batch_norm and replicas > 1 else None
-        compiled = (
-            tf.function(jit_compile=True, autograph=False) if xla else (lambda function: function)
+        self.gradients = Gradients(
+            self.generator,
+            self.discriminator,
+            generator_loss,
+            discriminator_loss,
+            self.regularization,
+            self.gradient_accumulation,
+            xla,
         )
-        self._discriminator_gradients = compiled(self._discriminator_gradients_of_part)
-        self._generator_gradients = compiled(self._generator_gradients_of_part)
-        self._r1_gradients = compiled(self._r1_gradients_of_part)
 
     @property
     def scalars(self) -> tuple[str, ...]:
@@ -223,21 +227,21 @@ class SAGAN(TwoNetworks):
         """
         images, labels = unpacked(data)
         images = checked_images(images, self.image_shape)
-        if self.generator.num_classes is not None:
-            labels = checked_labels(labels, self.generator.num_classes)
+        num_classes = self.generator.num_classes
+        labels = None if num_classes is None else checked_labels(labels, num_classes)
         step = self.generator_optimizer.iterations
         batch_size = self._update_size(images)
         logs: dict[str, Any] = {}
         for update in range(self.d_steps):
             rows = slice(update * batch_size, (update + 1) * batch_size)
-            real = images[rows], self._labels(labels, rows)
+            real = images[rows], None if labels is None else labels[rows]
             noise = self.noise.of_replica(step, update, batch_size)
-            gradients, logs = self._accumulate(self._discriminator_gradients, (*real, *noise))
-            gradients = self._add_r1_gradients(gradients, (*real, noise[-1]))
+            past_updates = self.discriminator_optimizer.iterations
+            gradients, logs = self.gradients.of_discriminator(past_updates, *real, *noise)
             self.discriminator_optimizer.apply(gradients, self.discriminator.trainable_variables)
             logs = self._follow_discriminator(logs, batch_size)
         noise = self.noise.of_replica(step, self.d_steps, batch_size)
-        gradients, generator_logs = self._accumulate(self._generator_gradients, noise)
+        gradients, generator_logs = self.gradients.of_generator(*noise)
         self.generator_optimizer.apply(gradients, self.generator.trainable_variables)
         self._agree_on_moving_statistics()
         if self._average is not None:
@@ -250,85 +254,6 @@ class SAGAN(TwoNetworks):
             return self.generator
         self._average.compute_statistics(self.noise)
         return self.ema_generator
-
-    def _discriminator_gradients_of_part(
-        self,
-        training: bool,
-        images: Any,
-        labels: Any,
-        latents: Any,
-        fake_labels: Any,
-        uniforms: Any,
-    ) -> tuple[list[Any], dict[str, Any]]:
-        regularization = self.regularization
-        fake_images = self.generator(latents, fake_labels, training=True)
-        copies = regularization.copies(images, uniforms)
-        seen = [
-            regularization.augmented(images, uniforms, REAL),
-            regularization.augmented(fake_images, uniforms, FAKE),
-            *copies,
-        ]
-        if labels is not None:
-            labels = tf.concat([labels, fake_labels, *(labels for _ in copies)], axis=0)
-        variables = [variable.value for variable in self.discriminator.trainable_variables]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            # One pass over real and fake: the singular vectors move once per update.
-            logits = self.discriminator(tf.concat(seen, axis=0), labels, training=training)
-            real_logits, fake_logits, *copies_logits = tf.split(logits, len(seen))
-            loss = self.discriminator_loss(real_logits, fake_logits)
-            penalty, parts = regularization.penalty(real_logits, fake_logits, copies_logits)
-            share = self._share(loss + penalty)
-        return tape.gradient(share, variables), {
-            "discriminator_loss": loss,
-            "real_logits": tf.reduce_mean(real_logits),
-            "fake_logits": tf.reduce_mean(fake_logits),
-            **parts,
-        }
-
-    def _generator_gradients_of_part(
-        self, training: bool, latents: Any, labels: Any, uniforms: Any
-    ) -> tuple[list[Any], dict[str, Any]]:
-        variables = [variable.value for variable in self.generator.trainable_variables]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            fake_images = self.generator(latents, labels, training=True)
-            seen = self.regularization.augmented(fake_images, uniforms, FAKE)
-            loss = self.generator_loss(self.discriminator(seen, labels, training=False))
-            share = self._share(loss)
-        return tape.gradient(share, variables), {"generator_loss": loss}
-
-    def _r1_gradients_of_part(
-        self, training: bool, images: Any, labels: Any, uniforms: Any
-    ) -> tuple[list[Any], dict[str, Any]]:
-        variables = [variable.value for variable in self.discriminator.trainable_variables]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            with tf.GradientTape(watch_accessed_variables=False) as images_tape:
-                images_tape.watch(images)
-                seen = self.regularization.augmented(images, uniforms, REAL)
-                # Each image's logit depends on that image alone.
-                total = tf.reduce_sum(self.discriminator(seen, labels, training=False))
-            penalty = r1_penalty(images_tape.gradient(total, images))
-            share = self._share(self.regularization.r1_weight * penalty)
-        zero = tf.UnconnectedGradients.ZERO  # of biases, which move no gradient
-        return tape.gradient(share, variables, unconnected_gradients=zero), {}
-
-    def _add_r1_gradients(self, gradients: list[Any], batch: tuple) -> list[Any]:
-        """The gradients with those of the R1 penalty, in one of so many updates."""
-        interval = self.regularization.r1_interval
-        if not self.regularization.r1_weight:
-            return gradients
-
-        def added() -> list[Any]:
-            penalty_gradients, _ = self._accumulate(self._r1_gradients, batch)
-            return [
-                gradient + interval * penalty_gradient
-                for gradient, penalty_gradient in zip(gradients, penalty_gradients, strict=True)
-            ]
-
-        due = self.discriminator_optimizer.iterations % interval == 0
-        return tf.cond(due, added, lambda: list(gradients))
 
     def _follow_discriminator(self, logs: dict[str, Any], batch_size: Any) -> dict[str, Any]:
         """Moves the regularization's state after an update of the discriminator."""
@@ -343,25 +268,6 @@ class SAGAN(TwoNetworks):
             )
         return logs
 
-    def _share(self, loss: Any) -> Any:
-        """The replica's part of the global loss: optimizers sum gradients over replicas."""
-        return loss / tf.distribute.get_strategy().num_replicas_in_sync
-
-    def _accumulate(self, gradients_of: Callable, batch: tuple) -> tuple[list[Any], dict[str, Any]]:
-        """Gradients and logs of a batch, averaged over the parts it is split into."""
-        parts = self.gradient_accumulation
-        if parts == 1:
-            return gradients_of(True, *batch)
-        split = [[None] * parts if item is None else tf.split(item, parts) for item in batch]
-        totals = None
-        for index, part in enumerate(zip(*split, strict=True)):
-            if index:
-                part = _after(totals, part)
-            # Only the first part moves the discriminator's singular vectors.
-            results = gradients_of(index == 0, *part)
-            totals = tf.nest.map_structure(tf.add, totals, results) if index else results
-        return tf.nest.map_structure(lambda total: total / parts, totals)
-
     def _update_size(self, images: Any) -> Any:
         """How many of the images each discriminator update takes: a multiple of the parts."""
         least = self.d_steps * self.gradient_accumulation
@@ -371,9 +277,6 @@ class SAGAN(TwoNetworks):
             f"{least} in every batch, the last one, too. Received: "
         )
         return batch_checks.asserted(size, size > 0, message, tf.shape(images)[0])
-
-    def _labels(self, labels: Any, rows: slice) -> Any:
-        return None if self.generator.num_classes is None else labels[rows]
 
     def _agree_on_moving_statistics(self) -> None:
         """Gives every replica the mean of the replicas' moving statistics."""
@@ -388,15 +291,6 @@ class SAGAN(TwoNetworks):
         means = _replica_mean([variable.value for variable in statistics])
         for variable, mean in zip(statistics, means, strict=True):
             variable.assign(mean)
-
-
-def _after(results: Any, inputs: Any) -> Any:
-    """The inputs, available once the results are.
-
-    TensorFlow would compute at the same time what does not wait, and hold the memory of both.
-    """
-    with tf.control_dependencies(tf.nest.flatten(results)):
-        return [None if item is None else tf.identity(item) for item in inputs]
 
 
 def _replica_mean(value: Any) -> Any:

@@ -104,7 +104,7 @@ def test_r1_of_a_linear_discriminator_is_half_its_squared_weight():
     sagan = SAGAN(generator, discriminator, regularization=Regularization(r1_weight=3.0))
     sagan.compile(sgd("generator_optimizer"), sgd("discriminator_optimizer"))
     images = tf.random.normal((4, 16, 16, 1))
-    kernel, bias = sagan._r1_gradients(True, images, None, None)[0]
+    kernel, bias = sagan.gradients.of_part["r1"](True, images, None, None)[0]
     np.testing.assert_allclose(kernel, 3 * discriminator.dense.kernel, rtol=1e-5)
     np.testing.assert_array_equal(bias, 0)
 
@@ -114,15 +114,14 @@ def test_r1_comes_in_one_of_so_many_updates(data):
     sagan = make_sagan(sgd, regularization=Regularization(r1_weight=1.0, r1_interval=3))
     added = []
     for update in range(4):
-        sagan.discriminator_optimizer.iterations.assign(update)
         batch = (*data, None)
-        added.append(sagan._add_r1_gradients(gradients, batch))
+        added.append(sagan.gradients.with_r1(tf.constant(update), gradients, batch))
     sums = [sum(float(tf.reduce_sum(tf.abs(g))) for g in some) for some in added]
     assert sums[1] == sums[2] == 0
     assert sums[0] == sums[3] > 0
     # As much stronger as it is rarer.
     always = make_sagan(sgd, regularization=Regularization(r1_weight=1.0, r1_interval=1))
-    for rare, often in zip(added[0], always._add_r1_gradients(gradients, batch), strict=True):
+    for rare, often in zip(added[0], always.gradients.with_r1(0, gradients, batch), strict=True):
         np.testing.assert_allclose(rare, 3 * often, rtol=1e-5, atol=1e-9)
 
 
@@ -197,8 +196,7 @@ def test_accumulated_gradients_with_everything_equal_those_of_the_whole_batch(da
     noise = whole.noise.of_replica(0, 0, 8)
 
     def gradients(sagan):
-        found, logs = sagan._accumulate(sagan._discriminator_gradients, (*data, *noise))
-        return sagan._add_r1_gradients(found, (*data, noise[-1])), logs
+        return sagan.gradients.of_discriminator(0, *data, *noise)
 
     (expected, expected_logs), (actual, logs) = gradients(whole), gradients(parts)
     largest = max(np.max(np.abs(gradient)) for gradient in expected)
@@ -215,12 +213,12 @@ def test_xla_computes_the_same_with_everything(data):
         sagan.regularization.probability.assign(0.5)
     noise = plain.noise.of_replica(0, 0, 8)
     for name, batch in {
-        "_discriminator_gradients": (*data, *noise),
-        "_generator_gradients": noise,
-        "_r1_gradients": (*data, noise[-1]),
+        "discriminator": (*data, *noise),
+        "generator": noise,
+        "r1": (*data, noise[-1]),
     }.items():
-        expected, _ = getattr(plain, name)(True, *batch)
-        actual, _ = getattr(compiled, name)(True, *batch)
+        expected, _ = plain.gradients.of_part[name](True, *batch)
+        actual, _ = compiled.gradients.of_part[name](True, *batch)
         largest = max(np.max(np.abs(gradient)) for gradient in expected)
         for left, right in zip(actual, expected, strict=True):
             assert np.max(np.abs(left - right)) <= 1e-5 * largest
