@@ -67,9 +67,7 @@ def batches(
     """
     replicas = tuple(range(num_replicas) if replicas is None else replicas)
     _check_numbers(seed, start_step, global_batch_size, batches_per_step, num_replicas, replicas)
-    positions_of = _positions(
-        start_step, global_batch_size, batches_per_step, num_replicas, replicas
-    )
+    positions_of = _places(start_step, global_batch_size, batches_per_step, num_replicas, replicas)
     example_at = _order(source, seed, class_balanced)
     reader = _ReadAhead(
         Loader(source, image_size),
@@ -88,7 +86,7 @@ def batches(
     return _dataset(load, (size, image_size, image_size, source.channels))
 
 
-def _positions(
+def _places(
     start_step: int,
     global_batch_size: int,
     batches_per_step: int,
