@@ -1,14 +1,19 @@
 # Training on NVIDIA GPUs, whose libraries come with TensorFlow's own wheels:
 #
 #   docker build -f docker/train.Dockerfile -t sagan_tf-train .
-#   docker run --init --gpus=all --user="$(id -u):$(id -g)" \
-#     -v /data:/data:ro -v "$PWD/runs:/runs" \
+#   mkdir -p runs cuda-cache
+#   docker run --init --gpus=all --shm-size=1g --ulimit memlock=-1 --user="$(id -u):$(id -g)" \
+#     -v /data:/data:ro -v "$PWD/runs:/runs" -v "$PWD/cuda-cache:/cuda-cache" \
 #     sagan_tf-train --dataset=imagenet2012 --data_dir=/data/tfds --workdir=/runs/imagenet
 #
-# `docker stop --time=600` gives it time to save; the same command goes on from there.
+# `docker stop --time=600` gives it time to save; the same command goes on from there. NCCL passes
+# gradients between GPUs through shared memory, of which Docker gives 64 MB. TensorFlow's wheels have
+# no code for some newer GPUs (compute capability 9.0): their driver compiles it at the first start,
+# for up to half an hour, and keeps it in the cache.
 FROM python:3.11-slim
 
-ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
+ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp \
+    CUDA_CACHE_PATH=/cuda-cache CUDA_CACHE_MAXSIZE=4294967296
 
 WORKDIR /source
 COPY pyproject.toml setup.py README.md LICENSE ./

@@ -16,7 +16,7 @@ from absl import logging
 
 from sagan_tf import command
 from sagan_tf.class_names import class_labels, numbers, readable
-from sagan_tf.fields import setting
+from sagan_tf.fields import device_setting, setting
 
 if TYPE_CHECKING:
     import keras
@@ -57,6 +57,7 @@ class AttendSettings:
         "the run's, else white.",
     )
     out: str = setting("attention", "The directory for figures (PNG) and page (HTML).")
+    device: str = device_setting()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +77,12 @@ def main(settings: AttendSettings) -> None:
         raise ValueError("`--labels` is for generated images. Leave it or `--images` out.")
     if settings.images is None and settings.background is not None:
         raise ValueError("`--background` is for `--images`. Leave it out.")
+    from sagan_tf.machine import devices
     from sagan_tf.run.workdir import load_description
 
     description = load_description(settings.workdir)
+    devices.use_device(settings.device)
+    print(f"device: {devices.in_words()}")
     if settings.images is None:
         shown = _generated(settings, description, seeds)
     else:

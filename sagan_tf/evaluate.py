@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from absl import logging
 
 from sagan_tf import command
-from sagan_tf.fields import check_values, setting, words
+from sagan_tf.fields import check_values, device_setting, setting, words
 
 if TYPE_CHECKING:
     from sagan_tf.evaluation.evaluation import Evaluation
@@ -93,6 +93,7 @@ class EvaluateSettings:
         "inception, classifier (of the real images, trained in seconds: for small pictures), or "
         "PATH.keras; without it the classifier for `digits`, else inception.",
     )
+    device: str = device_setting()
     cache_dir: str = setting(
         "~/.cache/sagan_tf", "Where features are kept, from which an interrupted run goes on."
     )
@@ -114,13 +115,15 @@ def main(settings: EvaluateSettings) -> None:
 
         print_comparison(*settings.compared)
         return
-    from sagan_tf.machine.devices import make_team
+    from sagan_tf.machine.devices import in_words, make_team
     from sagan_tf.machine.team import code_facts
 
     report = _report_writer(settings)
-    team = make_team()
+    team = make_team(settings.device)
     with team.complete():
         team.agree(code_facts() | dataclasses.asdict(settings))
+        if team.is_chief:
+            print(f"device: {in_words()}")
         _evaluate(settings, team, report)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sagan_tf import command
 from sagan_tf.config import FREE_SETTINGS
-from sagan_tf.fields import setting
+from sagan_tf.fields import device_setting, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +22,7 @@ class ExportSettings:
     name: str = setting("sagan", "The model's name: letters, digits, `.`, `_` and `-`.")
     version: str = setting("auto", "A number, or auto: one more than the highest there.")
     export_dir: str = setting("exports", "Holds <name>/<version>/.")
+    device: str = device_setting()
     check: str | None = setting(
         None, "Instead: a SavedModel's directory in which to look for what keeps it from serving."
     )
@@ -49,10 +50,12 @@ def main(settings: ExportSettings) -> None:
     base_path = Path(settings.export_dir) / settings.name
 
     from sagan_tf import sampling
+    from sagan_tf.machine import devices
     from sagan_tf.output.files import claimed, explained
     from sagan_tf.serving.model_card import write_model_card
     from sagan_tf.serving.saved_model import versions_in, write_version
 
+    devices.use_device(settings.device)
     generator, step = sampling.restore_generator(settings.workdir, best=settings.best)
     run = {
         name: value
@@ -70,7 +73,7 @@ def main(settings: ExportSettings) -> None:
                 f"`--version` {version} of {settings.name} is there already, in {base_path}. "
                 "Choose another, or auto."
             )
-        print(f"exporting: step {step} of {settings.workdir}", flush=True)
+        print(f"exporting: step {step} of {settings.workdir} on {devices.in_words()}", flush=True)
         card = write_model_card(
             settings.name,
             generator,

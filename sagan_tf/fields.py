@@ -31,6 +31,16 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def device_setting() -> Any:
+    """Declares the flag of commands that compute but do not train."""
+    return setting(
+        "auto",
+        "gpu, cpu, or auto: a GPU if there is any.",
+        also="use_gpu cpu gpu gpus",
+        choices=("auto", "cpu", "gpu"),
+    )
+
+
 def as_given(settings_class: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that a program gives by name, in the types that the command line would give.
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from sagan_tf import command
 from sagan_tf.class_names import class_labels, numbers
-from sagan_tf.fields import setting
+from sagan_tf.fields import device_setting, setting
 
 if TYPE_CHECKING:
     from sagan_tf.machine.team import Team
@@ -46,17 +46,20 @@ class SampleSettings:
         "Width of an image's pixel in the grid; without it small images are enlarged.",
         at_least=1,
     )
+    device: str = device_setting()
 
 
 def main(settings: SampleSettings) -> None:
     """Writes the grid, or the interpolation, and single PNGs if asked for."""
     seeds = numbers(settings.seeds, "seeds")
-    from sagan_tf.machine.devices import make_team
+    from sagan_tf.machine.devices import in_words, make_team
     from sagan_tf.machine.team import code_facts
 
-    team = make_team()
+    team = make_team(settings.device)
     with team.complete():
         team.agree(code_facts() | dataclasses.asdict(settings))
+        if team.is_chief:
+            print(f"device: {in_words()}")
         _sample(settings, seeds, team)
 
 

@@ -30,7 +30,7 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
         _report_costs(settings, sources)
         return
     from sagan_tf.machine.cluster import find_cluster
-    from sagan_tf.machine.devices import make_strategy
+    from sagan_tf.machine.devices import in_words, make_strategy
     from sagan_tf.machine.team import Team, code_facts
     from sagan_tf.output import files
     from sagan_tf.training import resuming
@@ -60,6 +60,7 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
                 sagan = make_sagan(settings, source, _label_weights(settings, source))
             if team.is_chief:
                 _print_choices(settings, sources, workdir)
+                print(f"device: {in_words()}, {_replicas(replicas, team.size)}")
             session = Session(settings, strategy, team, source, sagan, workdir)
             step, stopped = session.train()
             # All is saved: a scheduler's late SIGTERM shall not make the run look failed.
@@ -70,6 +71,11 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     if stopped:
         print(f"stopped at step {step}; the same command goes on from there", file=sys.stderr)
         sys.exit(128 + stopped)
+
+
+def _replicas(replicas: int, machines: int) -> str:
+    here = f"{replicas} replica{'' if replicas == 1 else 's'}"
+    return here if machines == 1 else f"{here} on {machines} machines"
 
 
 def _report_costs(settings: config.TrainSettings, sources: dict[str, str]) -> None:

@@ -212,7 +212,7 @@ class Chatting:  # instead of TensorFlow
                 os.abort()
 
 sys.meta_path.insert(0, Chatting())
-startup.glob.glob = lambda pattern: {devices}
+startup.has_gpu = lambda: bool({devices})
 startup.import_tensorflow()
 os.write(2, b"later\\n")
 """

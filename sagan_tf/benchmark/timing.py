@@ -187,9 +187,10 @@ def _start_tensorflow(device: str) -> int:
 
     gpus = tf.config.list_physical_devices("GPU")
     if device == "cpu":
-        tf.config.set_visible_devices([], "GPU")
-    elif gpus:  # shared with the other cases' processes
-        tf.config.experimental.set_memory_growth(gpus[0], True)
+        gpus = []
+        tf.config.set_visible_devices(gpus, "GPU")
+    for gpu in gpus:  # shared with the other cases' processes; all alike, or TensorFlow refuses
+        tf.config.experimental.set_memory_growth(gpu, True)
     tf.linalg.matmul(tf.ones((8, 8)), tf.ones((8, 8))).numpy()
     return _peak_bytes(device)
 

@@ -21,6 +21,11 @@ def check_settings(settings: TrainSettings) -> None:
             "mixed_bfloat16 has float32's range, the same speed and needs none."
         )
     check_values(settings)
+    if settings.xla and settings.deterministic:
+        raise ValueError(
+            "`--xla` and `--deterministic` exclude each other: XLA chooses kernels by itself, also "
+            "such whose sums have no fixed order. Turn one off. Received: both"
+        )
     _check_networks(settings)
     _check_regularization(settings)
 

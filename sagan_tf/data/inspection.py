@@ -1,6 +1,5 @@
 """A look at a data set before hours of training are spent on it."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +12,7 @@ from sagan_tf.data.labels import check_labels, class_counts
 from sagan_tf.data.loading import Loader
 from sagan_tf.data.order import shuffled_indices
 from sagan_tf.data.source import Source
+from sagan_tf.machine.processors import num_cores
 
 _NUM_IMAGES = 256
 # Two equal pictures may be chance or a plain background; four of four are a mistake.
@@ -127,7 +127,7 @@ def warn_of_transparency(
             return False
 
     indices = _first_indices(num_images, seed)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(num_cores()) as threads:
         count = sum(threads.map(lets_through, indices.tolist()))
     if count:
         logging.warning(

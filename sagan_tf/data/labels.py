@@ -1,12 +1,12 @@
 """How many images each class has, for which TFDS sets have to be read once."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from tqdm import tqdm
 
 from sagan_tf.data.source import Source
+from sagan_tf.machine.processors import num_cores
 
 # Records that one thread reads at a time: many are faster than one by one, but all of their images
 # are in memory, 14 MB of ImageNet's.
@@ -55,7 +55,7 @@ def _read_labels(source: Source) -> np.ndarray:
 
     labels = []
     progress = tqdm(desc=f"labels of {source.name}", total=count, unit="label", delay=2)
-    with ThreadPoolExecutor(os.cpu_count()) as threads, progress:
+    with ThreadPoolExecutor(num_cores()) as threads, progress:
         for part in threads.map(read, range(0, count, _LABELS_PER_TASK)):
             labels.extend(part)
             progress.update(len(part))

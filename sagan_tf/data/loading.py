@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from absl import logging
 
 from sagan_tf.data.decode import decode_square
 from sagan_tf.data.source import Source
+from sagan_tf.machine.processors import num_cores
 
 _TOLERATED_FRACTION = 0.01
 # Handing one small image to a thread costs as much as reading it: eight together read prepared
@@ -193,4 +193,4 @@ def _in_threads(function: Callable[[int], Any], indices: Sequence[int]) -> list[
 
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="images")
+    return ThreadPoolExecutor(num_cores(), thread_name_prefix="images")

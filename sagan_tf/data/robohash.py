@@ -10,7 +10,6 @@ The drawings are by Zikri Kader, Hrvoje Novakovic, Julian Peter Arias and David 
 import functools
 import importlib.util
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from PIL import Image
 
 from sagan_tf.data.order import shuffled_indices
 from sagan_tf.data.source import Source
+from sagan_tf.machine.processors import num_cores
 
 # Class c is the package's set c + 1. Its set 5 is left out: its licence is not stated clearly.
 CLASS_NAMES = ("robot", "monster", "head", "cat")
@@ -131,7 +131,7 @@ def _load_layers(folder: Path, image_size: int) -> list[list[list[list[_Layer]]]
     files = [_variants(folder / f"set{label + 1}") for label in range(len(CLASS_NAMES))]
     flat = [file for variants in files for parts in variants for part in parts for file in part]
     logging.info("Scaling the %d layers of robohash to %d pixels.", len(flat), image_size)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow frees Python's global lock
+    with ThreadPoolExecutor(num_cores()) as threads:  # Pillow frees Python's global lock
         layers = threads.map(lambda file: _load_layer(file, image_size), flat)
         # In the order in which `flat` was listed.
         return [

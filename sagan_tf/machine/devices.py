@@ -1,6 +1,9 @@
 """Where a run computes: one strategy for one or several replicas, on one or several machines."""
 
+import collections
 import contextlib
+import importlib.util
+import os
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -8,6 +11,7 @@ import tensorflow as tf
 from sagan_tf.machine.cluster import Cluster, find_cluster
 from sagan_tf.machine.handshake import await_workers
 from sagan_tf.machine.keras_settings import check_keras_settings
+from sagan_tf.machine.processors import has_gpu, num_cores
 from sagan_tf.machine.team import SINGLE_PROCESS, Team
 
 
@@ -32,29 +36,23 @@ def make_strategy(
         worker_timeout: seconds that it waits for them.
 
     Raises:
-        ValueError: for a GPU that is not there, several replicas on the CPU of a cluster's
-            worker, workers that do not come up, settings of Keras that do not work here, or
-            devices that TensorFlow would have to change after its start.
+        ValueError: for a GPU that is not there or that TensorFlow does not see, several replicas on
+            the CPU of a cluster's worker, workers that do not come up, settings of Keras that do
+            not work here, or devices that TensorFlow would have to change after its start.
     """
     check_keras_settings()
-    gpus = tf.config.list_physical_devices("GPU")
-    if device == "gpu" and not gpus:
-        raise ValueError(
-            "`--device=gpu` was given but TensorFlow sees no GPU. Install `sagan_tf[gpu]` and a "
-            "driver, or leave --device away."
-        )
+    gpus = _gpus(device)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    if device != "cpu" and gpus:
-        replicas = num_replicas or len(gpus)
+    replicas = replicas_here(device, num_replicas)
+    if gpus:
         if replicas > len(gpus):
             raise ValueError(f"`--num_replicas={replicas}` exceeds the {len(gpus)} GPUs here.")
         devices = [f"GPU:{index}" for index in range(replicas)]
-        if cluster:  # whose strategy takes the first that it sees
+        if replicas < len(gpus):  # else TensorFlow would take the memory of all of them
             with _before_start(f"--num_replicas={replicas}"):
                 tf.config.set_visible_devices(gpus[:replicas], "GPU")
     else:
-        replicas = num_replicas or 1
         if cluster and replicas > 1:
             raise ValueError(
                 "`--num_replicas` must be 1 on the CPU of each of several workers; start more "
@@ -70,6 +68,71 @@ def make_strategy(
     # Collective operations gain nothing between CPU devices that share their memory.
     reduction = None if devices[0].startswith("GPU") else tf.distribute.ReductionToOneDevice()
     return tf.distribute.MirroredStrategy(devices, cross_device_ops=reduction)
+
+
+def use_device(device: str = "auto") -> None:
+    """Sets TensorFlow's devices up for work beside which others may use the same GPU.
+
+    Memory is taken as it is needed, not all of it. Where TensorFlow has started, its devices stay
+    as they are.
+
+    Args:
+        device: gpu, cpu, or auto: a GPU if there is any.
+
+    Raises:
+        ValueError: for a GPU that is not there or that TensorFlow does not see.
+    """
+    check_keras_settings()
+    gpus = _gpus(device)
+    with contextlib.suppress(RuntimeError):  # TensorFlow has started
+        tf.config.set_visible_devices(gpus[:1], "GPU")
+        for gpu in gpus[:1]:
+            tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def replicas_here(device: str, num_replicas: int | None) -> int:
+    """How many replicas this machine makes: those asked for, all GPUs, or one on the CPU."""
+    return num_replicas or len(_gpus(device)) or 1
+
+
+def in_words() -> str:
+    """What TensorFlow computes on: `2 x NVIDIA H100`, or `CPU, 16 cores`."""
+    gpus = tf.config.get_visible_devices("GPU")
+    if not gpus:
+        return f"CPU, {num_cores()} core{'' if num_cores() == 1 else 's'}"
+    names = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus
+    ]
+    return ", ".join(f"{count} x {name}" for name, count in collections.Counter(names).items())
+
+
+def _gpus(device: str) -> list[tf.config.PhysicalDevice]:
+    """The GPUs to compute on, none for the CPU."""
+    gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
+    if not gpus and device != "cpu":
+        reason = _why_no_gpu()
+        # Who empties CUDA_VISIBLE_DEVICES wants the CPU.
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
+        if device == "gpu" or (has_gpu() and not hidden):
+            raise ValueError(
+                f"TensorFlow sees no GPU{'' if device == 'gpu' else ', though there is one here'}: "
+                f"{reason}. To compute on the CPU, give `--device=cpu`. Received: "
+                f"--device={device}"
+            )
+    return gpus
+
+
+def _why_no_gpu() -> str:
+    """What most often keeps TensorFlow from GPUs; its own words stand in the output before."""
+    if not has_gpu():
+        return "the machine, or this container of it, shows none (/dev/nvidia0)"
+    if not tf.test.is_built_with_cuda():
+        return "this build of TensorFlow cannot use any; install `sagan_tf[gpu]`"
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return "CUDA_VISIBLE_DEVICES hides it"
+    if importlib.util.find_spec("nvidia") is None:
+        return "NVIDIA's libraries are missing; install `sagan_tf[gpu]`"
+    return "the driver may be too old for NVIDIA's libraries; see what TensorFlow says above"
 
 
 def _use_cpu(replicas: int) -> None:
@@ -119,11 +182,17 @@ def _connected_strategy(cluster: Cluster, gpus: int) -> tf.distribute.Strategy:
     return strategy
 
 
-def make_team() -> Team:
+def make_team(device: str = "auto") -> Team:
     """Connects to the workers that the environment names, if any, for work without training.
+
+    Args:
+        device: see `use_device`.
 
     Raises:
         ValueError: see `make_strategy`.
     """
     cluster = find_cluster()
-    return Team(make_strategy(cluster=cluster), cluster) if cluster else SINGLE_PROCESS
+    if cluster:
+        return Team(make_strategy(device, cluster=cluster), cluster)
+    use_device(device)
+    return SINGLE_PROCESS

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,11 @@ _CGROUPS = {
     "cgroup/memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
 
+# How NVIDIA's libraries (cuBLAS, cuDNN, NCCL) and drivers say that memory is lacking.
+_SAYS_MEMORY = re.compile(
+    r"out of memory|ALLOC_FAILED|OUT_OF_MEMORY|failed to allocate|unable to allocate", re.IGNORECASE
+)
+
 
 def available_bytes(replicas: int) -> int | None:
     """Memory a replica can have: a GPU's, or its share of what this machine or container has left.
@@ -23,8 +29,11 @@ def available_bytes(replicas: int) -> int | None:
         Bytes; `None` where the system does not tell.
     """
     if tf.config.list_logical_devices("GPU"):
-        # The one place where TensorFlow tells how much it took of each GPU.
-        devices = device_lib.list_local_devices()
+        # The one place where TensorFlow tells how much it took of each GPU. It is asked for those
+        # that are used alone, or it would take the others' memory, too.
+        used = [gpu.name.rpartition(":")[2] for gpu in tf.config.get_visible_devices("GPU")]
+        options = tf.compat.v1.GPUOptions(visible_device_list=",".join(used))
+        devices = device_lib.list_local_devices(tf.compat.v1.ConfigProto(gpu_options=options))
         return min(device.memory_limit for device in devices if device.device_type == "GPU")
     left = _left_on_host(Path("/"))
     return None if left is None else left // replicas
@@ -83,6 +92,10 @@ def explained(message: Callable[[], str]) -> Iterator[None]:
         yield
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         raise ValueError(message()) from error
+    except (tf.errors.InternalError, tf.errors.UnknownError) as error:
+        if _SAYS_MEMORY.search(error.message):
+            raise ValueError(message()) from error
+        raise
 
 
 def _divisors(number: int) -> set[int]:

@@ -11,7 +11,7 @@ from sagan_tf.data.inspection import summary
 from sagan_tf.data.source import Description, Source
 from sagan_tf.machine import memory
 from sagan_tf.machine.cluster import find_cluster
-from sagan_tf.machine.devices import make_strategy
+from sagan_tf.machine.devices import make_strategy, replicas_here
 from sagan_tf.training import cost
 from sagan_tf.training.build import make_networks, make_sagan
 from sagan_tf.training.loop import make_run_steps
@@ -47,8 +47,8 @@ def report(settings: TrainSettings, sources: dict[str, str], source: Description
 
 
 def _print_costs(settings: TrainSettings, source: Description) -> None:
-    networks = make_networks(settings, source, dtype="float32")
-    plain = make_networks(settings, source, dtype="float32", resampling="plain")
+    networks = make_networks(settings, source)
+    plain = make_networks(settings, source, resampling="plain")
     print()
     for network, reference in zip(networks, plain, strict=True):
         print(
@@ -57,15 +57,16 @@ def _print_costs(settings: TrainSettings, source: Description) -> None:
             f"({cost.multiply_accumulates(reference) / 1e9:.3f} in the plain form)"
         )
     cluster = find_cluster()
-    replicas = (settings.num_replicas or 1) * (len(cluster.addresses) if cluster else 1)
+    replicas_of_machine = replicas_here(settings.device, settings.num_replicas)
+    replicas = replicas_of_machine * (len(cluster.addresses) if cluster else 1)
     batch = settings.global_batch_size // (replicas * settings.gradient_accumulation)
     kept = settings.averaged, int(settings.consistency_weight > 0)
     needed = cost.training_bytes(*networks, batch, *kept)
-    available = memory.available_bytes(settings.num_replicas or 1)
+    available = memory.available_bytes(replicas_of_machine)
     here = "" if available is None else f"; this machine has {available / 2**30:.1f} GiB left"
     print(f"memory per replica: about {needed / 2**30:.1f} GiB at {batch} images (estimated){here}")
     if settings.attention_resolutions and settings.query_chunk_size is None:
-        chunked = make_networks(settings, source, dtype="float32", query_chunk_size=CHUNK_SIZE)
+        chunked = make_networks(settings, source, query_chunk_size=CHUNK_SIZE)
         less = cost.training_bytes(*chunked, batch, *kept)
         if less < 0.8 * needed:
             print(f"with --query_chunk_size={CHUNK_SIZE}: about {less / 2**30:.1f} GiB")

@@ -1,17 +1,18 @@
 """How much memory the tensors of a traced function need, without running it."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from sagan_tf.machine.processors import num_cores
 
 # Functions are traced with this many images. It is a prime, so that a tensor grows with the batch
 # if and only if it divides the tensor's size.
 TRACED_BATCH = 7919
 
 # TensorFlow runs so many iterations of a loop at a time, where there are processors for them.
-PARALLEL_ITERATIONS = min(10, os.cpu_count() or 1)
+PARALLEL_ITERATIONS = min(10, num_cores())
 
 _VIEWS = set("ExpandDims Identity IdentityN PreventGradient Reshape Squeeze StopGradient".split())
 # Their result takes the place of an input of its size that nothing else needs.

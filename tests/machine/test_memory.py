@@ -36,6 +36,21 @@ def test_a_lack_of_memory_is_explained():
             allocate()
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "lacks_memory"),
+    [
+        (tf.errors.InternalError, "Blas GEMM launch failed: CUBLAS_STATUS_ALLOC_FAILED", True),
+        (tf.errors.UnknownError, "NCCL: unhandled cuda error (CUDA out of memory)", True),
+        (tf.errors.InternalError, "Failed to allocate scratch memory", True),
+        (tf.errors.InternalError, "ptxas exited with non-zero error code", False),
+    ],
+)
+def test_nvidia_s_libraries_lack_memory_in_their_own_words(kind, text, lacks_memory):
+    expected = ValueError if lacks_memory else kind
+    with pytest.raises(expected), memory.explained(lambda: "take less"):
+        raise kind(None, None, text)
+
+
 def write(root, files):
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
