@@ -1,4 +1,4 @@
-"""Source -> batches: images float32 `(N, S, S, C)` in [-1, 1] and labels int32 `(N,)`.
+"""Source -> batches: images `(N, S, S, C)`, float32 in [-1, 1] or bytes, and labels int32 `(N,)`.
 
 Every batch is a pure function of (seed, step): a run resumed at any step, or spread over any
 number of replicas, sees the same images in the same order.
@@ -37,6 +37,7 @@ def batches(
     replicas: Sequence[int] | None = None,
     flip: bool = False,
     class_balanced: bool = False,
+    scaled: bool = True,
 ) -> tf.data.Dataset:
     """An infinite dataset whose elements are one replica's share of one training step.
 
@@ -57,10 +58,11 @@ def batches(
         flip: mirrors half of the images. The published runs do not.
         class_balanced: every class comes equally often, not every example; reads labels that are
             not known first.
+        scaled: float32 in [-1, 1]; if not, images are uint8, for `scale`.
 
     Returns:
-        `tf.data.Dataset` of (images float32 `(batches_per_step * B / R, S, S, C)` in [-1, 1],
-        labels int32 `(batches_per_step * B / R,)`). Iterate it inside `readable_errors(source)`.
+        `tf.data.Dataset` of (images `(batches_per_step * B / R, S, S, C)`, labels int32
+        `(batches_per_step * B / R,)`). Iterate it inside `readable_errors(source)`.
 
     Raises:
         ValueError: a size does not fit, or a class to be balanced has no images.
@@ -82,8 +84,14 @@ def batches(
             images[mirrored] = images[mirrored, :, ::-1]
         return images, labels
 
-    size = batches_per_step * global_batch_size // num_replicas
-    return _dataset(load, (size, image_size, image_size, source.channels))
+    shape = (batches_per_step * global_batch_size // num_replicas, image_size, image_size)
+    dataset = _dataset(load, (*shape, source.channels))
+    return dataset.map(lambda images, labels: (scale(images), labels)) if scaled else dataset
+
+
+def scale(images: tf.Tensor) -> tf.Tensor:
+    """Bytes as float32 in [-1, 1]; what is scaled already stays."""
+    return tf.cast(images, tf.float32) * (2 / 255) - 1 if images.dtype == tf.uint8 else images
 
 
 def _places(
@@ -137,13 +145,13 @@ class _ReadAhead:
 def _dataset(
     load: Callable[[np.int64], tuple[np.ndarray, np.ndarray]], shape: tuple[int, ...]
 ) -> tf.data.Dataset:
-    """The elements 0, 1, ... of a Python function, images scaled to [-1, 1]."""
+    """The elements 0, 1, ... of a Python function."""
 
-    def load_and_scale(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def loaded(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = tf.numpy_function(load, [element], [tf.uint8, tf.int32])
         images.set_shape(shape)
         labels.set_shape(shape[:1])
-        return tf.cast(images, tf.float32) * (2 / 255) - 1, labels
+        return images, labels
 
     # Reading ahead is Python's work above, not `prefetch`'s: TensorFlow destroys an iterator only
     # after the calls it has in flight, and where Python's garbage collector meets a dropped
@@ -151,7 +159,7 @@ def _dataset(
     options = tf.data.Options()
     options.experimental_optimization.inject_prefetch = False  # it would by itself
     options.autotune.enabled = False
-    return tf.data.Dataset.counter(dtype=tf.int64).map(load_and_scale).with_options(options)
+    return tf.data.Dataset.counter(dtype=tf.int64).map(loaded).with_options(options)
 
 
 @contextlib.contextmanager

@@ -85,7 +85,7 @@ def _print_time(
     """Trains some steps on grey images on this machine, and prints how long all would take."""
     images = settings.d_steps * settings.global_batch_size // strategy.num_replicas_in_sync
     shape = (images, settings.image_size, settings.image_size, source.channels)
-    example = tf.zeros(shape), tf.zeros(images, tf.int32)
+    example = tf.zeros(shape, tf.uint8), tf.zeros(images, tf.int32)
     batches = iter(
         strategy.distribute_datasets_from_function(
             lambda _: tf.data.Dataset.from_tensors(example).repeat()

@@ -165,6 +165,7 @@ class Session:
                 replicas=self.team.shard(range(replicas)),
                 flip=settings.flip,
                 class_balanced=settings.class_balanced,
+                scaled=False,
             )
         )
         return iter(dataset)
