@@ -47,14 +47,21 @@ html_theme_options = {"navigation_with_keys": False}
 
 def setup(app: Any) -> None:
     """Connects what is ours to Sphinx."""
-    app.connect("autodoc-process-signature", constructor_signature)
+    app.connect("autodoc-process-signature", readable_signature)
 
 
-def constructor_signature(
-    app: Any, what: str, name: str, thing: Any, options: Any, signature: str, returned: str
-) -> tuple[str, str] | None:
-    """The signature of a class's constructor, where Keras' `__new__` hides it."""
-    if what != "class" or signature != "(*args, **kwargs)":
-        return None
-    parameters = list(inspect.signature(thing.__init__).parameters.values())[1:]
-    return stringify_signature(inspect.Signature(parameters)), returned
+def readable_signature(
+    app: Any,
+    what: str,
+    name: str,
+    thing: Any,
+    options: Any,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, ...]:
+    """A constructor's own arguments, which Keras' `__new__` hides, and public names of types."""
+    if what == "class" and signature == "(*args, **kwargs)":
+        parameters = list(inspect.signature(thing.__init__).parameters.values())[1:]
+        signature = stringify_signature(inspect.Signature(parameters))
+    private, public = "keras.src.models.model.Model", "keras.Model"
+    return tuple(text and text.replace(private, public) for text in (signature, returns))
