@@ -1,12 +1,12 @@
 # `make demo` trains on small digits and samples from the result, `make demo-color` on cartoons in
 # colour, which takes longer; `make check` checks the source and what is quickly tested, `make test`
-# everything.
+# everything; `make docs` builds the documentation as a site.
 # All make their own environment in .venv; after a change of PYTHON, `make clean` first.
 
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo demo-color check test clean
+.PHONY: demo demo-color check test docs clean
 
 # Of a data set, and the labels that its grid shows.
 define demonstrate
@@ -32,9 +32,14 @@ define check_source
 	$(VENV)/bin/mypy
 endef
 
+# Needs no network; warnings are errors.
+define build_docs
+	$(VENV)/bin/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+endef
+
 # These need neither PyTorch, JAX nor Chromium, and take less than two minutes on two cores.
 QUICK_TESTS := $(addprefix tests/,attention data geotex layers machine output run \
-  test_architecture.py test_config.py test_losses.py test_sampling.py) \
+  test_architecture.py test_config.py test_documentation.py test_losses.py test_sampling.py) \
   --ignore=tests/attention/test_map_page.py
 PYTEST := $(VENV)/bin/python -m pytest -q -n auto --dist=loadfile --no-loadscope-reorder
 
@@ -44,10 +49,15 @@ check: $(VENV)/installed-test
 
 test: $(VENV)/installed-test
 	$(check_source)
+	$(build_docs)
 	$(PYTEST)
 
+docs: $(VENV)/installed-docs
+	$(build_docs)
+	@echo "Site: docs/_build/html/index.html"
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) docs/_build
 
 # The environment is made anew only when pyproject.toml has changed.
 $(VENV)/installed: pyproject.toml
@@ -65,6 +75,10 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-robohash: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[robohash]"
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed

@@ -1,23 +1,32 @@
 """Self-Attention GAN (arXiv 1805.08318) on TensorFlow 2 and Keras 3.
 
-Commands are verbs: `python -m sagan_tf.train`, `prepare`, `sample`, `evaluate`, `attend`, `export`,
-`serve`, `playground`, `convert`, `study` and `benchmark`. They read settings (`config`, `fields`,
-`command`) and wire libraries, which take plain arguments. Read those in the order the data flows:
+Commands are verbs: `python -m sagan_tf.train`, `prepare`, `convert`, `sample`, `attend`,
+`evaluate`, `export`, `serve`, `playground`, `study` and `benchmark`; `python -m sagan_tf` lists
+them. They read settings (`config`, `fields`, `command`) and wire libraries, which take plain
+arguments. A library imports only libraries above it:
 
-    data         a data set's name -> batches of images and labels
-    layers       spectral normalisation, attention, resampling; for any Keras model
-    models       generator and discriminator
-    losses       hinge losses
-    training     the step, the loop around it, and what watches it
-    run          what a run keeps: checkpoints, settings, the identity of its data
-    sampling     seeds -> images, the same in every batch size
-    attention    what attention layers look at
-    evaluation   scores against real images
-    serving      SavedModel, REST server, gateway, client, web page
-    geotex       drawn images that tell geometry from texture; `study` trains on them
+    registration  lets Keras load saved models after `import sagan_tf` alone
+    class_names   what a user writes as a class -> a label
+    output        files written whole or not at all, pictures, HTML pages
+    machine       devices, memory, several workers
+    geotex        drawn images that tell geometry from texture
+    data          a data set's name -> batches of images and labels
+    architecture  the sizes of both networks, and which settings fit them
+    layers        spectral normalisation, attention, resampling; for any Keras model
+    models        generator and discriminator
+    published     weights of other projects
+    losses        functions of the discriminator's logits
+    run           what a run keeps: checkpoints, settings, the identity of its data
+    sampling      seeds -> images, the same in every batch size
+    attention     what attention layers look at
+    serving       SavedModel, REST server, gateway, client, web page
+    evaluation    scores against real images
+    training      the step, the loop around it, and what watches it
 
-Beside them: `machine` (devices, memory, several workers), `published` (weights of other projects),
-`output` (files and pictures), `architecture` (sizes that fit), `class_names`, `registration`.
+To read the GAN itself, in this order: `layers.self_attention` and `layers.spectral_norm`,
+`architecture`, `models.generator`, `models.discriminator`, `losses`, `training.trainer`,
+`training.loop`, `train`; then `sampling` and whichever command you need. `docs/architecture.md`
+follows one batch and one request, and `docs/api/index.md` says which names are stable.
 
 Importing the package imports neither Keras nor TensorFlow, and is enough for
 `keras.saving.load_model` to load what its layers and models were saved in.

@@ -21,7 +21,7 @@ from tests.by_hand import load
 from tests.support import commands, local_server, toy_model
 
 PORT = "--rest_api_port=0"
-README = (commands.ROOT / "README.md").read_text()
+SERVING = (commands.ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_told_to_stop_while_it_loads(exported):
     assert errors.strip().splitlines()[-1] == "interrupted"
 
 
-def test_the_curl_lines_of_the_readme(exported, tmp_path):
-    (block,) = re.findall(r"```bash\n((?:curl .*?)+)```", README, flags=re.DOTALL)
+def test_the_curl_lines_of_the_documentation(exported, tmp_path):
+    (block,) = re.findall(r"```bash\n((?:curl .*?)+)```", SERVING, flags=re.DOTALL)
     assert block.count("curl ") == 3
     with local_server.serving(("sagan", exported)) as (port, _):
         script = block.replace(":8501/", f":{port}/").replace("python ", f"{sys.executable} ")

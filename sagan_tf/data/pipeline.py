@@ -166,11 +166,11 @@ def _dataset(
 def readable_errors(source: Source) -> Iterator[None]:
     """Raises what stopped the loader as a ValueError; TensorFlow wraps it in an `OpError`.
 
-    ```python
-    with readable_errors(source):
-        for images, labels in batches(source, ...):
-            ...
-    ```
+    Example:
+
+    >>> with readable_errors(source):  # doctest: +SKIP
+    ...     for images, labels in batches(source, ...):
+    ...         ...
     """
     try:
         yield
