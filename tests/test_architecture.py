@@ -1,6 +1,7 @@
 """Who may import whom. A new module belongs into one of the three tables below."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -121,3 +122,12 @@ def test_networks_import_no_backend(path):
 
 def test_no_module_has_a_vague_name():
     assert not VAGUE_NAMES & ({path.stem for path in FILES} | UNITS)
+
+
+@pytest.mark.parametrize("unit", sorted(unit for unit in UNITS if (PACKAGE / unit).is_dir()))
+def test_a_map_names_every_module(unit):
+    """A package's docstring is where a newcomer looks for the file he needs."""
+    modules = {path.stem for path in (PACKAGE / unit).glob("*.py")} - {"__init__", "__main__"}
+    tree = ast.parse((PACKAGE / unit / "__init__.py").read_text(encoding="utf-8"))
+    named = re.findall(r"`(\w+)", ast.get_docstring(tree))
+    assert modules <= set(named), sorted(modules - set(named))

@@ -1,4 +1,9 @@
-"""Settings of a training run, and named presets that set them."""
+"""Settings of a training run, and named presets that set them.
+
+`settings` has all of them, of which `network_settings` and `optimisation_settings` are parts, with
+their flags, help and limits; `validation` checks which go together. `presets` are values with their
+sources, and `resolving` makes the settings of a run from flags over a preset.
+"""
 
 from sagan_tf.config.presets import PRESETS, default_preset
 from sagan_tf.config.resolving import (

@@ -104,7 +104,7 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
         "sample_every": (500, OURS_NOT_RUN),
     },
     # python -m sagan_tf.train --dataset=digits
-    # Real handwritten digits in minutes on 2 CPU cores; the README has the measured scores.
+    # Real handwritten digits in minutes on 2 CPU cores; docs/scores.md has the measured scores.
     "digits": {
         "dense_bias": (False, ABLATION),
         "d_steps": (2, ABLATION),

@@ -4,7 +4,11 @@ Four classes are geometry. Each has one exact constraint between a part at the l
 the right edge, with nothing between that could carry it: `twin` (two discs of one colour), `mirror`
 (eight cells come back on the other side), `limbs` (exactly four of eight), `line` (one line behind
 an occluder). Four are texture: `stripes`, `cells`, `clouds`, `fur`, alike everywhere and unrelated
-beyond some ten pixels. `draw` makes them, `check` reads them.
+beyond some ten pixels.
+
+`drawing` makes image number i of what `twin`, `mirror`, `limbs`, `line` and `textures` draw on
+`canvas`; `checks` reads what images show, as an `outcome`. `readability` and `agreement` sum many
+outcomes up, and `builder` makes a TensorFlow data set of it.
 """
 
 from sagan_tf.geotex.checks import check, locate_parts

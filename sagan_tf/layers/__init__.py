@@ -1,4 +1,9 @@
-"""Layers of SAGAN, usable in any Keras model on any Keras backend."""
+"""Layers of SAGAN, usable in any Keras model on any Keras backend.
+
+`self_attention` and, in its place, `residual_bottleneck`; `spectral_norm` of convolutions, dense
+layers and embeddings, and of `resampling` convolutions; `conditional_batch_norm`. All of them check
+their `inputs` alike.
+"""
 
 from sagan_tf.layers.conditional_batch_norm import ConditionalBatchNormalization
 from sagan_tf.layers.resampling import SpectralConv2DMeanPool, SpectralUpsampleConv2D

@@ -1,4 +1,4 @@
-"""SAGAN's two networks as loops over resolutions."""
+"""SAGAN's networks, `generator` and `discriminator`: loops over resolutions, built as `network`."""
 
 from sagan_tf.models.discriminator import Discriminator
 from sagan_tf.models.generator import Generator
