@@ -56,6 +56,7 @@ def main(settings: ExportSettings) -> None:
     from sagan_tf.serving.saved_model import versions_in, write_version
 
     devices.use_device(settings.device)
+    print(f"device: {devices.in_words()}")
     generator, step = sampling.restore_generator(settings.workdir, best=settings.best)
     run = {
         name: value
@@ -73,7 +74,7 @@ def main(settings: ExportSettings) -> None:
                 f"`--version` {version} of {settings.name} is there already, in {base_path}. "
                 "Choose another, or auto."
             )
-        print(f"exporting: step {step} of {settings.workdir} on {devices.in_words()}", flush=True)
+        print(f"exporting: step {step} of {settings.workdir}", flush=True)
         card = write_model_card(
             settings.name,
             generator,

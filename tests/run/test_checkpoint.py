@@ -215,7 +215,7 @@ def test_init_from_keeps_what_belongs_to_a_shared_class(tmp_path):
     def discriminator(num_classes, seed):
         keras.utils.set_random_seed(seed)
         network = Discriminator(
-            image_size=8, num_classes=num_classes, base_filters=4, attention_resolutions=()
+            image_size=16, num_classes=num_classes, base_filters=4, attention_resolutions=()
         )
         network.build()
         return network

@@ -140,8 +140,8 @@ def test_gradients_on_two_replicas_equal_those_on_one(data, two_replicas):
             )
             noise = sagan.noise.of_replica(0, 0, count)
             real = (data[0][rows], data[1][rows])
-            d_gradients, _ = sagan._discriminator_gradients(True, *real, *noise)
-            g_gradients, _ = sagan._generator_gradients(True, *noise)
+            d_gradients, _ = sagan.gradients.of_part["discriminator"](True, *real, *noise)
+            g_gradients, _ = sagan.gradients.of_part["generator"](True, *noise)
             return context.all_reduce("SUM", [*d_gradients, *g_gradients])
 
         result = tf.function(lambda: strategy.run(replica_gradients))()
@@ -176,8 +176,8 @@ def test_accumulated_discriminator_gradients_equal_those_of_the_whole_batch(data
         frozen = sagan.generator.call
         sagan.generator.call = lambda z, y, training, frozen=frozen: frozen(z, y, training=False)
     noise = whole.noise.of_replica(0, 0, 8)
-    expected, expected_logs = whole._accumulate(whole._discriminator_gradients, (*data, *noise))
-    actual, logs = parts._accumulate(parts._discriminator_gradients, (*data, *noise))
+    expected, expected_logs = whole.gradients.of_discriminator(0, *data, *noise)
+    actual, logs = parts.gradients.of_discriminator(0, *data, *noise)
     largest = max(np.max(np.abs(gradient)) for gradient in expected)
     for left, right in zip(actual, expected, strict=True):
         assert np.max(np.abs(left - right)) <= 1e-6 * largest
@@ -192,11 +192,11 @@ def test_xla_computes_the_same_gradients(data):
     plain, compiled = make_sagan(sgd), make_sagan(sgd, xla=True)
     noise = plain.noise.of_replica(0, 0, 8)
     for name, batch in {
-        "_discriminator_gradients": (*data, *noise),
-        "_generator_gradients": noise,
+        "discriminator": (*data, *noise),
+        "generator": noise,
     }.items():
-        expected, _ = getattr(plain, name)(True, *batch)
-        actual, _ = getattr(compiled, name)(True, *batch)
+        expected, _ = plain.gradients.of_part[name](True, *batch)
+        actual, _ = compiled.gradients.of_part[name](True, *batch)
         largest = max(np.max(np.abs(gradient)) for gradient in expected)
         for left, right in zip(actual, expected, strict=True):
             assert np.max(np.abs(left - right)) <= 1e-5 * largest
