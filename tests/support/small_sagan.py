@@ -51,6 +51,12 @@ def make_sagan(
     return sagan
 
 
+def eager(sagan):
+    """The model, whose `fit` does not trace its step: that takes longer than a few steps do."""
+    sagan.run_eagerly = True
+    return sagan
+
+
 def snapshot(network):
     return {variable.path: variable.value.numpy() for variable in network.variables}
 

@@ -12,7 +12,7 @@ from sagan_tf.training.batch_checks import checked_images, checked_labels
 from sagan_tf.training.regularization import Regularization
 from sagan_tf.training.trainer import SAGAN
 from tests.support import small_sagan
-from tests.support.small_sagan import IMAGES, LABELS, NETWORK
+from tests.support.small_sagan import IMAGES, LABELS, NETWORK, eager
 
 # Keras copies its variables into the file in a way that NumPy 2 deprecates.
 saves = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
@@ -94,7 +94,7 @@ def test_config_holds_every_argument():
 
 @saves
 def test_model_checkpoint_saves_both_ways(tmp_path):
-    sagan = make_sagan(ema_decay=0.5)
+    sagan = eager(make_sagan(ema_decay=0.5))
     checkpoint = keras.callbacks.ModelCheckpoint
     fit(
         sagan,
@@ -133,7 +133,7 @@ def test_labels_of_any_type_train_alike(dtype, shape):
 
 
 def test_fit_takes_a_column_of_bytes_as_labels():
-    one, other = make_sagan(), make_sagan()
+    one, other = eager(make_sagan()), eager(make_sagan())
     logs = fit(one), fit(other, labels=LABELS.astype("uint8")[:, None])
     assert logs[0] == logs[1]
     assert_same(one, other)
@@ -143,7 +143,7 @@ def test_images_alone_train_networks_without_classes():
     network = {**NETWORK, "num_classes": None}
     sagan = SAGAN(Generator(latent_dim=8, **network), Discriminator(**network))
     sagan.compile("adam", "adam")
-    logs = sagan.fit(IMAGES.astype("float64"), batch_size=4, verbose=0).history
+    logs = eager(sagan).fit(IMAGES.astype("float64"), batch_size=4, verbose=0).history
     assert np.isfinite(logs["generator_loss"]).all()
 
 
@@ -202,20 +202,20 @@ def test_summary_and_clone():
 
 
 def test_labels_may_be_a_list():
-    left, right = make_sagan(), make_sagan()
+    left, right = eager(make_sagan()), eager(make_sagan())
     assert fit(left, labels=LABELS.tolist()) == fit(right)
 
 
 def test_images_from_0_to_1_and_unused_labels_are_warned_of():
     with pytest.warns(UserWarning, match=r"`images \* 2 - 1` brings \[0, 1\] there"):
-        make_sagan().fit((IMAGES + 1) / 2, LABELS, batch_size=8, verbose=0)
+        eager(make_sagan()).fit((IMAGES + 1) / 2, LABELS, batch_size=8, verbose=0)
     networks = small_sagan.make_networks(num_classes=None)
     data = tf.data.Dataset.from_tensors((IMAGES, LABELS))
     for given in ((IMAGES, LABELS), (data,)):
         sagan = SAGAN(*networks)
         sagan.compile(keras.optimizers.SGD(1e-2), keras.optimizers.SGD(1e-2))
         with pytest.warns(UserWarning, match="labels are not used: the networks have no classes"):
-            sagan.fit(*given, verbose=0, shuffle=False)
+            eager(sagan).fit(*given, verbose=0, shuffle=False)
 
 
 def with_nan(count=8):
@@ -236,7 +236,7 @@ def test_numbers_that_are_not_finite_are_refused_in_arrays():
 
 @saves
 def test_an_epoch_that_breaks_is_said_before_a_checkpoint_is_written(tmp_path):
-    sagan = make_sagan()
+    sagan = eager(make_sagan())
     data = tf.data.Dataset.from_tensors((with_nan(), LABELS))
     path = tmp_path / "model.keras"
     for callbacks in (
