@@ -1,6 +1,10 @@
+import dataclasses
+import re
+
 import pytest
 
 from sagan_tf import config
+from sagan_tf.data.registry import KINDS
 from sagan_tf.training.augmentation import POLICIES
 
 
@@ -161,3 +165,11 @@ def test_only_what_changes_the_result_must_match():
 def test_bad_values(given, message):
     with pytest.raises(ValueError, match=message):
         config.resolve({**given, "dataset": "digits"})
+
+
+def test_the_help_names_every_data_set_and_every_preset():
+    fields = {field.name: field for field in dataclasses.fields(config.TrainSettings)}
+    for name in KINDS:
+        assert re.search(rf"\b{name}\b", fields["dataset"].metadata["help"])
+    for name in config.PRESETS:
+        assert re.search(rf"\b{name}\b", fields["preset"].metadata["help"])

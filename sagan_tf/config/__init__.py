@@ -1,8 +1,10 @@
 """Settings of a training run, and named presets that set them.
 
-`settings` has all of them, of which `network_settings` and `optimisation_settings` are parts, with
-their flags, help and limits; `validation` checks which go together. `presets` are values with their
-sources, and `resolving` makes the settings of a run from flags over a preset.
+A flag is written once, with its help and limits: of the data and the networks in
+`network_settings`, of optimisation and regularization in `optimisation_settings`, of hardware and
+of what is kept in `settings`, which joins them. `validation` checks which go together. `presets`
+are values with their sources, and `resolving` makes the settings of a run from flags over a
+preset.
 """
 
 from sagan_tf.config.presets import PRESETS, default_preset

@@ -2,9 +2,10 @@
 
 `registry` knows the names. Each gives a `source` that reads examples by index: `tfds` (with
 `fashion_mnist` and the names of `imagenet`, from `records`), `folder` (found by `walk`), `prepared`
-(written by `preparation`) and `robohash`. `decode` makes a square of each image, `loading` reads
-many at once and names the damaged, `order` says which come when, and `pipeline` makes batches of
-them. `labels` counts the classes, and `inspection` looks at a data set before it is trained on.
+(written by `preparation`), `digits`, `robohash` and `drawn`. `decode` makes a square of each image,
+`loading` reads many at once and names the damaged, `order` says which come when, and `pipeline`
+makes batches of them. `labels` counts the classes, and `inspection` looks at a data set before it
+is trained on.
 """
 
 from sagan_tf.data.inspection import check_source

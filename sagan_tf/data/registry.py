@@ -1,84 +1,83 @@
-"""Where images come from: a name -> a `Source`."""
+"""Where images come from: a name -> a `Source`.
+
+A new data set is an entry of `KINDS` and a word in the help of `--dataset` (`config`). If it needs
+a preset, that goes into `config.presets`.
+"""
 
 import os
-
-import numpy as np
+from collections.abc import Callable
+from typing import NamedTuple
 
 from sagan_tf.class_names import readable
+from sagan_tf.data import robohash
 from sagan_tf.data.decode import parse_background
+from sagan_tf.data.digits import Digits
+from sagan_tf.data.drawn import GeoTex
 from sagan_tf.data.folder import Folder
 from sagan_tf.data.loading import check_image_size
 from sagan_tf.data.prepared import Prepared
-from sagan_tf.data.robohash import CLASS_NAMES as ROBOHASH_CLASS_NAMES
-from sagan_tf.data.robohash import LEAST_SIZE as ROBOHASH_LEAST_SIZE
-from sagan_tf.data.robohash import Robohash
-from sagan_tf.data.source import FORMS, Description, Source, folder_hint
-from sagan_tf.geotex.drawing import CLASS_NAMES, LEAST_SIZE, SPLITS, check_size, draw
+from sagan_tf.data.source import Description, Source, folder_hint
+from sagan_tf.geotex.drawing import LEAST_SIZE
 
 DEFAULT_BACKGROUND = "white"
-_WITH_PATH = ("folder", "prepared")
-_WITHOUT_PATH = ("digits", "geotex", "robohash")
-_LOCAL = (*_WITH_PATH, *_WITHOUT_PATH)
 
 
-class Digits(Source):
-    """scikit-learn's 1797 handwritten digits, real 8x8 images that need no download."""
+class _Asked(NamedTuple):
+    """What a caller wants of a data set; see `load_source`."""
 
-    labels: np.ndarray
-
-    def __init__(self) -> None:
-        from sklearn.datasets import load_digits
-
-        digits = load_digits()
-        super().__init__(
-            name="digits",
-            class_names=tuple(str(name) for name in digits.target_names),
-            channels=1,
-            num_examples=len(digits.target),
-            labels=digits.target.astype(np.int32),
-        )
-        # Stored as 17 levels, 0 to 16.
-        self._images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
-
-    def read(self, index: int) -> tuple[np.ndarray, int]:
-        """One digit, uint8 `(8, 8, 1)`, and which it is."""
-        return self._images[index], int(self.labels[index])
+    path: str
+    split: str
+    image_size: int | None
+    background: str
 
 
-class GeoTex(Source):
-    """Geometry-or-texture images, drawn when they are read: 50,000 and another 10,000 to test.
+class _Kind(NamedTuple):
+    """A data set that is not one of TFDS'.
 
-    Args:
-        split: `train` or `test`.
-        image_size: side they are drawn at; to resize them would blur what they are exact in.
-
-    Raises:
-        ValueError: another split, or a size below 32.
+    Attributes:
+        form: how its name is written, for messages.
+        load: opens it.
+        has_path: whether its name ends with a place, as in `folder:PATH`.
+        has_splits: whether there are others than `train`.
+        description: what is known before it is opened, where opening takes seconds.
     """
 
-    image_size: int
+    form: str
+    load: Callable[[_Asked], Source]
+    has_path: bool = False
+    has_splits: bool = False
+    description: Description | None = None
 
-    def __init__(self, split: str = "train", image_size: int = LEAST_SIZE) -> None:
-        if split not in SPLITS:
-            raise ValueError(
-                f"`split` expects one of {list(SPLITS)} of geotex. Received: split={split!r}."
-            )
-        check_size(image_size)
-        indices = np.arange(SPLITS[split].start, SPLITS[split].stop, dtype=np.int32)
-        super().__init__(
-            name="geotex",
-            class_names=CLASS_NAMES,
-            channels=3,
-            num_examples=len(indices),
-            image_size=image_size,
-            labels=indices % len(CLASS_NAMES),
-        )
-        self._indices = SPLITS[split]
 
-    def read(self, index: int) -> tuple[np.ndarray, int]:
-        """One image, uint8 `(S, S, 3)`, and its label."""
-        example = draw(self._indices[index], self.image_size)
-        return example.image, example.label
+KINDS = {
+    "digits": _Kind("`digits`", lambda asked: Digits()),
+    "geotex": _Kind(
+        "`geotex`",
+        lambda asked: GeoTex(asked.split, asked.image_size or LEAST_SIZE),
+        has_splits=True,
+    ),
+    "robohash": _Kind(
+        "`robohash`",
+        lambda asked: robohash.Robohash(asked.split, asked.image_size or robohash.LEAST_SIZE),
+        has_splits=True,
+        description=Description("robohash", robohash.CLASS_NAMES, channels=3),
+    ),
+    "folder": _Kind(
+        "`folder:PATH` (one sub-folder of images per class)",
+        lambda asked: Folder(asked.path, asked.split, parse_background(asked.background)),
+        has_path=True,
+        has_splits=True,
+    ),
+    "prepared": _Kind(
+        "`prepared:PATH` (written by `python -m sagan_tf.prepare`)",
+        lambda asked: Prepared(asked.path),
+        has_path=True,
+    ),
+}
+FORMS = (
+    ", ".join(kind.form for kind in KINDS.values())
+    + " or the name of a TensorFlow data set such as `imagenet2012`, `cifar10` or `name/config`"
+)
 
 
 def load_source(
@@ -104,7 +103,7 @@ def load_source(
             message says what to do.
     """
     _check(name, background)
-    if name.partition(":")[0] in _LOCAL:
+    if name.partition(":")[0] in KINDS:
         return _load_local(name, split, image_size, background)
     from sagan_tf.data.tfds import TFDS  # takes a second to import
 
@@ -134,9 +133,10 @@ def describe_source(
         ValueError: as `load_source`, and for data that are prepared at another size.
     """
     _check(name, background)
-    if name == "robohash":  # whose layers take seconds to load
-        return Description(name, ROBOHASH_CLASS_NAMES, channels=3)
-    if name.partition(":")[0] in _LOCAL:
+    kind = KINDS.get(name.partition(":")[0])
+    if kind is not None and kind.description is not None:
+        return kind.description
+    if kind is not None:
         source = _load_local(name, split, image_size, background)
         if image_size is not None:
             check_image_size(source, image_size)
@@ -153,7 +153,7 @@ def canonical(name: str) -> str:
     `prepared:` places. Other names stay as they are.
     """
     kind, _, path = name.partition(":")
-    if kind not in _WITH_PATH or not path:
+    if kind not in KINDS or not KINDS[kind].has_path or not path:
         return name
     # Not `realpath`: a link that is pointed elsewhere is meant to be the same place.
     return f"{kind}:{os.path.abspath(os.path.expanduser(path))}"
@@ -162,12 +162,15 @@ def canonical(name: str) -> str:
 def _check(name: str, background: str) -> None:
     """Raises for a name that cannot be one, and for a background where none is put behind."""
     kind, colon, path = name.partition(":")
-    well_formed = bool(path) if kind in _WITH_PATH else not colon or kind not in _WITHOUT_PATH
     hint = ""
-    if kind not in _LOCAL and (name.startswith(("/", ".", "~")) or colon):
+    if kind in KINDS:
+        well_formed = bool(path) if KINDS[kind].has_path else not colon
+    elif name.startswith(("/", ".", "~")) or colon:
         hint = folder_hint(name)
         well_formed = not hint
-    if not name or not well_formed:
+    else:
+        well_formed = bool(name)
+    if not well_formed:
         raise ValueError(f"A data set is one of {FORMS}. Received: {readable(name)!r}.{hint}")
     if kind != "folder" and parse_background(background) != parse_background(DEFAULT_BACKGROUND):
         raise ValueError(
@@ -179,15 +182,9 @@ def _check(name: str, background: str) -> None:
 
 def _load_local(name: str, split: str, image_size: int | None, background: str) -> Source:
     kind, _, path = name.partition(":")
-    if kind == "folder":
-        return Folder(path, split, parse_background(background))
-    if kind == "geotex":
-        return GeoTex(split, image_size or LEAST_SIZE)
-    if kind == "robohash":
-        return Robohash(split, image_size or ROBOHASH_LEAST_SIZE)
-    if split != "train":
+    if split != "train" and not KINDS[kind].has_splits:
+        having = ", ".join(f"`{other}`" for other, kind in KINDS.items() if kind.has_splits)
         raise ValueError(
-            f"Only TFDS data sets, folders, `geotex` and `robohash` have splits. "
-            f"Received: `split`={split!r}."
+            f"Only {having} and TFDS data sets have splits. Received: `split`={split!r}."
         )
-    return Digits() if kind == "digits" else Prepared(path)
+    return KINDS[kind].load(_Asked(path, split, image_size, background))

@@ -10,11 +10,6 @@ from sagan_tf.class_names import readable
 
 # Describes a folder of prepared images, in it.
 MANIFEST = "prepared.json"
-FORMS = (
-    "`digits`, `geotex`, `robohash`, `folder:PATH` (one sub-folder of images per class), "
-    "`prepared:PATH` (written by `python -m sagan_tf.prepare`) or the name of a TensorFlow data "
-    "set such as `imagenet2012`, `cifar10` or `name/config`"
-)
 
 
 def folder_hint(name: str) -> str:

@@ -19,7 +19,8 @@ from absl import logging
 from sagan_tf.data import fashion_mnist
 from sagan_tf.data.imagenet import readable_names
 from sagan_tf.data.records import Records, TFRecords, allow_open_files
-from sagan_tf.data.source import FORMS, Description, Source, folder_hint
+from sagan_tf.data.registry import FORMS, KINDS
+from sagan_tf.data.source import Description, Source, folder_hint
 
 _IMAGENET_ARCHIVES = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
 
@@ -87,7 +88,7 @@ def _builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         return tfds.builder(name, data_dir=data_dir)
     except (ValueError, AssertionError) as error:
         base_name = name.split("/")[0].split(":")[0]
-        known = ["digits", "geotex", "robohash", *tfds.list_builders(with_community_datasets=False)]
+        known = [*KINDS, *tfds.list_builders(with_community_datasets=False)]
         if base_name in known:
             raise ValueError(f"TFDS has no {name!r}: {str(error).splitlines()[0]}") from error
         near = difflib.get_close_matches(base_name, known)

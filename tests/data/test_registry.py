@@ -140,7 +140,7 @@ def test_folder_without_permission(image_folder, monkeypatch):
 def test_only_tfds_has_splits():
     with pytest.raises(
         ValueError,
-        match=r"Only TFDS data sets, folders, `geotex` and `robohash` have splits.*'test'",
+        match=r"Only `geotex`, `robohash`, `folder` and TFDS data sets have splits.*'test'",
     ):
         load_source("digits", split="test")
 
