@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-import keras
 import tensorflow as tf
 from keras import ops
 
 from sagan_tf.layers.spectral_norm import SpectralNormalization
 from sagan_tf.models import Discriminator, Generator
+from sagan_tf.training.fused_adam import FusedAdam
 from sagan_tf.training.trainer import SAGAN
 
 
@@ -54,8 +54,8 @@ def make_sagan(
         *make_networks(**settings), gradient_accumulation=gradient_accumulation, ema_decay=ema_decay
     )
     sagan.compile(
-        keras.optimizers.Adam(1e-4, beta_1=0.0, name="generator_optimizer"),
-        keras.optimizers.Adam(4e-4, beta_1=0.0, name="discriminator_optimizer"),
+        FusedAdam(1e-4, beta_1=0.0, name="generator_optimizer"),
+        FusedAdam(4e-4, beta_1=0.0, name="discriminator_optimizer"),
         xla=xla,
     )
     return sagan

@@ -1,0 +1,21 @@
+"""The parts that a GPU is tried with, on the CPU: they work on the day that there is one."""
+
+from tests.by_hand import gpu_smoke
+
+
+def test_parts_find_what_they_should_on_a_cpu(capsys):
+    found = gpu_smoke.smoke("cpu", small=True, only=["environment", "numbers"])
+    assert found["environment"]["device"].startswith("CPU, ")
+    assert found["numbers"]["ok"], found["numbers"]
+    assert found["numbers"]["float32: largest difference"] == 0
+    assert found["numbers"]["XLA: largest difference"] > 0  # it was another program
+    assert capsys.readouterr().out.count(" ok ") == 2
+
+
+def test_what_hangs_or_breaks_hides_nothing(capsys):
+    found = gpu_smoke.smoke("cpu", small=True, only=["memory"], limit=0.5)
+    assert not found["memory"]["ok"]
+    assert found["memory"]["error"] == "not done after 0.5 s"
+    found = gpu_smoke.smoke("gpu", small=True, only=["environment"])  # there is none here
+    assert not found["environment"]["ok"]
+    assert "--device=gpu" in found["environment"]["error"]
