@@ -9,6 +9,7 @@ import dataclasses
 import re
 import signal
 import urllib.parse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ def main(settings: ServeSettings) -> None:
     with command.extra("serve"):
         from sagan_tf.serving import callers, gateway, server  # noqa: F401 - all are needed
         from sagan_tf.serving.connections import make_server
-    if settings.add_key is not None:
+    if settings.add_key is not None and settings.api_key_file is not None:
         key = callers.add_key(Path(settings.api_key_file), settings.add_key)
         print(f"key of {settings.add_key}, which is kept nowhere: {key}")
         return
@@ -197,18 +198,18 @@ def _gateway(settings: ServeSettings, address: str) -> Any:
     from sagan_tf.serving.admission import Limits
     from sagan_tf.serving.json_log import use_json
 
+    keys: Mapping[str, str] = {}
     if settings.api_key_file is None:
-        keys = {}
         print("warning: without `--api_key_file` everyone who reaches it may call", flush=True)
     else:
-        keys = callers.KeyFile(Path(settings.api_key_file))
-        signal.signal(signal.SIGHUP, lambda number, frame: keys.reload())
+        keys = key_file = callers.KeyFile(Path(settings.api_key_file))
+        signal.signal(signal.SIGHUP, lambda number, frame: key_file.reload())
     proxies = callers.read_networks(settings.trusted_proxies)
     print(f"guarding: {settings.upstream} at {address}/v1/models/{settings.model_name}", flush=True)
     use_json()
     return gateway.make_gateway(
         gateway.GatewaySettings(
-            upstream=settings.upstream,
+            upstream=_upstream(settings),
             model_names=(settings.model_name,),
             labels=settings.labels,
             limits=Limits(max_body_bytes=_max_body_bytes(settings), max_rows=settings.max_rows),
@@ -247,11 +248,8 @@ def _check(settings: ServeSettings) -> None:
         if value is not None and not value > 0:
             raise ValueError(f"`--{name}` must be positive. Received: {value}")
 
-    if settings.gateway and not (settings.upstream or "").startswith(("http://", "https://")):
-        raise ValueError(
-            "`--gateway` needs `--upstream`, an address that begins with http:// or https://. "
-            f"Received: {settings.upstream!r}"
-        )
+    if settings.gateway:
+        _upstream(settings)
     if settings.add_key is not None and settings.api_key_file is None:
         raise ValueError("`--add_key` needs `--api_key_file`, to which its line is added.")
     if not settings.model_name or re.search("[/:?#]", settings.model_name):
@@ -266,6 +264,21 @@ def _check(settings: ServeSettings) -> None:
                 "A gateway's models and labels have names of letters, digits, `.`, `_` and `-`. "
                 f"Received: {name!r}"
             )
+
+
+def _upstream(settings: ServeSettings) -> str:
+    """Returns the address of the server to guard.
+
+    Raises:
+        ValueError: if there is none, or it is no address.
+    """
+    upstream = settings.upstream or ""
+    if not upstream.startswith(("http://", "https://")):
+        raise ValueError(
+            "`--gateway` needs `--upstream`, an address that begins with http:// or https://. "
+            f"Received: {settings.upstream!r}"
+        )
+    return upstream
 
 
 if __name__ == "__main__":

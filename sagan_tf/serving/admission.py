@@ -133,7 +133,7 @@ def _input(
     ranges: dict[str, tuple[float | None, float | None]] = {
         "seed": (0, _LARGEST_SEED),
         "seed_to": (0, _LARGEST_SEED),
-        "truncation": (np.finfo(np.float32).tiny, None),
+        "truncation": (float(np.finfo(np.float32).tiny), None),
         "fraction": (0, 1),
     }
     if num_classes is not None:

@@ -203,6 +203,10 @@ def _run_alone(call: Call) -> Outcome:
             raise raised
 
         return fail
+    return _gives(outputs)
+
+
+def _gives(outputs: Mapping[str, np.ndarray]) -> Outcome:
     return lambda: outputs
 
 
@@ -227,7 +231,7 @@ def _split(outputs: Mapping[str, np.ndarray], rows: Sequence[int]) -> list[Outco
         {name: value[end - count : end] for name, value in outputs.items()}
         for end, count in zip(ends, rows, strict=True)
     ]
-    return [lambda part=part: part for part in parts]
+    return [_gives(part) for part in parts]
 
 
 def _hand_out(answers: Sequence[tuple[_Task, Response]]) -> None:

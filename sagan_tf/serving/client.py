@@ -121,10 +121,10 @@ class Client:
             ServingError: if the server refuses or does not answer.
         """
         several = not all(value is None or _is_single(value) for value in (class_id, seed))
-        seeds = [seed] if _is_single(seed) else list(seed)
+        seeds = _as_list(seed)
         inputs: dict[str, list[Any]] = {}
         if class_id is not None:
-            classes = [class_id] if _is_single(class_id) else list(class_id)
+            classes = _as_list(class_id)
             count = max(len(classes), len(seeds))
             if {len(classes), len(seeds)} - {1, count}:
                 raise ValueError(
@@ -145,7 +145,9 @@ class Client:
         outputs = self.predict(signature, inputs)
         if class_id is not None and "class_id" not in outputs:
             raise ValueError("`class_id` must be None: the generator has no classes.")
-        pictures = [Image.open(io.BytesIO(data)) for data in outputs["image_bytes"]]
+        pictures: list[Image.Image] = [
+            Image.open(io.BytesIO(data)) for data in outputs["image_bytes"]
+        ]
         return pictures if several else pictures[0]
 
     @functools.cached_property
@@ -230,6 +232,10 @@ def _whole_number(value: Any, name: str) -> int:
 
 def _is_single(value: Any) -> bool:
     return isinstance(value, str) or np.ndim(value) == 0
+
+
+def _as_list(value: Any) -> list[Any]:
+    return [value] if _is_single(value) else list(value)
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -96,10 +96,10 @@ class ConnectionTable:
         if len(mine) >= self.limits.max_connections_per_address and not shared:
             if not self._close_one(mine):
                 return False
-        elif self._count >= self._capacity and not self._close_one(
-            max(self._by_address.values(), key=len)
-        ):
-            return False
+        elif self._count >= self._capacity:
+            largest = max(self._by_address.values(), key=len)
+            if not self._close_one(largest):
+                return False
         self._by_address.setdefault(address, {})[connection] = None
         self._count += 1
         return True
@@ -210,7 +210,8 @@ class GuardedConnection(HttpToolsProtocol):
         if len(self.pipeline) >= _MAX_PIPELINED:
             self._refusal = 400, "Wait for answers before you send more requests."
             raise ValueError(self._refusal[1])
-        self.scope["target"] = self.url.decode("latin-1")
+        # Not in ASGI: the address as it was sent, which its `path` is no more.
+        self.scope["target"] = self.url.decode("latin-1")  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
         self.deadline = time.monotonic() + self._limits.call_seconds
         if self._table.stopping:
@@ -290,10 +291,10 @@ class GuardedServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._table.stopping = True
         for connection in self.server_state.connections:
-            if not connection.is_idle:
+            if isinstance(connection, GuardedConnection) and not connection.is_idle:
                 connection.cycle.keep_alive = False
         await asyncio.sleep(_DRAIN_SECONDS)
-        accepted = []
+        accepted: list[socket.socket] = []
         for server in self.servers:
             # Whom the kernel has let in already, closing the listener would reset.
             for listener in [one.dup() for one in server.sockets]:
@@ -302,15 +303,18 @@ class GuardedServer(uvicorn.Server):
                         accepted.append(listener.accept()[0])
             server.close()
         loop = asyncio.get_running_loop()
-        for connection in accepted:
-            connection.setblocking(False)
-            await loop.connect_accepted_socket(self._make_connection, connection)
+        for late in accepted:
+            late.setblocking(False)
+            await loop.connect_accepted_socket(self._make_connection, late)
         await asyncio.sleep(_LAST_HEARD_SECONDS)
         await super().shutdown(sockets)
 
-    def _make_connection(self) -> "GuardedConnection":
-        return self.config.http_protocol_class(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+    def _make_connection(self) -> GuardedConnection:
+        return GuardedConnection(
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            table=self._table,
         )
 
 
@@ -323,7 +327,8 @@ def make_server(app: Any, limits: ConnectionLimits | None = None) -> GuardedServ
     config = uvicorn.Config(
         app,
         loop="asyncio",  # uvloop would accept without looking at the caps
-        http=functools.partial(GuardedConnection, table=table),
+        # uvicorn only calls it, as it would call the class.
+        http=functools.partial(GuardedConnection, table=table),  # type: ignore[arg-type]
         ws="none",
         backlog=_ACCEPTED_AT_ONCE,
         log_config=None,

@@ -10,7 +10,7 @@ import json
 import math
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -288,7 +288,7 @@ def _as_json(array: np.ndarray, name: str, by_row: bool = False) -> Any:
     if array.dtype.name in _UNREADABLE:
         raise TensorError(f"The output `{name}` is of {array.dtype}, which JSON cannot carry.")
     if array.dtype == object:
-        convert = _to_base64 if name.endswith("_bytes") else _to_text
+        convert: Callable[[Any], Any] = _to_base64 if name.endswith("_bytes") else _to_text
     elif array.dtype in (np.float32, np.float64) and _is_long(array, by_row):
         return list(array) if by_row else array
     elif array.dtype == np.float32:

@@ -82,7 +82,7 @@ def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
                     retry: gr.update(visible=True),
                 }
             numbers = [number for _, number in choices or []]
-            some = {"choices": choices or [], "visible": choices is not None}
+            some: dict[str, Any] = {"choices": choices or [], "visible": choices is not None}
             return {
                 notice: "",
                 retry: gr.update(visible=False),
@@ -116,7 +116,7 @@ def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
             return gr.skip() if notice else sample(*controls)
 
         def place(grid: Grid | None, event: gr.SelectData) -> dict[Any, Any]:
-            found = grid and grid.place(*event.index)
+            found = grid.place(*event.index) if grid else None
             if found is None:
                 return gr.skip()
             return {index: found[0] + 1, row: found[1], column: found[2]}

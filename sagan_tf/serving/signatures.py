@@ -6,6 +6,7 @@ server does not look at the shapes and ranges of what it is sent.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -44,7 +45,7 @@ _VALUES_IN_MESSAGE = 8
 
 def make_signatures(
     generator: FoldedGenerator, class_names: Sequence[str]
-) -> dict[str, Callable[..., Outputs]]:
+) -> dict[str, tf.types.experimental.PolymorphicFunction]:
     """The signatures by name; one for which the generator lacks classes or attention is left out.
 
     Args:
@@ -70,7 +71,7 @@ def make_signatures(
 
 def example_inputs(specs: Sequence[tf.TensorSpec], batch_size: int) -> dict[str, np.ndarray]:
     """Inputs of a signature that it accepts, by name: seeds from 0 up, the first class."""
-    values = {"seed": np.arange(batch_size), "truncation": 1.0}
+    values: dict[str, Any] = {"seed": np.arange(batch_size), "truncation": 1.0}
     inputs = {}
     for spec in specs:
         shape = (batch_size, *spec.shape[1:])
@@ -90,13 +91,13 @@ def _specs(names: Sequence[str], generator: FoldedGenerator) -> list[tf.TensorSp
 
 def _checked(
     function: Callable[..., Outputs], specs: Sequence[tf.TensorSpec]
-) -> Callable[..., Outputs]:
+) -> tf.types.experimental.PolymorphicFunction:
     """The function of named inputs as one whose inputs have the shapes and one length."""
     names = ", ".join(f"`{spec.name}`" for spec in specs)
 
-    def call(*inputs: tf.Tensor) -> Outputs:
+    def call(*given: tf.Tensor) -> Outputs:
         inputs = [
-            tf.ensure_shape(value, spec.shape) for value, spec in zip(inputs, specs, strict=True)
+            tf.ensure_shape(value, spec.shape) for value, spec in zip(given, specs, strict=True)
         ]
         sizes = tf.stack([tf.shape(value)[0] for value in inputs])
         # Of no rows at all, oneDNN's fused convolutions get the shape wrong.

@@ -69,7 +69,13 @@ class Upstream:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        await self._open_session.close()
+
+    @property
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("Enter the `Upstream` with `async with` before you call it.")
+        return self._session
 
     async def read(self, path: str, body: bytes | None = None) -> Any:
         """The small JSON document at an address, parsed.
@@ -130,7 +136,7 @@ class Upstream:
         try:
             for last_try in (False, True):
                 try:
-                    async with self._session.request(
+                    async with self._open_session.request(
                         method, url, data=body, allow_redirects=False
                     ) as answer:
                         if answer.status != 200:

@@ -5,7 +5,7 @@ load and cannot run.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ Inputs = Mapping[str, np.ndarray]
 
 
 def write_requests(
-    directory: str | os.PathLike, requests: list[tuple[str, Inputs]], model_name: str
+    directory: str | os.PathLike, requests: Sequence[tuple[str, Inputs]], model_name: str
 ) -> None:
     """Writes requests beside a SavedModel.
 
