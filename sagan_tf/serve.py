@@ -19,8 +19,8 @@ from sagan_tf.machine import startup
 from sagan_tf.machine.keras_settings import check_keras_settings
 
 if TYPE_CHECKING:
-    from sagan_tf.serving.connections import ConnectionLimits
-    from sagan_tf.serving.versions import ModelConfig
+    from sagan_tf.serving.connection_table import ConnectionLimits
+    from sagan_tf.serving.model_config import ModelConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ def main(settings: ServeSettings) -> None:
     _check(settings)
     with command.extra("serve"):
         from sagan_tf.serving import callers, gateway, server  # noqa: F401 - all are needed
-        from sagan_tf.serving.connections import make_server
+        from sagan_tf.serving.guarded_server import make_server
     if settings.add_key is not None and settings.api_key_file is not None:
         key = callers.add_key(Path(settings.api_key_file), settings.add_key)
         print(f"key of {settings.add_key}, which is kept nowhere: {key}")
@@ -106,7 +106,7 @@ def main(settings: ServeSettings) -> None:
 
 def _connection_limits(settings: ServeSettings) -> "ConnectionLimits":
     from sagan_tf.serving.callers import is_within, read_networks
-    from sagan_tf.serving.connections import ConnectionLimits
+    from sagan_tf.serving.connection_table import ConnectionLimits
 
     proxies = read_networks(settings.trusted_proxies)
     seconds = settings.rest_api_timeout_in_ms / 1000
@@ -132,13 +132,9 @@ def _models(settings: ServeSettings, address: str) -> Any:
 
     from sagan_tf.serving.batching import NO_BATCHING, BatchingParameters
     from sagan_tf.serving.batching_parameters import read_parameters
+    from sagan_tf.serving.model_config import ModelConfig, read_model_configs
     from sagan_tf.serving.server import make_app
-    from sagan_tf.serving.versions import (
-        ModelConfig,
-        ServedModels,
-        read_model_configs,
-        settle_memory,
-    )
+    from sagan_tf.serving.versions import ServedModels, settle_memory
 
     tf.config.threading.set_intra_op_parallelism_threads(settings.tensorflow_intra_op_parallelism)
     batching = BatchingParameters() if settings.enable_batching else NO_BATCHING

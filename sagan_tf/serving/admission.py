@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sagan_tf.serving.json_tensors import TensorError, read_columns, read_rows
+from sagan_tf.serving.json_inputs import TensorError, read_columns, read_rows
 from sagan_tf.serving.rest import RequestError
 
 # NumPy's names of what a signature may take through the gateway.

@@ -15,15 +15,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from absl import logging
 
-from sagan_tf.serving.json_tensors import (
-    TensorError,
-    dump,
-    parse,
-    read_columns,
-    read_rows,
-    write_columns,
-    write_rows,
-)
+from sagan_tf.serving.json_inputs import TensorError, parse, read_columns, read_rows
+from sagan_tf.serving.json_outputs import dump, write_columns, write_rows
 
 # TensorFlow Serving takes 100 MiB, which keep others waiting for seconds while they are parsed.
 MAX_INFLATED_BYTES = 4 * 2**20

@@ -78,36 +78,37 @@ def make_app(
         max_body_bytes: of a request's body, also when it is inflated.
         batching: which calls are joined; `None` for the defaults.
     """
-    batcher = Batcher(batching or BatchingParameters(), num_threads)
-    readers = concurrent.futures.ThreadPoolExecutor(_READERS)
+    app = _App(
+        models, timeout_seconds, num_threads, enable_cors, max_body_bytes, batching, poll_seconds
+    )
+    return Router(default=app, lifespan=app.watching)
 
-    async def respond(request: Request) -> rest.Response:
-        body = await read_body(request, max_body_bytes, timeout_seconds)
-        read = functools.partial(
-            rest.read,
-            request.method,
-            address(request),
-            request.headers,
-            body,
-            models,
-            enable_cors,
-            max_body_bytes,
-        )
-        is_small = len(body) <= _SMALL_BODY and "content-encoding" not in request.headers
-        # A call cannot be stopped: after the time limit it ends unheard, in a thread that is not
-        # free before; one that has not begun is dropped.
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                loop = asyncio.get_running_loop()
-                found = read() if is_small else await loop.run_in_executor(readers, read)
-                return await batcher.run(found) if isinstance(found, rest.Call) else found
-        except TimeoutError:
-            raise rest.RequestError(504, f"No answer within {timeout_seconds:g} seconds.") from None
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+class _App:
+    """Reads requests, runs their calls and writes the answers; arguments as of `make_app`."""
+
+    def __init__(
+        self,
+        models: "ServedModels",
+        timeout_seconds: float,
+        num_threads: int,
+        enable_cors: bool,
+        max_body_bytes: int,
+        batching: BatchingParameters | None,
+        poll_seconds: float,
+    ) -> None:
+        self._models = models
+        self._timeout_seconds = timeout_seconds
+        self._enable_cors = enable_cors
+        self._max_body_bytes = max_body_bytes
+        self._poll_seconds = poll_seconds
+        self._batcher = Batcher(batching or BatchingParameters(), num_threads)
+        self._readers = concurrent.futures.ThreadPoolExecutor(_READERS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            found = await respond(request)
+            found = await self._respond(request)
             response = Response(found.body, found.status, found.headers)
         except rest.RequestError as error:
             response = error_response(error)
@@ -117,19 +118,44 @@ def make_app(
             return
         await response(scope, receive, send)
 
+    async def _respond(self, request: Request) -> rest.Response:
+        body = await read_body(request, self._max_body_bytes, self._timeout_seconds)
+        read = functools.partial(
+            rest.read,
+            request.method,
+            address(request),
+            request.headers,
+            body,
+            self._models,
+            self._enable_cors,
+            self._max_body_bytes,
+        )
+        is_small = len(body) <= _SMALL_BODY and "content-encoding" not in request.headers
+        # A call cannot be stopped: after the time limit it ends unheard, in a thread that is not
+        # free before; one that has not begun is dropped.
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                loop = asyncio.get_running_loop()
+                found = read() if is_small else await loop.run_in_executor(self._readers, read)
+                return await self._batcher.run(found) if isinstance(found, rest.Call) else found
+        except TimeoutError:
+            message = f"No answer within {self._timeout_seconds:g} seconds."
+            raise rest.RequestError(504, message) from None
+
     @contextlib.asynccontextmanager
-    async def watching(app: Router) -> AsyncIterator[None]:
+    async def watching(self, app: Router) -> AsyncIterator[None]:
+        """Looks for new versions while the application runs, and then ends the threads."""
         stop = threading.Event()
-        watcher = threading.Thread(target=models.watch, args=(poll_seconds, stop), daemon=True)
+        watcher = threading.Thread(
+            target=self._models.watch, args=(self._poll_seconds, stop), daemon=True
+        )
         watcher.start()
         try:
             yield
         finally:
             stop.set()
-            batcher.stop()
-            readers.shutdown(wait=False, cancel_futures=True)
-
-    return Router(default=answer, lifespan=watching)
+            self._batcher.stop()
+            self._readers.shutdown(wait=False, cancel_futures=True)
 
 
 async def read_body(request: Request, max_bytes: int, timeout_seconds: float) -> bytes:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sagan_tf.serving.admission import Input, Limits, admit, read_signatures
+from sagan_tf.serving.loaded_version import LoadedVersion
 from sagan_tf.serving.rest import RequestError
-from sagan_tf.serving.versions import LoadedVersion
 
 SIGNATURES = {
     "serving_default": {

@@ -1,4 +1,4 @@
-"""JSON to arrays and back, by the rules of TensorFlow Serving's REST API.
+"""JSON to arrays, by the rules of TensorFlow Serving's REST API.
 
 The rules are those of its `json_tensor.cc`, and of RapidJSON as it is set up there: the first of
 equal keys counts, text after the document is ignored, `NaN` and `Inf` are numbers.
@@ -9,23 +9,18 @@ import binascii
 import json
 import math
 import re
-import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 
 # What a request may hold of each type; smaller integers are taken as int32 and wrap around.
 _INTEGERS = {"int64": (-(2**63), 2**63), "uint32": (0, 2**32), "uint64": (0, 2**64)}
 _INT32 = (-(2**31), 2**31)
-_UNREADABLE = frozenset({"float16", "bfloat16", "complex64", "complex128"})
+# JSON has no text for them.
+NO_JSON_DTYPES = frozenset({"float16", "bfloat16", "complex64", "complex128"})
 _LONGEST_VALUE_IN_MESSAGE = 80
 _MOST_AXES = 16
-# Floats that are written together from so many on.
-_LONG = 32
-# Where Python's or orjson's numbers have an exponent.
-_SMALL, _LARGE = 1e-4, 1e13
 # A quoted string, or what RapidJSON takes for infinity and Python does not.
 _STRING_OR_INF = re.compile(r'"(?:[^"\\]|\\.)*"|\bInf\b', re.DOTALL)
 
@@ -139,75 +134,6 @@ def read_array(value: Any, dtype: str, name: str) -> np.ndarray:
     return array.reshape(shape)
 
 
-def write_rows(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """`{"predictions": ...}` of outputs that all have one row per instance, for `dump`.
-
-    Raises:
-        TensorError: if an output has no rows or another number of them, or cannot be written.
-    """
-    lengths = {name: value.shape[0] if value.ndim else None for name, value in outputs.items()}
-    if None in lengths.values() or len(set(lengths.values())) != 1:
-        raise TensorError(
-            "Every output must have as many rows. Received so many (None for no axis): "
-            f"{lengths}. Use the columnar format, `inputs`."
-        )
-    columns = {name: _as_json(value, name, by_row=True) for name, value in outputs.items()}
-    if len(columns) == 1:
-        return {"predictions": next(iter(columns.values()))}
-    rows = zip(*columns.values(), strict=True)
-    return {"predictions": [dict(zip(columns, row, strict=True)) for row in rows]}
-
-
-def write_columns(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """`{"outputs": ...}`: the only output, or an object of all, for `dump`.
-
-    Raises:
-        TensorError: if an output cannot be written.
-    """
-    columns = {name: _as_json(value, name) for name, value in outputs.items()}
-    return {"outputs": next(iter(columns.values())) if len(columns) == 1 else columns}
-
-
-def dump(document: Any) -> bytes:
-    """JSON, with bytes that are no UTF-8 as they were.
-
-    Args:
-        document: of JSON's types, and arrays of finite floats.
-    """
-    texts: list[bytes] = []
-    place = secrets.token_hex(16)  # of an array, which no caller can guess
-
-    def put_aside(array: np.ndarray) -> str:
-        texts.append(_float_text(array))
-        return place
-
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=put_aside)
-    parts = text.encode("utf-8", errors="surrogateescape").split(f'"{place}"'.encode())
-    return _between(parts, texts)
-
-
-def _float_text(array: np.ndarray) -> bytes:
-    """Nested lists of the shortest numbers that are read back as the same, as Python writes them.
-
-    orjson writes numbers that are very small or large otherwise than Python does: another number
-    stands for these, the only one that it writes with an exponent.
-    """
-    size = np.abs(array)
-    odd = ((size < _SMALL) & (size != 0)) | (size >= _LARGE)
-    if not odd.any():
-        return orjson.dumps(np.ascontiguousarray(array), option=orjson.OPT_SERIALIZE_NUMPY)
-    stand_in = np.array([1.5e30], array.dtype)
-    text = orjson.dumps(np.where(odd, stand_in, array), option=orjson.OPT_SERIALIZE_NUMPY)
-    parts = text.split(orjson.dumps(stand_in, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
-    return _between(parts, [repr(_shortest(value)).encode() for value in array[odd]])
-
-
-def _between(parts: Sequence[bytes], texts: Sequence[bytes]) -> bytes:
-    """`parts` with `texts` between them."""
-    joined = [piece for pair in zip(parts, texts, strict=False) for piece in pair]
-    return b"".join([*joined, parts[-1]])
-
-
 def _first_of_equal_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return dict(reversed(pairs))
 
@@ -235,7 +161,7 @@ def _is_named(value: Any, dtypes: Mapping[str, str]) -> bool:
 
 
 def _converter(dtype: str) -> Any:
-    if dtype in _UNREADABLE:
+    if dtype in NO_JSON_DTYPES:
         raise TensorError(f"Values of {dtype} cannot be written as JSON.")
     if dtype == "string":
         return _to_bytes
@@ -282,40 +208,6 @@ def _to_bytes(value: Any) -> bytes:
     except (binascii.Error, ValueError):
         raise TensorError(f"no base64. Received: {_shown(value)}") from None
     raise TensorError(f'expected a string or {{"b64": ...}}. Received: {_shown(value)}')
-
-
-def _as_json(array: np.ndarray, name: str, by_row: bool = False) -> Any:
-    if array.dtype.name in _UNREADABLE:
-        raise TensorError(f"The output `{name}` is of {array.dtype}, which JSON cannot carry.")
-    if array.dtype == object:
-        convert: Callable[[Any], Any] = _to_base64 if name.endswith("_bytes") else _to_text
-    elif array.dtype in (np.float32, np.float64) and _is_long(array, by_row):
-        return list(array) if by_row else array
-    elif array.dtype == np.float32:
-        convert = _shortest
-    else:
-        return array.tolist()
-    values = [convert(value) for value in array.ravel()]
-    return np.array(values, object).reshape(array.shape).tolist()
-
-
-def _is_long(array: np.ndarray, by_row: bool) -> bool:
-    """Whether it is worth to write floats as a whole; those that are not finite cannot be."""
-    length = math.prod(array.shape[1:]) if by_row else array.size
-    return array.ndim > by_row and length >= _LONG and bool(np.isfinite(array).all())
-
-
-def _shortest(value: np.float32) -> float:
-    """The number of the shortest text that is read back as the same float32."""
-    return float(str(value))
-
-
-def _to_base64(value: bytes) -> dict[str, str]:
-    return {"b64": base64.b64encode(value).decode("ascii")}
-
-
-def _to_text(value: bytes) -> str:
-    return value.decode("utf-8", errors="surrogateescape")
 
 
 def _shown(value: Any) -> str:
