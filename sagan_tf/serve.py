@@ -17,6 +17,7 @@ from sagan_tf import command
 from sagan_tf.fields import setting
 from sagan_tf.machine import startup
 from sagan_tf.machine.keras_settings import check_keras_settings
+from sagan_tf.serving.model_names import check_model_name
 
 if TYPE_CHECKING:
     from sagan_tf.serving.connection_table import ConnectionLimits
@@ -248,17 +249,13 @@ def _check(settings: ServeSettings) -> None:
         _upstream(settings)
     if settings.add_key is not None and settings.api_key_file is None:
         raise ValueError("`--add_key` needs `--api_key_file`, to which its line is added.")
-    if not settings.model_name or re.search("[/:?#]", settings.model_name):
-        raise ValueError(
-            "`--model_name` must be a part of an address, without `/`, `:`, `?` and `#`. "
-            f"Received: {settings.model_name!r}"
-        )
+    check_model_name(settings.model_name, "`--model_name`")
     names = (settings.model_name, *settings.labels) if settings.gateway else ()
     for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) or name in (".", ".."):
             raise ValueError(
-                "A gateway's models and labels have names of letters, digits, `.`, `_` and `-`. "
-                f"Received: {name!r}"
+                "A gateway's `--model_name` and `--labels` must have 1 to 64 letters, digits, `.`, "
+                f"`_` and `-`, and not be `.` or `..`. Received: {name!r}"
             )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf import text_format
 
 from sagan_tf.serving.messages import ModelServerConfig
+from sagan_tf.serving.model_names import check_model_name
 from sagan_tf.serving.saved_model import versions_in
 
 
@@ -42,7 +43,8 @@ def read_model_configs(path: str | os.PathLike) -> list[ModelConfig]:
     """Reads a `ModelServerConfig` in text format, as `tensorflow_model_server` does.
 
     Raises:
-        ValueError: if it cannot be read, or names no model, or one twice.
+        ValueError: if the file cannot be read, or if it names no model, one twice or one by a name
+            that is ambiguous in an address.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -56,6 +58,8 @@ def read_model_configs(path: str | os.PathLike) -> list[ModelConfig]:
             f"`--model_config_file` {path} must name each of its models, and no two alike. "
             f"Received: {[config.name for config in configs]}"
         )
+    for name in sorted(names):
+        check_model_name(name, f"A model's name in `--model_config_file` {path}")
     return configs
 
 

@@ -12,6 +12,10 @@ from sagan_tf.serving.model_config import read_model_configs
             "model_config_list { config { name: 'a' } config { name: 'a' } }",
             r"no two alike. Received: \['a', 'a'\]",
         ),
+        (
+            "model_config_list { config { name: 'a' } config { name: 'a/b' } }",
+            "A model's name in `--model_config_file` .*/c must fit between .* Received: 'a/b'",
+        ),
         ("model_config_list { config { name: 1 } }", "cannot be read"),
         (None, "cannot be read"),
     ],
