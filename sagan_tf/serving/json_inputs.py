@@ -71,12 +71,12 @@ def read_rows(instances: Any, dtypes: Mapping[str, str]) -> dict[str, np.ndarray
     rows = []
     for index, row in enumerate(instances):
         if _is_named(row, dtypes) != named:
-            raise TensorError(f"Row {index} is not of the same kind as row 0: {_shown(row)}")
+            raise TensorError(f"Row {index} is not of the same kind as row 0: {shown(row)}")
         if not named:
             row = {next(iter(dtypes)): row}
         elif row.keys() != dtypes.keys():
             raise TensorError(
-                f"Row {index} must have the keys {sorted(dtypes)}. Received: {_shown(sorted(row))}"
+                f"Row {index} must have the keys {sorted(dtypes)}. Received: {shown(sorted(row))}"
             )
         rows.append(row)
     return {
@@ -114,7 +114,7 @@ def read_array(value: Any, dtype: str, name: str) -> np.ndarray:
         for item in values:
             if not isinstance(item, list) or len(item) != length:
                 raise TensorError(
-                    f"`{name}` must have lists of one length. Received {_shown(item)} where others "
+                    f"`{name}` must have lists of one length. Received {shown(item)} where others "
                     f"have {length} values."
                 )
         shape.append(length)
@@ -173,9 +173,9 @@ def _converter(dtype: str) -> Any:
 
     def to_integer(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise TensorError(f"expected a whole number ({dtype}). Received: {_shown(value)}")
+            raise TensorError(f"expected a whole number ({dtype}). Received: {shown(value)}")
         if not low <= value < high:
-            raise TensorError(f"expected {dtype}, in [{low}, {high}). Received: {_shown(value)}")
+            raise TensorError(f"expected {dtype}, in [{low}, {high - 1}]. Received: {shown(value)}")
         return value
 
     return to_integer
@@ -183,16 +183,16 @@ def _converter(dtype: str) -> Any:
 
 def _to_float(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TensorError(f"expected a number. Received: {_shown(value)}")
+        raise TensorError(f"expected a number. Received: {shown(value)}")
     try:
         return float(value)
     except OverflowError:
-        raise TensorError(f"the number {_shown(value)} is too big") from None
+        raise TensorError(f"the number {shown(value)} is too big") from None
 
 
 def _to_bool(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise TensorError(f"expected true or false. Received: {_shown(value)}")
+        raise TensorError(f"expected true or false. Received: {shown(value)}")
     return value
 
 
@@ -204,13 +204,14 @@ def _to_bytes(value: Any) -> bytes:
             text = value["b64"].rstrip("=")
             return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except UnicodeEncodeError:
-        raise TensorError(f"half of a surrogate pair in {_shown(value)}") from None
+        raise TensorError(f"half of a surrogate pair in {shown(value)}") from None
     except (binascii.Error, ValueError):
-        raise TensorError(f"no base64. Received: {_shown(value)}") from None
-    raise TensorError(f'expected a string or {{"b64": ...}}. Received: {_shown(value)}')
+        raise TensorError(f"no base64. Received: {shown(value)}") from None
+    raise TensorError(f'expected a string or {{"b64": ...}}. Received: {shown(value)}')
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Returns a value as JSON for a message, cut after 80 characters."""
     text = ""
     for part in json.JSONEncoder().iterencode(value):  # as much of it as is shown
         text += part

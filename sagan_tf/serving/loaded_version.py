@@ -30,6 +30,9 @@ _HTTP_STATUS = {
     tf.errors.UNAVAILABLE: 503,
     tf.errors.DEADLINE_EXCEEDED: 504,
 }
+_ASSERTION = "assertion failed: "
+# A number as TensorFlow prints it; dots stand for those that it leaves out.
+_VALUE = re.compile(r"[-+]?(?:\d[\d.e+-]*|nan|inf)(?:\.\.\.)?")
 
 
 class LoadedVersion:
@@ -112,7 +115,24 @@ class LoadedVersion:
 
 
 def error_message(error: tf.errors.OpError) -> str:
-    """What went wrong, without the places in the graph before and after it."""
+    """Returns what went wrong, without the places in the graph that TensorFlow adds to it."""
     message = error.message.split("<stack traces unavailable>")[-1].split("\n\t [[")[0]
     message = re.sub(r"\{\{function_node .*?\}\} |\[Op:\w+\]", "", message)
-    return message.strip().removeprefix("assertion failed: ")
+    message = message.strip()
+    if message.startswith(_ASSERTION):
+        return _without_brackets(message.removeprefix(_ASSERTION))
+    return message
+
+
+def _without_brackets(assertion: str) -> str:
+    """Returns the text of a failed `tf.debugging.Assert`, which has brackets around each part.
+
+    Only values keep them: `[A seed must be positive. Received:] [-1 -2]` becomes
+    `A seed must be positive. Received: [-1 -2]`.
+    """
+    parts = assertion.removeprefix("[").removesuffix("]").split("] [")
+    shown = [
+        f"[{part}]" if all(map(_VALUE.fullmatch, part.split(" "))) else part.strip()
+        for part in parts
+    ]
+    return " ".join(filter(None, shown))

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from absl import logging
 
-from sagan_tf.serving.json_inputs import TensorError, parse, read_columns, read_rows
+from sagan_tf.serving.json_inputs import TensorError, parse, read_columns, read_rows, shown
 from sagan_tf.serving.json_outputs import dump, write_columns, write_rows
 
 # TensorFlow Serving takes 100 MiB, which keep others waiting for seconds while they are parsed.
@@ -217,7 +217,9 @@ def _read_call(
         raise RequestError(400, "The body must have one of `instances` and `inputs`.")
     signature_name = request.get("signature_name", "")
     if not isinstance(signature_name, str):
-        raise RequestError(400, f"`signature_name` must be a string. Received: {signature_name!r}")
+        raise RequestError(
+            400, f"`signature_name` must be a string. Received: {shown(signature_name)}"
+        )
     signature_name = signature_name or "serving_default"
     dtypes = model.input_dtypes(signature_name)
     by_row = "instances" in request

@@ -187,7 +187,7 @@ class _Endpoints:
         class_id: tf.Tensor | None = None,
     ) -> Outputs:
         size = self._generator.image_size
-        message = f"`row` and `col` must be places of a pixel, in [0, {size}). Received:"
+        message = f"`row` and `col` must be places of a pixel, in [0, {size - 1}]. Received:"
         row, col = (_require(place, (place >= 0) & (place < size), message) for place in (row, col))
         latents = self._truncated_latents(seed, truncation)
         images, scores = self._generator.images_and_scores(
@@ -224,9 +224,9 @@ class _Endpoints:
         return tf.gather(self._generator.table, self._checked_class(class_id))
 
     def _checked_class(self, class_id: tf.Tensor) -> tf.Tensor:
-        num_classes = self._generator.num_classes
-        inside = (class_id >= 0) & (class_id < num_classes)
-        return _require(class_id, inside, f"A class must be in [0, {num_classes}). Received:")
+        last = self._generator.table.shape[0] - 1  # the table has a row for each class
+        inside = (class_id >= 0) & (class_id <= last)
+        return _require(class_id, inside, f"A class must be in [0, {last}]. Received:")
 
 
 def _echo(class_id: tf.Tensor | None) -> Outputs:

@@ -142,7 +142,9 @@ class _ServedModel:
                     400, f"There is no label {label!r}. There are: {sorted(self._config.labels)}"
                 )
             version = self._config.labels[label]
-        if version is None and loaded:
+        if version is None:
+            if not loaded:
+                raise RequestError(404, f"No version of {self._config.name!r} is served.")
             version = max(loaded)
         if version not in loaded:
             raise RequestError(
