@@ -1,4 +1,4 @@
-"""How many connections may be open, in all and of each address, and which are closed for others."""
+"""Caps open connections, in all and per address, and chooses which are closed for new ones."""
 
 import dataclasses
 import resource
@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sagan_tf.serving.connections import GuardedConnection
 
-# Connections that asyncio accepts before it looks at any of them: they are beyond the cap so long.
+# Connections that asyncio accepts at once, before the table can count any of them.
 ACCEPTED_AT_ONCE = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class ConnectionLimits:
-    """What a caller may take of a server before, and after, his call is worked on.
+    """Limits of connections and of the requests on them.
 
     Attributes:
-        max_connections: open at a time.
-        max_connections_per_address: of these, of one address.
-        max_header_bytes: of a request's first line and headers, and of trailers.
-        max_body_bytes: of a request's body; about twice as many are read, for chunks' sizes.
-        header_seconds: from the connection's start, or the last answer, to the end of the headers.
-        call_seconds: from there to the last byte of the answer.
-        reserved_descriptors: files and sockets that the process needs for other things.
-        is_shared: says of an address that it stands for many callers, as a proxy does.
+        max_connections: most connections that are open at the same time.
+        max_connections_per_address: most of these from one address.
+        max_header_bytes: most bytes of a request's first line and headers together, or of trailers.
+        max_body_bytes: most bytes of a request's body; about twice as many are read before a
+            request is refused, to allow for the sizes of chunks.
+        header_seconds: most seconds from the connection's start, or from the last answer, to the
+            end of the next request's headers.
+        call_seconds: most seconds from there to the last byte of the answer.
+        reserved_descriptors: file descriptors that the process needs for other things.
+        is_shared: returns whether an address stands for many callers, as a proxy's does.
     """
 
     max_connections: int = 512
@@ -39,9 +41,12 @@ class ConnectionLimits:
 
 
 class ConnectionTable:
-    """The open connections by address, oldest first.
+    """Holds the open connections by address, oldest first.
 
-    When there is no room, the oldest that does nothing is closed for the new one.
+    When there is no room for a new connection, the oldest idle one is closed.
+
+    Args:
+        limits: caps on connections; those of requests are not used here.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
@@ -54,7 +59,7 @@ class ConnectionTable:
         self._count = 0
 
     def add(self, connection: "GuardedConnection", address: str) -> bool:
-        """Whether there is room, or room could be made."""
+        """Adds a connection; returns whether there was room or room could be made."""
         mine = self._by_address.get(address, {})
         shared = self.limits.is_shared(address)
         if len(mine) >= self.limits.max_connections_per_address and not shared:
@@ -69,7 +74,7 @@ class ConnectionTable:
         return True
 
     def remove(self, connection: "GuardedConnection", address: str) -> None:
-        """Forgets a connection, which may be gone already."""
+        """Removes a connection, if it is still there."""
         mine = self._by_address.get(address, {})
         if connection in mine:
             del mine[connection]
@@ -78,19 +83,19 @@ class ConnectionTable:
                 del self._by_address[address]
 
     def close_late(self) -> None:
-        """Ends what is beyond its deadline."""
+        """Ends the connections that are beyond their deadlines."""
         now = time.monotonic()
         for mine in [*self._by_address.values()]:
             for connection in [one for one in mine if one.deadline < now]:
                 connection.end_late()
 
     def _close_one(self, connections: Iterable["GuardedConnection"]) -> bool:
-        """Closes an idle connection, or else one whose request is not there in full."""
+        """Closes an idle connection, or else one whose request has not arrived in full."""
         unfinished = [one for one in connections if one.is_idle or one.cycle.more_body]
         victim = next((one for one in unfinished if one.is_idle), None)
         victim = victim or next(iter(unfinished), None)
         if victim is None:
             return False
         victim.transport.abort()
-        self.remove(victim, victim.address)  # now: its own notice comes later
+        self.remove(victim, victim.address)  # now: `connection_lost` is called later
         return True

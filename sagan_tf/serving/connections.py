@@ -15,16 +15,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sagan_tf.serving.connection_table import ConnectionTable
 
-# Requests that a connection may send ahead of its answers.
+# Most requests that a connection may send before their answers.
 _MAX_PIPELINED = 16
-# How long, and how many bytes of, what follows a refused request is read and thrown away. Closed
-# at once, the connection would be reset and the caller might never see why.
+# Seconds and bytes for which data after a refused request is read and thrown away. If the
+# connection were closed at once, it would be reset, and the caller might never see the error.
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 2**20
 
 
 def error_answer(status: int, message: str) -> bytes:
-    """A whole HTTP answer that closes the connection."""
+    """Returns a whole HTTP answer with a JSON error, which closes the connection."""
     body = json.dumps({"error": message}).encode()
     phrase = http.HTTPStatus(status).phrase
     return (
@@ -34,7 +34,7 @@ def error_answer(status: int, message: str) -> bytes:
 
 
 class GuardedConnection(HttpToolsProtocol):
-    """uvicorn's connection with a deadline; `table` has those of the same server."""
+    """uvicorn's connection with a deadline; `table` holds all connections of the server."""
 
     def __init__(self, *args: Any, table: ConnectionTable, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,17 +42,17 @@ class GuardedConnection(HttpToolsProtocol):
         self._limits = table.limits
         self.address = "unknown"
         self.deadline = time.monotonic() + self._limits.header_seconds
-        self._begun = False  # whether a byte of the next request is there
+        self._begun = False  # whether a part of the next request has arrived
         self._in_headers = True
-        self._received = 0  # bytes of the request
+        self._received = 0  # bytes of the current request
         self._header_bytes = 0
         self._lingering = False
         self._discarded = 0
-        self._refusal = 400, "This is no HTTP request."
+        self._refusal = 400, "This is not an HTTP request."
 
     @property
     def is_idle(self) -> bool:
-        """Whether no call is under way."""
+        """Whether the connection has no call that is still to be answered."""
         return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: Any) -> None:
@@ -62,7 +62,7 @@ class GuardedConnection(HttpToolsProtocol):
         if not self._table.add(self, self.address):
             self._lingering = True
             transport.write(error_answer(503, "There are too many connections; try again."))
-            transport.close()  # without lingering, which would go beyond the cap
+            transport.close()  # at once: lingering would exceed the cap
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._table.remove(self, self.address)
@@ -102,7 +102,7 @@ class GuardedConnection(HttpToolsProtocol):
         if self._header_bytes > self._limits.max_header_bytes:
             most = self._limits.max_header_bytes
             self._refusal = 431, f"Address and headers must be at most {most} bytes."
-            raise ValueError(self._refusal[1])  # which the parser turns into an error of its own
+            raise ValueError(self._refusal[1])  # the parser turns it into an error of its own
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
@@ -131,10 +131,10 @@ class GuardedConnection(HttpToolsProtocol):
         super().on_response_complete()
 
     def _unsupported_upgrade_warning(self) -> None:
-        self.cycle.keep_alive = False  # the parser reads no further; no line in the log for it
+        self.cycle.keep_alive = False  # the parser reads no further; uvicorn would log a warning
 
     def send_400_response(self, msg: str) -> None:
-        """Refuses what is no request; `msg` is uvicorn's."""
+        """Refuses a malformed request; uvicorn's own message `msg` is not used."""
         if self.is_idle or self.cycle.more_body:
             self.refuse(*self._refusal)
             return
@@ -144,9 +144,9 @@ class GuardedConnection(HttpToolsProtocol):
         self._lingering = True
 
     def refuse(self, status: int, message: str) -> None:
-        """Writes an error in place of an answer, and closes soon."""
+        """Writes an error in place of an answer, and closes the connection soon."""
         if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True  # for the application, the caller has left
+            self.cycle.disconnected = True  # the application sees a caller who has left
             self.cycle.message_event.set()
             if self.cycle.response_started:
                 self.transport.abort()

@@ -13,16 +13,16 @@ from sagan_tf.serving.connection_table import ACCEPTED_AT_ONCE, ConnectionLimits
 from sagan_tf.serving.connections import GuardedConnection
 
 _BACKLOG = 1024
-# A stop takes at most the sum. First, answers close their connections while new ones are still
-# taken, so that nobody is cut off who asks just then; then the last to come are heard; then calls
-# may end.
+# Seconds of the three steps of a stop. While it drains, answers close their connections but new
+# connections are still accepted, so that no caller is cut off; then the last connections may send
+# their requests; then calls that run may end.
 _DRAIN_SECONDS = 1.0
 _LAST_HEARD_SECONDS = 0.5
 _LAST_SECONDS = 6
 
 
 class GuardedServer(uvicorn.Server):
-    """uvicorn's server, which ends late connections and, told to stop, first empties itself."""
+    """uvicorn's server, which ends late connections and drains before it stops."""
 
     def __init__(self, config: uvicorn.Config, table: ConnectionTable) -> None:
         super().__init__(config)
@@ -31,7 +31,7 @@ class GuardedServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or ():
-            listener.listen(_BACKLOG)  # what the kernel keeps; asyncio takes few at a time
+            listener.listen(_BACKLOG)  # the kernel's queue; asyncio accepts a few at a time
 
     async def on_tick(self, counter: int) -> bool:
         self._table.close_late()
@@ -45,9 +45,9 @@ class GuardedServer(uvicorn.Server):
         await asyncio.sleep(_DRAIN_SECONDS)
         accepted: list[socket.socket] = []
         for server in self.servers:
-            # Whom the kernel has let in already, closing the listener would reset.
+            # Closing the listener would reset the connections in the kernel's queue.
             for listener in [one.dup() for one in server.sockets]:
-                with listener, contextlib.suppress(OSError):  # there is nobody left
+                with listener, contextlib.suppress(OSError):  # the queue is empty
                     while True:
                         accepted.append(listener.accept()[0])
             server.close()
@@ -68,14 +68,18 @@ class GuardedServer(uvicorn.Server):
 
 
 def make_server(app: Any, limits: ConnectionLimits | None = None) -> GuardedServer:
-    """A server, whose `run(sockets=[listener])` answers until SIGTERM or Ctrl-C.
+    """Makes a server, whose `run(sockets=[listener])` serves until SIGTERM or Ctrl-C.
 
-    It then takes up to 8 seconds to finish what is under way.
+    It then takes up to 8 seconds to finish the calls that run.
+
+    Args:
+        app: an ASGI application.
+        limits: of connections; `None` for the defaults.
     """
     table = ConnectionTable(limits or ConnectionLimits())
     config = uvicorn.Config(
         app,
-        loop="asyncio",  # uvloop would accept without looking at the caps
+        loop="asyncio",  # uvloop has no cap on connections that it accepts at once
         # uvicorn only calls it, as it would call the class.
         http=functools.partial(GuardedConnection, table=table),  # type: ignore[arg-type]
         ws="none",
@@ -83,10 +87,10 @@ def make_server(app: Any, limits: ConnectionLimits | None = None) -> GuardedServ
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
-        proxy_headers=False,  # which would believe what any caller says of his address
+        proxy_headers=False,  # uvicorn would believe any caller's claim of his address
         server_header=False,
         timeout_graceful_shutdown=_LAST_SECONDS,
     )
-    # Its warnings are of requests that are refused, each in its answer.
+    # Its warnings are about refused requests, which each answer explains.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     return GuardedServer(config, table)

@@ -1,4 +1,4 @@
-"""JSON to arrays, by the rules of TensorFlow Serving's REST API.
+"""Reads JSON into arrays, by the rules of TensorFlow Serving's REST API.
 
 The rules are those of its `json_tensor.cc`, and of RapidJSON as it is set up there: the first of
 equal keys counts, text after the document is ignored, `NaN` and `Inf` are numbers.
@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-# What a request may hold of each type; smaller integers are taken as int32 and wrap around.
+# Range of each dtype, its end excluded; smaller integers are read as int32 and wrap around.
 _INTEGERS = {"int64": (-(2**63), 2**63), "uint32": (0, 2**32), "uint64": (0, 2**64)}
 _INT32 = (-(2**31), 2**31)
 # JSON has no text for them.
 NO_JSON_DTYPES = frozenset({"float16", "bfloat16", "complex64", "complex128"})
 _LONGEST_VALUE_IN_MESSAGE = 80
 _MOST_AXES = 16
-# A quoted string, or what RapidJSON takes for infinity and Python does not.
+# A quoted string, or `Inf`, which RapidJSON reads as infinity and Python does not.
 _STRING_OR_INF = re.compile(r'"(?:[^"\\]|\\.)*"|\bInf\b', re.DOTALL)
 
 
@@ -30,12 +30,12 @@ class TensorError(ValueError):
 
 
 def parse(body: bytes) -> Any:
-    """Reads a document.
+    """Parses a document.
 
-    Bytes that are no UTF-8 are kept in strings, as surrogates.
+    Bytes that are not UTF-8 are kept in strings, as surrogates.
 
     Raises:
-        TensorError: if it is no JSON, or is nested too deep for Python.
+        TensorError: if the body is empty, is not JSON or is nested too deep for Python.
     """
     text = body.decode("utf-8-sig", errors="surrogateescape").lstrip(" \t\r\n")
     if not text:
@@ -45,19 +45,19 @@ def parse(body: bytes) -> Any:
     try:
         document, _ = _DECODER.raw_decode(text)
     except (ValueError, RecursionError) as error:
-        raise TensorError(f"The body is no JSON: {error}") from None
+        raise TensorError(f"The body is not JSON: {error}") from None
     return document
 
 
 def read_rows(instances: Any, dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Inputs from `"instances"`: a list with one object, or one value, for each row.
+    """Reads inputs from `"instances"`, a list with one object, or one value, for each row.
 
     Args:
-        instances: as parsed.
-        dtypes: of the signature's inputs, by name: NumPy's names, and "string".
+        instances: the parsed list.
+        dtypes: dtypes of the signature's inputs by name: NumPy's names, or "string".
 
     Returns:
-        Arrays by name, rows first; strings are bytes in arrays of objects.
+        Arrays by name, rows first; strings are bytes in arrays of dtype object.
 
     Raises:
         TensorError: if rows do not fit the inputs or each other.
@@ -85,9 +85,10 @@ def read_rows(instances: Any, dtypes: Mapping[str, str]) -> dict[str, np.ndarray
 
 
 def read_columns(inputs: Any, dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Inputs from `"inputs"`: an object with one array for each, or the array of the only one.
+    """Reads inputs from `"inputs"`, an object with an array for each, or the array of the only one.
 
-    Args, returns and raises as `read_rows`; keys that the signature does not have are ignored.
+    Arguments, result and errors are those of `read_rows`; keys that the signature does not have
+    are ignored.
     """
     _must_have_inputs(dtypes)
     if not _is_named(inputs, dtypes):
@@ -101,7 +102,15 @@ def read_columns(inputs: Any, dtypes: Mapping[str, str]) -> dict[str, np.ndarray
 
 
 def read_array(value: Any, dtype: str, name: str) -> np.ndarray:
-    """Nested lists as an array.
+    """Converts nested lists to an array.
+
+    Args:
+        value: nested lists, or a single value.
+        dtype: NumPy's name of the dtype, or "string".
+        name: name of the input, for messages.
+
+    Returns:
+        An array of that dtype, of dtype object with bytes for "string".
 
     Raises:
         TensorError: for values of another type or out of range, and lists of unequal lengths.
@@ -127,7 +136,7 @@ def read_array(value: Any, dtype: str, name: str) -> np.ndarray:
     except TensorError as error:
         raise TensorError(f"`{name}`: {error}") from None
     array_dtype = object if dtype == "string" else dtype
-    # Through 64 bits, where no value is refused, so that small integers wrap around.
+    # Small integers go through 64 bits, because NumPy refuses values that would wrap around.
     wide = np.int64 if dtype in ("int8", "uint8", "int16", "uint16") else array_dtype
     with np.errstate(over="ignore"):  # 1e39 is infinite as float32
         array = np.array(values, wide).astype(array_dtype)
@@ -156,7 +165,7 @@ def _must_have_inputs(dtypes: Mapping[str, str]) -> None:
 
 
 def _is_named(value: Any, dtypes: Mapping[str, str]) -> bool:
-    """Whether a value is an object with inputs in it, and not `{"b64": ...}`, a value itself."""
+    """Returns whether a value is an object with inputs in it; `{"b64": ...}` is a value itself."""
     return isinstance(value, dict) and (value.keys() != {"b64"} or "b64" in dtypes)
 
 
@@ -206,14 +215,14 @@ def _to_bytes(value: Any) -> bytes:
     except UnicodeEncodeError:
         raise TensorError(f"half of a surrogate pair in {shown(value)}") from None
     except (binascii.Error, ValueError):
-        raise TensorError(f"no base64. Received: {shown(value)}") from None
+        raise TensorError(f"expected base64. Received: {shown(value)}") from None
     raise TensorError(f'expected a string or {{"b64": ...}}. Received: {shown(value)}')
 
 
 def shown(value: Any) -> str:
     """Returns a value as JSON for a message, cut after 80 characters."""
     text = ""
-    for part in json.JSONEncoder().iterencode(value):  # as much of it as is shown
+    for part in json.JSONEncoder().iterencode(value):  # no more of it than is shown
         text += part
         if len(text) > _LONGEST_VALUE_IN_MESSAGE:
             return text[:_LONGEST_VALUE_IN_MESSAGE] + "..."

@@ -1,4 +1,4 @@
-"""Arrays to JSON, by the rules of TensorFlow Serving's REST API, its `json_tensor.cc`."""
+"""Writes arrays as JSON, by the rules of TensorFlow Serving's REST API (its `json_tensor.cc`)."""
 
 import base64
 import json
@@ -12,23 +12,30 @@ import orjson
 
 from sagan_tf.serving.json_inputs import NO_JSON_DTYPES, TensorError
 
-# Floats that are written together from so many on.
+# Fewest floats that are worth writing all at once.
 _LONG = 32
-# Where Python's or orjson's numbers have an exponent.
+# Below and from these on, Python or orjson writes numbers with an exponent.
 _SMALL, _LARGE = 1e-4, 1e13
 
 
 def write_rows(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """`{"predictions": ...}` of outputs that all have one row per instance, for `dump`.
+    """Makes `{"predictions": ...}` from outputs that all have one row per instance.
+
+    Args:
+        outputs: arrays by name, rows first; strings are bytes in arrays of dtype object.
+
+    Returns:
+        A document for `dump`.
 
     Raises:
-        TensorError: if an output has no rows or another number of them, or cannot be written.
+        TensorError: if outputs have different numbers of rows, or none, or a dtype that JSON
+            cannot carry.
     """
     lengths = {name: value.shape[0] if value.ndim else None for name, value in outputs.items()}
     if None in lengths.values() or len(set(lengths.values())) != 1:
         raise TensorError(
-            "Every output must have as many rows. Received so many (None for no axis): "
-            f"{lengths}. Use the columnar format, `inputs`."
+            "Every output must have the same number of rows for the row format. Received (None "
+            f"for no axis): {lengths}. Use the columnar format, `inputs`."
         )
     columns = {name: _as_json(value, name, by_row=True) for name, value in outputs.items()}
     if len(columns) == 1:
@@ -38,23 +45,29 @@ def write_rows(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def write_columns(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """`{"outputs": ...}`: the only output, or an object of all, for `dump`.
+    """Makes `{"outputs": ...}` from the only output, or from an object of all by name.
+
+    Args:
+        outputs: arrays by name; strings are bytes in arrays of dtype object.
+
+    Returns:
+        A document for `dump`.
 
     Raises:
-        TensorError: if an output cannot be written.
+        TensorError: if an output has a dtype that JSON cannot carry.
     """
     columns = {name: _as_json(value, name) for name, value in outputs.items()}
     return {"outputs": next(iter(columns.values())) if len(columns) == 1 else columns}
 
 
 def dump(document: Any) -> bytes:
-    """JSON, with bytes that are no UTF-8 as they were.
+    """Serializes a document; bytes that were not UTF-8 when they were read stay as they were.
 
     Args:
-        document: of JSON's types, and arrays of finite floats.
+        document: values of JSON's types, and arrays of finite floats.
     """
     texts: list[bytes] = []
-    place = secrets.token_hex(16)  # of an array, which no caller can guess
+    place = secrets.token_hex(16)  # stands for an array; no caller can guess it
 
     def put_aside(array: np.ndarray) -> str:
         texts.append(_float_text(array))
@@ -66,10 +79,10 @@ def dump(document: Any) -> bytes:
 
 
 def _float_text(array: np.ndarray) -> bytes:
-    """Nested lists of the shortest numbers that are read back as the same, as Python writes them.
+    """Writes nested lists of the shortest numbers that read back as the same, as Python does.
 
-    orjson writes numbers that are very small or large otherwise than Python does: another number
-    stands for these, the only one that it writes with an exponent.
+    orjson writes very small and very large numbers in another form than Python. A placeholder
+    stands for these, the only number here that orjson writes with an exponent, and is replaced.
     """
     size = np.abs(array)
     odd = ((size < _SMALL) & (size != 0)) | (size >= _LARGE)
@@ -82,7 +95,7 @@ def _float_text(array: np.ndarray) -> bytes:
 
 
 def _between(parts: Sequence[bytes], texts: Sequence[bytes]) -> bytes:
-    """`parts` with `texts` between them."""
+    """Joins `parts` with `texts` between them."""
     joined = [piece for pair in zip(parts, texts, strict=False) for piece in pair]
     return b"".join([*joined, parts[-1]])
 
@@ -103,13 +116,13 @@ def _as_json(array: np.ndarray, name: str, by_row: bool = False) -> Any:
 
 
 def _is_long(array: np.ndarray, by_row: bool) -> bool:
-    """Whether it is worth to write floats as a whole; those that are not finite cannot be."""
+    """Returns whether floats are worth writing at once; those that are not finite cannot be."""
     length = math.prod(array.shape[1:]) if by_row else array.size
     return array.ndim > by_row and length >= _LONG and bool(np.isfinite(array).all())
 
 
 def _shortest(value: np.float32) -> float:
-    """The number of the shortest text that is read back as the same float32."""
+    """Returns the number with the shortest text that reads back as the same float32."""
     return float(str(value))
 
 

@@ -1,4 +1,4 @@
-"""A version of a model in memory: loaded, warmed up, called by the names of its signatures."""
+"""Loads a version of a model, warms it up, and calls its signatures by name."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from sagan_tf.serving.lint import compiled_by_xla, read_meta_graph
 from sagan_tf.serving.rest import RequestError
 from sagan_tf.serving.warmup import read_requests
 
-# By the names of TensorFlow's codes, as TensorFlow Serving's `http_server.cc` maps them.
+# HTTP status of each error code of TensorFlow, as in TensorFlow Serving's `http_server.cc`.
 _HTTP_STATUS = {
     tf.errors.INVALID_ARGUMENT: 400,
     tf.errors.FAILED_PRECONDITION: 400,
@@ -36,14 +36,14 @@ _VALUE = re.compile(r"[-+]?(?:\d[\d.e+-]*|nan|inf)(?:\.\.\.)?")
 
 
 class LoadedVersion:
-    """A version in memory, warmed up.
+    """A loaded and warmed-up version of a model, see `rest.Model`.
 
     Args:
-        directory: the version's.
-        version: its number.
+        directory: directory of the version.
+        version: number of the version.
 
     Raises:
-        Exception: of whatever kind, if it cannot be loaded or a warm-up request fails.
+        Exception: of any type, if the version cannot be loaded or a warm-up request fails.
     """
 
     def __init__(self, directory: Path, version: int) -> None:

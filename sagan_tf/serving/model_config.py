@@ -1,4 +1,4 @@
-"""Which models and versions are served, as TensorFlow Serving's file of models says it."""
+"""Says which models and versions are served, and reads it from TensorFlow Serving's config file."""
 
 import dataclasses
 import os
@@ -15,14 +15,14 @@ from sagan_tf.serving.saved_model import versions_in
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """One model to serve.
+    """A model to serve.
 
     Attributes:
-        name: in addresses.
-        base_path: holds the versions.
-        num_versions: how many of the newest that can be loaded are served; `None` for all.
-        versions: the only ones to serve, if not all.
-        labels: names of versions in addresses.
+        name: name of the model in addresses.
+        base_path: directory that holds a directory for each version.
+        num_versions: number of versions to serve, the newest that can be loaded; `None` for all.
+        versions: versions that may be served; `None` for any.
+        labels: numbers of versions by the labels that name them in addresses.
     """
 
     name: str
@@ -32,11 +32,39 @@ class ModelConfig:
     labels: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def candidates(self) -> list[int]:
-        """The versions on disk that may be served, newest first."""
+        """Returns the versions on disk that may be served, newest first."""
         present = versions_in(self.base_path)[::-1]
         if self.versions is None:
             return present
         return [version for version in present if version in self.versions]
+
+    def check_versions(self) -> None:
+        """Checks that there is a version on disk that may be served.
+
+        Raises:
+            ValueError: if there is none, with the reason.
+        """
+        path = self.base_path
+        try:
+            found = self.candidates()
+        except OSError as error:
+            raise ValueError(
+                f"{path} cannot be read: {error.strerror}. Mend its permissions."
+            ) from None
+        if found:
+            return
+        if not path.is_dir():
+            reason = "it is not there"
+        elif (path / "saved_model.pb").exists():
+            reason = f"it is a version itself; name {path.parent}"
+        elif self.versions is not None:
+            reason = f"none of {list(self.versions)} is there"
+        else:
+            reason = "no directory in it is named by a number"
+        raise ValueError(
+            f"{path} holds no version of {self.name!r} to serve: {reason}. "
+            "`python -m sagan_tf.export` writes versions."
+        )
 
 
 def read_model_configs(path: str | os.PathLike) -> list[ModelConfig]:

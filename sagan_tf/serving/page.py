@@ -1,4 +1,4 @@
-"""The playground's web page: what its controls ask the gallery for, and where answers appear."""
+"""The playground's web page: its controls ask the gallery for pictures, which it then shows."""
 
 import os
 import tempfile
@@ -63,21 +63,21 @@ def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
 
 
 def show(page: gr.Blocks, host: str, port: int, allowed_hosts: Sequence[str] = ()) -> None:
-    """Shows the page until it is told to stop; nothing in it comes from another server.
+    """Serves the page until the process is interrupted; nothing on it comes from another server.
 
     Args:
-        page: of `make_page`.
+        page: page that `make_page` made.
         host: address to listen at.
-        port: likewise.
-        allowed_hosts: see `PageGuard`.
+        port: port to listen at.
+        allowed_hosts: further names of this host, see `PageGuard`.
     """
-    # Gradio calls itself to start, which it must not do through a proxy of the environment.
+    # Gradio calls itself when it starts, and must not do so through the environment's proxy.
     excepted = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "localhost", host]
     os.environ["no_proxy"] = ",".join(filter(None, excepted))
     page.launch(
         server_name=host,
         server_port=port,
-        # The theme's own fonts would be fetched from the network.
+        # The theme's own fonts would be loaded from the network.
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
         footer_links=[],
         quiet=True,
@@ -90,7 +90,7 @@ def show(page: gr.Blocks, host: str, port: int, allowed_hosts: Sequence[str] = (
 
 
 def _told(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Shows errors that a visitor can understand on the page, until they are closed."""
+    """Decorates a handler: errors that a visitor can mend appear on the page until closed."""
 
     def call(*arguments: Any) -> Any:
         try:
@@ -103,7 +103,7 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Answers:
-    """What the page does when a control is used: each method takes values and gives updates."""
+    """Handlers of the controls: each method takes values and returns updates of the page."""
 
     def __init__(self, gallery: Gallery, layout: Layout) -> None:
         self._gallery = gallery
@@ -183,7 +183,7 @@ class _Answers:
 
 
 def _for_visitors(error: ServingError) -> str:
-    """What went wrong, without the server's address, which is for the log alone."""
+    """Returns what went wrong without the server's address, which only the log may show."""
     logging.error("%s", error)
     return error.told or "The model's server gave no answer. Is the server running?"
 
@@ -195,7 +195,7 @@ def _number(value: int | None, name: str, low: int, high: int) -> int:
 
 
 def _zip(grid: Grid, pngs: list[bytes]) -> str:
-    """A file with the PNGs as the server gave them, which the page's cache takes over."""
+    """Writes the server's PNGs to an archive, which Gradio moves into its cache."""
     path = Path(tempfile.mkdtemp()) / "images.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for (class_id, seed), png in zip(grid.images(), pngs, strict=True):

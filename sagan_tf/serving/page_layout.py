@@ -1,15 +1,15 @@
-"""What stands on the playground's web page, and where; what it does is in `page`."""
+"""Lays out the controls and pictures of the playground's web page; `page` has their handlers."""
 
 import gradio as gr
 
-# As many as a gateway lets through at a time.
+# Together as many images as a gateway lets through in one request.
 MAX_CLASSES, MAX_SEEDS = 8, 8
 
 
 class ImagesTab:
-    """A grid of images with its controls, and below it what a point attends to.
+    """A grid of images with its controls, and below it the attention of a point.
 
-    Its parts are made where Gradio's context stands.
+    The constructor adds the components to Gradio's current context.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,10 @@ class ImagesTab:
 
 
 class BetweenTab:
-    """Images on the way from one class and seed to another, with their controls."""
+    """An interpolation from one class and seed to another, with its controls.
+
+    The constructor adds the components to Gradio's current context.
+    """
 
     def __init__(self) -> None:
         with gr.Row():
@@ -55,18 +58,20 @@ class BetweenTab:
 
 
 class Layout:
-    """The whole page, with the state that each visitor has.
+    """All components of the page, and the state of each visitor.
+
+    The constructor adds the components to Gradio's current context.
 
     Args:
-        heading: stands on top.
+        heading: title on top of the page.
 
     Attributes:
-        grid: state, the `gallery.Grid` that is shown, or `None`.
-        titles: state, the names of the classes; empty for a generator without.
-        notice: why there are no images.
-        retry: asks again.
-        images: a tab.
-        between: a tab.
+        grid: state with the `gallery.Grid` that is shown, or `None`.
+        titles: state with the names of the classes; empty for a generator without classes.
+        notice: text that says why there are no images; empty if there are.
+        retry: button that asks the server again.
+        images: tab with a grid of images and their attention.
+        between: tab with an interpolation.
     """
 
     def __init__(self, heading: str) -> None:

@@ -1,4 +1,4 @@
-"""How much of the model a caller may have: calls and images a minute, and calls at a time."""
+"""Limits callers: requests and images per minute, and calls at the same time."""
 
 import contextlib
 import time
@@ -7,29 +7,29 @@ from collections.abc import Callable, Iterator
 
 from sagan_tf.serving.rest import RequestError
 
-# A minute, in the steps in which calls are counted.
+# Resolution in which requests are counted, and the length of a minute in its steps.
 _STEPS_PER_SECOND = 10
 _WINDOW_STEPS = 60 * _STEPS_PER_SECOND
-# Soon, since a window slides on with every call that falls out of it.
+# Short, because the window moves on steadily and soon lets single calls through.
 _RETRY_SECONDS = 1
 
 
 class MovingWindow:
-    """Lets each caller have so much in any minute.
+    """Limits what each caller takes in any 60 seconds.
 
     Args:
-        limit: of each caller.
-        clock: seconds.
+        limit: most that a caller may take in 60 seconds.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._clock = clock
-        self._counts: dict[str, Counter[int]] = {}  # what was taken, by step, oldest first
+        self._counts: dict[str, Counter[int]] = {}  # by caller and step, oldest first
         self._swept = 0
 
     def take(self, caller: str, cost: int = 1) -> bool:
-        """Takes `cost` if the caller has so much left, and says whether he has."""
+        """Takes `cost` from what the caller has left, or returns `False` if that is less."""
         step = int(self._clock() * _STEPS_PER_SECOND)
         if step - self._swept > _WINDOW_STEPS:
             self._sweep(step)
@@ -42,7 +42,7 @@ class MovingWindow:
         return True
 
     def _sweep(self, step: int) -> None:
-        """Forgets who has not called for a minute: there may be any number of addresses."""
+        """Forgets callers of more than a minute ago: there may be any number of addresses."""
         self._swept = step
         self._counts = {
             caller: counts

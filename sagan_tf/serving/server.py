@@ -1,4 +1,4 @@
-"""An HTTP server around `rest.handle`: Starlette and uvicorn."""
+"""The HTTP application around `rest.read`, and what it shares with the gateway and playground."""
 
 import asyncio
 import concurrent.futures
@@ -22,21 +22,25 @@ from sagan_tf.serving.batching import Batcher, BatchingParameters
 if TYPE_CHECKING:
     from sagan_tf.serving.versions import ServedModels
 
-# Beyond the largest body, how much of a larger one is read to tell its sender that it is too large.
+# Bytes beyond the limit that are still read, so that the sender of a larger body sees the error.
 _DISCARDED_BYTES = 2**20
-# A larger body is read by a thread, so that others are not held up as long.
+# Larger bodies are parsed in a thread, so that they do not hold up other callers.
 _SMALL_BODY = 2**14
 _READERS = 2
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket, taken before minutes of loading; until then, callers wait.
+    """Opens a listening socket, before models load for minutes; callers wait meanwhile.
+
+    Args:
+        host: name or address to listen at.
+        port: port to listen at; 0 for a free one.
 
     Raises:
-        ValueError: if the address cannot be listened at.
+        ValueError: if it is not possible to listen there.
     """
     try:
-        # With their protocol named, asyncio sends answers without a delay of up to 40 ms.
+        # asyncio sets TCP_NODELAY, which saves up to 40 ms, only if the protocol is named.
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
         )
@@ -67,16 +71,16 @@ def make_app(
     max_body_bytes: int = rest.MAX_INFLATED_BYTES,
     batching: BatchingParameters | None = None,
 ) -> Router:
-    """The application, which also looks for new versions while it runs.
+    """Makes the application, which also looks for new versions while it runs.
 
     Args:
-        models: what is served.
-        timeout_seconds: after which a call is answered with 504, and a slow body with 408.
-        num_threads: calls that run at a time; others wait. Status is told without waiting.
+        models: the models to serve.
+        timeout_seconds: seconds after which a call is answered with 504, and a slow body with 408.
+        num_threads: calls that run at the same time; others wait, but status requests do not.
         enable_cors: whether pages of other sites may read the answers.
-        poll_seconds: between looks at the disk.
-        max_body_bytes: of a request's body, also when it is inflated.
-        batching: which calls are joined; `None` for the defaults.
+        poll_seconds: seconds between looks for new versions on disk.
+        max_body_bytes: most bytes of a request's body, also after it is inflated.
+        batching: limits of joined calls; `None` for the defaults.
     """
     app = _App(
         models, timeout_seconds, num_threads, enable_cors, max_body_bytes, batching, poll_seconds
@@ -131,8 +135,8 @@ class _App:
             self._max_body_bytes,
         )
         is_small = len(body) <= _SMALL_BODY and "content-encoding" not in request.headers
-        # A call cannot be stopped: after the time limit it ends unheard, in a thread that is not
-        # free before; one that has not begun is dropped.
+        # A call that runs cannot be stopped: after the time limit its thread is busy until it ends,
+        # and its outputs are dropped. A call that has not begun is removed from the queue.
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 loop = asyncio.get_running_loop()
@@ -159,7 +163,12 @@ class _App:
 
 
 async def read_body(request: Request, max_bytes: int, timeout_seconds: float) -> bytes:
-    """The body of a request.
+    """Reads the body of a request.
+
+    Args:
+        request: the request.
+        max_bytes: most bytes of the body.
+        timeout_seconds: seconds until the whole body must be there.
 
     Raises:
         RequestError: 413 if it is too large, 408 if it takes too long.
@@ -171,7 +180,7 @@ async def read_body(request: Request, max_bytes: int, timeout_seconds: float) ->
         async with asyncio.timeout(timeout_seconds):
             async for part in request.stream():
                 size += len(part)
-                # A little more is read and thrown away: most callers send all before they listen.
+                # Some more is read and dropped: most callers send all before they read an answer.
                 if size > max_bytes + _DISCARDED_BYTES:
                     break
                 if size <= max_bytes:
@@ -184,12 +193,12 @@ async def read_body(request: Request, max_bytes: int, timeout_seconds: float) ->
 
 
 def address(request: Request) -> str:
-    """The path with its query, as it was sent, without scheme and host."""
+    """Returns path and query as they were sent, still quoted, without scheme and host."""
     return re.sub("^https?://[^/]*", "", request.scope["target"])
 
 
 def error_response(error: rest.RequestError) -> JSONResponse:
-    """What the caller is told; with what is left of his request, the connection is closed."""
+    """Makes the answer to a failed request; if its body was not read, the connection is closed."""
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)

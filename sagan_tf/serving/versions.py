@@ -1,4 +1,4 @@
-"""Versions of models on disk, kept loaded: a new one is there before the old one goes."""
+"""Keeps the versions of models on disk loaded; a new one is served before the old one goes."""
 
 import contextlib
 import gc
@@ -15,43 +15,43 @@ from sagan_tf.serving.loaded_version import LoadedVersion, error_message
 from sagan_tf.serving.model_config import ModelConfig
 from sagan_tf.serving.rest import RequestError
 
-# After which a version that was refused is tried again: memory, or a disk, may be back.
+# Seconds after which a refused version is tried again: memory, or a disk, may be available then.
 RETRY_SECONDS = 60.0
 
 _Files = set[tuple[str, int, int]]
 
 
 def settle_memory() -> None:
-    """Lets the garbage collector pass by what is loaded, which holds calls up for 0.3 seconds."""
+    """Makes the garbage collector skip what is loaded, which would hold up calls for 0.3 s."""
     gc.collect()
     gc.freeze()
 
 
 class ServedModels:
-    """The models of a server; `update` makes what is loaded follow what is on disk.
+    """The models of a server, see `rest.Models`; `update` loads and drops versions as on disk.
 
     Args:
-        configs: one per model, of different names.
+        configs: one for each model, with different names.
     """
 
     def __init__(self, configs: Sequence[ModelConfig]) -> None:
         self._models = {config.name: _ServedModel(config) for config in configs}
 
     def update(self) -> None:
-        """Loads and drops versions; returns when all is as on disk, or could not be loaded."""
+        """Loads versions that are new on disk and drops those that are gone, then returns."""
         for name, model in self._models.items():
             try:
                 model.update()
-            except OSError as error:  # what is loaded stays
+            except OSError as error:  # loaded versions stay
                 logging.error("The base path of %s cannot be read: %s", name, error)
 
     def watch(self, seconds: float, stop: threading.Event) -> None:
-        """Updates every so many seconds until `stop` is set."""
+        """Calls `update` every `seconds` until `stop` is set."""
         while not stop.wait(seconds):
             self.update()
 
     def available(self) -> dict[str, list[int]]:
-        """The versions served of each model, ascending."""
+        """Returns the served versions of each model, ascending."""
         return {name: sorted(model.loaded) for name, model in self._models.items()}
 
     def find(self, name: str, version: int | None, label: str | None) -> LoadedVersion:
@@ -72,17 +72,17 @@ class ServedModels:
 
 
 class _ServedModel:
-    """One model's versions. Calls that run keep a version that is dropped alive to their end.
+    """The versions of one model. A call that runs keeps its version in memory when it is dropped.
 
-    Dictionaries are replaced, never changed: the threads that answer see one or the other.
+    Dictionaries are replaced and never changed, so that other threads can read them without a lock.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
         self.loaded: dict[int, LoadedVersion] = {}
-        # With an error; of versions that are gone, too, as in TensorFlow Serving.
+        # State and error by version, also of dropped versions, as in TensorFlow Serving.
         self._states: dict[int, tuple[str, str]] = {}
-        # The files that were looked at, and when.
+        # The files of a version when it was last loaded or refused, and the time.
         self._seen: dict[int, tuple[_Files, float]] = {}
 
     def update(self) -> None:
@@ -93,12 +93,12 @@ class _ServedModel:
             self._load(version)
             if version in self.loaded:
                 wanted.add(version)
-        # If there are none to take their place, those that are served stay.
+        # If nothing can replace them, the served versions stay.
         for version in self.loaded.keys() - wanted if wanted else ():
             self._drop(version)
 
     def _load(self, version: int) -> None:
-        """Loads a version that is new, was replaced, or was refused a while ago."""
+        """Loads a version that is new, has changed, or was refused a minute ago."""
         directory = self._config.base_path / str(version)
         files = _files(directory)
         seen, since = self._seen.get(version, (None, 0.0))
@@ -128,7 +128,7 @@ class _ServedModel:
         self._seen.pop(version)
         self._set_state(version, "END")
         gc.unfreeze()
-        settle_memory()  # a loaded model refers to itself
+        settle_memory()  # a loaded model has reference cycles, so it must be collected
         logging.warning("%s version %d is not served any more.", self._config.name, version)
 
     def _set_state(self, version: int, state: str, error: str = "") -> None:
@@ -166,10 +166,10 @@ class _ServedModel:
 
 
 def _files(directory: Path) -> _Files:
-    """Names, sizes and times of all files below, which show whether a version was changed."""
+    """Returns names, sizes and times of a version's files, which show whether it has changed."""
     found = set()
     for path in directory.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # on its way out
+        with contextlib.suppress(FileNotFoundError):  # it is being deleted
             status = path.stat()
             found.add((str(path), status.st_size, status.st_mtime_ns))
     return found

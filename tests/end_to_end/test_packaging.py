@@ -24,6 +24,7 @@ EXTRAS = {
     for name in (
         "connections",
         "gateway",
+        "gateway_metrics",
         "guarded_server",
         "json_outputs",
         "server",

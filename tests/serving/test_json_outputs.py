@@ -20,7 +20,7 @@ def test_answers_by_row_and_by_column():
     }
     assert write_rows({"y": np.eye(2, dtype="int32")}) == {"predictions": [[1, 0], [0, 1]]}
     assert write_columns({"y": np.float32(3)[...]}) == {"outputs": 3.0}
-    with pytest.raises(TensorError, match="as many rows"):
+    with pytest.raises(TensorError, match="the same number of rows"):
         write_rows({"y": np.zeros(2), "z": np.zeros(3)})
     with pytest.raises(TensorError, match="`y` is of float16"):
         write_columns({"y": np.zeros(2, "float16")})
