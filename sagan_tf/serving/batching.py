@@ -200,7 +200,7 @@ def _run(tasks: Sequence[_Task], allowed_sizes: Sequence[int]) -> list[Outcome]:
 def _run_alone(call: Call) -> Outcome:
     try:
         outputs = call.model.predict(call.signature_name, call.inputs)
-    except Exception as error:  # told to the caller where the answer is written
+    except Exception as error:  # the answer will tell the caller
         raised = error
 
         def fail() -> Mapping[str, np.ndarray]:

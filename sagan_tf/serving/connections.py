@@ -34,7 +34,7 @@ def error_answer(status: int, message: str) -> bytes:
 
 
 class GuardedConnection(HttpToolsProtocol):
-    """uvicorn's connection with a deadline; `table` holds all connections of the server."""
+    """uvicorn's connection, with a deadline and caps; `table` holds all of the server's."""
 
     def __init__(self, *args: Any, table: ConnectionTable, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -87,7 +87,7 @@ def _problems_of_tensors(signature: meta_graph_pb2.SignatureDef) -> Iterator[str
             if shape.unknown_rank or not shape.dim or shape.dim[0].size != -1:
                 yield (
                     f"has the {kind} `{name}` without a batch axis of free length first: rows "
-                    "cannot be joined or told apart."
+                    "cannot be joined or distinguished."
                 )
             dtype = tf.as_dtype(tensor.dtype)
             if dtype in UNWRITABLE_DTYPES:

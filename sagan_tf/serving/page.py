@@ -30,7 +30,7 @@ def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
     """
     with gr.Blocks(title=model_name, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         layout = Layout(model_name)
-        answers = _Answers(gallery, layout)
+        handlers = _Handlers(gallery, layout)
         images, between = layout.images, layout.between
         known = [
             layout.notice,
@@ -45,20 +45,20 @@ def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
         sampled = [layout.grid, images.picture, images.download, images.curl, images.overlays]
         point = [images.index, images.row, images.column]
         ends = [between.first, between.first_seed, between.last, between.last_seed, between.steps]
-        gr.on([page.load, layout.retry.click], answers.connect, outputs=known).then(
-            answers.sample_first, [layout.notice, *controls], sampled
+        gr.on([page.load, layout.retry.click], handlers.connect, outputs=known).then(
+            handlers.sample_first, [layout.notice, *controls], sampled
         )
-        gr.on([images.generate.click, images.seed.submit], answers.sample, controls, sampled)
-        images.picture.select(answers.place, layout.grid, point).then(
-            answers.attend, [layout.grid, *point], images.overlays
+        gr.on([images.generate.click, images.seed.submit], handlers.sample, controls, sampled)
+        images.picture.select(handlers.place, layout.grid, point).then(
+            handlers.attend, [layout.grid, *point], images.overlays
         )
         gr.on(
             [images.look.click, *(box.submit for box in point)],
-            answers.attend,
+            handlers.attend,
             [layout.grid, *point],
             images.overlays,
         )
-        between.interpolate.click(answers.between, ends, [between.strip, between.curl])
+        between.interpolate.click(handlers.between, ends, [between.strip, between.curl])
     return page
 
 
@@ -89,7 +89,7 @@ def show(page: gr.Blocks, host: str, port: int, allowed_hosts: Sequence[str] = (
     page.block_thread()
 
 
-def _told(function: Callable[..., Any]) -> Callable[..., Any]:
+def _shows_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorates a handler: errors that a visitor can mend appear on the page until closed."""
 
     def call(*arguments: Any) -> Any:
@@ -102,7 +102,7 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-class _Answers:
+class _Handlers:
     """Handlers of the controls: each method takes values and returns updates of the page."""
 
     def __init__(self, gallery: Gallery, layout: Layout) -> None:
@@ -131,7 +131,7 @@ class _Answers:
             layout.titles: [name for name, _ in choices or []],
         }
 
-    @_told
+    @_shows_errors
     def sample(
         self, class_ids: list[int], seed: int, rows: int, truncation: float, titles: list[str]
     ) -> dict[Any, Any]:
@@ -162,7 +162,7 @@ class _Answers:
         images = self._layout.images
         return {images.index: found[0] + 1, images.row: found[1], images.column: found[2]}
 
-    @_told
+    @_shows_errors
     def attend(self, grid: Grid | None, index: int, row: int, column: int) -> Any:
         if grid is None:
             raise ValueError("Generate images first.")
@@ -173,7 +173,7 @@ class _Answers:
             _number(column, "Column", 0, grid.image_size - 1),
         )
 
-    @_told
+    @_shows_errors
     def between(
         self, first: int | None, first_seed: int, last: int | None, last_seed: int, steps: int
     ) -> Any:

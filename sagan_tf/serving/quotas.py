@@ -52,13 +52,13 @@ class MovingWindow:
 
 
 class Quotas:
-    """Counts calls and images of each caller.
+    """Counts calls and images of each caller, and refuses those beyond the limits.
 
     Args:
-        requests_per_minute: of each caller.
-        images_per_minute: likewise.
-        max_in_flight: calls that wait for the model at a time.
-        max_in_flight_per_caller: of these, of one caller.
+        requests_per_minute: most requests of a caller in any minute.
+        images_per_minute: most images of a caller in any minute.
+        max_in_flight: most calls that wait for the model at the same time.
+        max_in_flight_per_caller: most of these from one caller.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class Quotas:
 
     @property
     def in_flight(self) -> int:
-        """Calls that wait for the model."""
+        """Number of calls that wait for the model."""
         return self._in_flight.total()
 
     def count_request(self, caller: str) -> None:
-        """Counts a call.
+        """Counts a request.
 
         Raises:
-            RequestError: 429 if it is one too many.
+            RequestError: 429 if the caller has none left.
         """
         if not self._requests.take(caller):
             message = f"At most {self._requests_per_minute} requests a minute."
@@ -95,7 +95,7 @@ class Quotas:
         """Counts images before they are made.
 
         Raises:
-            RequestError: 429 if they are too many.
+            RequestError: 429 if the caller has fewer left.
         """
         if not self._images.take(caller, images):
             message = f"At most {self._images_per_minute} images a minute."
@@ -103,10 +103,10 @@ class Quotas:
 
     @contextlib.contextmanager
     def slot(self, caller: str) -> Iterator[None]:
-        """A place among the calls that wait for the model.
+        """Takes a place among the calls that wait for the model, and frees it afterwards.
 
         Raises:
-            RequestError: 429 if the caller has all of his, 503 if all are taken.
+            RequestError: 429 if the caller has no place left, 503 if there is none at all.
         """
         if self._in_flight[caller] >= self._max_in_flight_per_caller:
             message = f"At most {self._max_in_flight_per_caller} calls at a time."

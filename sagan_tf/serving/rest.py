@@ -18,7 +18,7 @@ from absl import logging
 from sagan_tf.serving.json_inputs import TensorError, parse, read_columns, read_rows, shown
 from sagan_tf.serving.json_outputs import dump, write_columns, write_rows
 
-# TensorFlow Serving takes 100 MiB, but to parse so many would hold up other callers for seconds.
+# TensorFlow Serving takes 100 MiB, but parsing that much would hold up other callers for seconds.
 MAX_INFLATED_BYTES = 4 * 2**20
 
 _PREFIX = re.compile(r"/v1/.+", re.IGNORECASE)
@@ -119,7 +119,7 @@ class Call:
     Attributes:
         model: the version to call.
         signature_name: name of the signature to call.
-        inputs: arrays by name, rows first.
+        inputs: arrays by name.
         by_row: whether the answer has the row format, `predictions`, or the column format,
             `outputs`.
         headers: headers of the answer.

@@ -148,7 +148,7 @@ class _App:
 
     @contextlib.asynccontextmanager
     async def watching(self, app: Router) -> AsyncIterator[None]:
-        """Looks for new versions while the application runs, and then ends the threads."""
+        """Looks for new versions while the application runs, and ends all threads afterwards."""
         stop = threading.Event()
         watcher = threading.Thread(
             target=self._models.watch, args=(self._poll_seconds, stop), daemon=True

@@ -108,7 +108,7 @@ def _checked(
         sizes = tf.stack([tf.shape(value)[0] for value in inputs])
         # oneDNN's fused convolutions give a wrong shape for a batch of no rows.
         valid = tf.reduce_all(sizes == sizes[0]) & (sizes[0] > 0)
-        message = f"{names} need one value per image, and one image at least. Received so many:"
+        message = f"{names} need one value per image, and at least one image. Numbers received:"
         check = tf.debugging.Assert(valid, [message, sizes], summarize=_VALUES_IN_MESSAGE)
         with tf.control_dependencies([check]):
             named = {

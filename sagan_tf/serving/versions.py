@@ -22,7 +22,7 @@ _Files = set[tuple[str, int, int]]
 
 
 def settle_memory() -> None:
-    """Makes the garbage collector skip what is loaded, which would hold up calls for 0.3 s."""
+    """Excludes what is loaded from garbage collection, which would hold up calls for 0.3 s."""
     gc.collect()
     gc.freeze()
 
@@ -38,7 +38,7 @@ class ServedModels:
         self._models = {config.name: _ServedModel(config) for config in configs}
 
     def update(self) -> None:
-        """Loads versions that are new on disk and drops those that are gone, then returns."""
+        """Loads and drops versions until all are served that should be and can be loaded."""
         for name, model in self._models.items():
             try:
                 model.update()

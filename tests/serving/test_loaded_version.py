@@ -47,8 +47,8 @@ def test_the_first_call_is_as_fast_as_the_others(exported):
         ({"class_id": [1], "seed": [-5]}, "A seed must not be negative. Received: [-5]"),
         (
             {"class_id": [1, 2], "seed": [0]},
-            "`class_id`, `seed` need one value per image, and one image at least. "
-            "Received so many: [2 1]",
+            "`class_id`, `seed` need one value per image, and at least one image. "
+            "Numbers received: [2 1]",
         ),
     ],
 )

@@ -144,7 +144,7 @@ def test_class_names(signatures):
         ("sample", {"class_id": [1, 10, -2]}, r"class must be in \[0, 9\]. Received:\] \[10 -2\]"),
         ("sample", {"seed": [0, -5, 1]}, r"seed must not be negative. Received:\] \[-5\]"),
         ("sample", {"seed": [0, 1]}, r"`class_id`, `seed` need one value per image.* \[3 2\]"),
-        ("sample", {"seed": [], "class_id": []}, r"one image at least. .* \[0 0\]"),
+        ("sample", {"seed": [], "class_id": []}, r"at least one image. .* \[0 0\]"),
         ("sample", {"seed": [[0, 1, 2]]}, "not compatible with expected shape"),
         ("serving_default", {"truncation": [1, 0, 1]}, r"`truncation` must be .*\] \[0\]"),
         ("serving_default", {"truncation": [1, np.nan, 1]}, r"`truncation` must be .*\] \[nan\]"),
