@@ -1,4 +1,4 @@
-"""A web page to look at a served generator: its classes, what it attends to, the ways between.
+"""Shows a served generator on a web page: images by class, attention, interpolations.
 
 python -m sagan_tf.playground --url=http://127.0.0.1:8501
 """
@@ -18,25 +18,27 @@ KEY_VARIABLE = "SAGAN_TF_API_KEY"
 
 @dataclasses.dataclass(frozen=True)
 class PlaygroundSettings:
-    """What `python -m sagan_tf.playground` can be told."""
+    """Command-line flags of `playground`."""
 
     url: str = setting(
         "http://127.0.0.1:8501",
-        f"Of the model's server or a gateway, whose key is read from ${KEY_VARIABLE}.",
+        f"Address of the model's server or of a gateway, whose key is read from ${KEY_VARIABLE}.",
     )
-    model_name: str = setting("sagan", "The model's name there.")
+    model_name: str = setting("sagan", "Name of the model there.")
     public_url: str | None = setting(
-        None, "The server's address as callers see it, for curl lines; without it `--url`."
+        None, "Address of the server in the page's curl lines; without it that of `--url`."
     )
-    host: str = setting("127.0.0.1", "Address to listen at; 0.0.0.0 for all of the machine's.")
+    host: str = setting(
+        "127.0.0.1", "Address to listen at; 0.0.0.0 for all addresses of this machine."
+    )
     port: int = setting(7860, "Port to listen at.")
     allowed_hosts: tuple[str, ...] = setting(
-        (), "Names that the page may be asked for by, beside addresses and this machine's own."
+        (), "Host names under which browsers reach the page, beside addresses and this machine's."
     )
 
 
 def main(settings: PlaygroundSettings) -> None:
-    """Shows the page until it is told to stop."""
+    """Serves the page until SIGTERM or Ctrl-C."""
     if not 0 < settings.port < 2**16:
         raise ValueError(f"`--port` must be in [1, 65535]. Received: {settings.port}")
     for name in ("url", "public_url"):
@@ -46,7 +48,7 @@ def main(settings: PlaygroundSettings) -> None:
     with command.extra("playground"):
         from sagan_tf.serving import page, server
     with server.bind(settings.host, settings.port):
-        pass  # Gradio would not say as clearly that a port is taken.
+        pass  # Gradio's own message for a port in use is less clear.
     key = os.environ.get(KEY_VARIABLE)
     client = Client(settings.url, settings.model_name, retries=1, api_key=key)
     public_url = (settings.public_url or settings.url).rstrip("/")

@@ -9,6 +9,7 @@ import dataclasses
 import re
 import signal
 import urllib.parse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,81 +17,101 @@ from sagan_tf import command
 from sagan_tf.fields import setting
 from sagan_tf.machine import startup
 from sagan_tf.machine.keras_settings import check_keras_settings
+from sagan_tf.serving.model_names import check_model_name
 
 if TYPE_CHECKING:
-    from sagan_tf.serving.connections import ConnectionLimits
-    from sagan_tf.serving.versions import ModelConfig
+    from sagan_tf.serving.connection_table import ConnectionLimits
 
 
 @dataclasses.dataclass(frozen=True)
 class ServeSettings:
-    """What `python -m sagan_tf.serve` can be told; named as `tensorflow_model_server` does."""
+    """Command-line flags of `serve`, with the names that `tensorflow_model_server` gives them."""
 
-    model_name: str = setting("sagan", "The model's name in addresses.")
+    model_name: str = setting("sagan", "Name of the model in addresses.")
     model_base_path: str | None = setting(
-        None, "Holds the model's versions; without it exports/<model_name>."
+        None, "Directory that holds the model's versions; without it exports/<model_name>."
     )
     model_config_file: str | None = setting(
-        None, "Instead: models, version policies and labels, as TensorFlow Serving reads them."
+        None,
+        "Instead: file of models, version policies and labels, in TensorFlow Serving's format.",
     )
     rest_api_port: int | None = setting(
         None, "Port to listen at, 0 for a free one; without it 8501, or 8080 for a gateway."
     )
     rest_api_host: str = setting(
-        "127.0.0.1", "Address to listen at; 0.0.0.0 for all of the machine's."
+        "127.0.0.1", "Address to listen at; 0.0.0.0 for all addresses of this machine."
     )
-    rest_api_num_threads: int = setting(8, "Calls that run at a time.")
-    rest_api_timeout_in_ms: int = setting(30_000, "After which a call is answered with 504.")
-    rest_api_enable_cors_support: bool = setting(False, "Let pages of other sites read answers.")
-    file_system_poll_wait_seconds: float = setting(1.0, "Between looks for new versions.")
-    enable_batching: bool = setting(True, "Join concurrent callers into one call of the model.")
+    rest_api_num_threads: int = setting(8, "Calls that run at the same time.")
+    rest_api_timeout_in_ms: int = setting(
+        30_000, "Milliseconds after which a call is answered with 504."
+    )
+    rest_api_enable_cors_support: bool = setting(
+        False, "Let web pages of other sites read answers."
+    )
+    file_system_poll_wait_seconds: float = setting(
+        1.0, "Seconds between looks for new versions on disk."
+    )
+    enable_batching: bool = setting(True, "Join concurrent calls into one call of the model.")
     tensorflow_intra_op_parallelism: int = setting(
         0,
-        "Threads of one operation, 0 for all cores; 1 serves more callers of small images, but "
-        "large ones slower.",
+        "Threads of one operation, 0 for all cores; with 1, more callers of small images are "
+        "served, but large images take longer.",
         at_least=0,
     )
     batching_parameters_file: str | None = setting(
-        None, "How they are joined, as TensorFlow Serving reads it."
+        None, "File of limits of joined calls, in TensorFlow Serving's format."
     )
     max_body_bytes: int | None = setting(
-        None, "Of a request, also when inflated; without it 4 MiB, or 256 KiB for a gateway."
+        None,
+        "Most bytes of a request's body, also after it is inflated; without it 4 MiB, or 256 KiB "
+        "for a gateway.",
     )
-    max_connections: int = setting(512, "Open at a time; beyond, idle ones are closed.")
-    max_connections_per_address: int = setting(128, "Of these, of one address.")
+    max_connections: int = setting(
+        512, "Most open connections; for further ones, idle ones are closed."
+    )
+    max_connections_per_address: int = setting(128, "Most of these from one address.")
 
     # In front of another server of this API, which alone should be able to reach it.
-    gateway: bool = setting(False, "Instead: guard the server at `--upstream`.")
-    upstream: str | None = setting(None, "Its address, as in http://127.0.0.1:8501.")
-    labels: tuple[str, ...] = setting((), "Labels of versions that may be asked for.")
+    gateway: bool = setting(False, "Instead of a model: guard the server at `--upstream`.")
+    upstream: str | None = setting(
+        None, "Address of the server to guard, as in http://127.0.0.1:8501."
+    )
+    labels: tuple[str, ...] = setting((), "Labels of versions that callers may ask for.")
     api_key_file: str | None = setting(
-        None, "Lines name:sha256 of the keys that callers need; without it everyone may call."
+        None,
+        "File with a line name:sha256 for the key of each caller; without it everyone may call.",
     )
     add_key: str | None = setting(
         None, "Instead: make a key for this name, print it and add its line to the file."
     )
-    max_rows: int = setting(64, "Images that one request may ask for.")
-    requests_per_minute: int = setting(600, "Of each key, or of each address without keys.")
-    images_per_minute: int = setting(6000, "Likewise.")
-    max_in_flight: int = setting(64, "Calls that wait for the model at a time.")
-    max_in_flight_per_caller: int = setting(16, "Of these, of one key or address.")
-    max_answer_bytes: int = setting(64 * 2**20, "Of an answer; a larger one is not computed.")
+    max_rows: int = setting(64, "Most images that one request may ask for.")
+    requests_per_minute: int = setting(
+        600, "Most requests per minute of each key, or of each address without keys."
+    )
+    images_per_minute: int = setting(
+        6000, "Most images per minute of each key, or of each address without keys."
+    )
+    max_in_flight: int = setting(64, "Most calls that wait for the model at the same time.")
+    max_in_flight_per_caller: int = setting(16, "Most of these from one key or address.")
+    max_answer_bytes: int = setting(
+        64 * 2**20, "Most bytes of an answer; requests for more images are refused."
+    )
     trusted_proxies: tuple[str, ...] = setting(
-        (), "Addresses or networks of proxies whose X-Forwarded-For is believed; else nobody's."
+        (), "Addresses or networks of proxies whose X-Forwarded-For is believed; without it, none."
     )
 
 
 def main(settings: ServeSettings) -> None:
-    """Loads models, or finds the server to guard, then answers until it is told to stop."""
+    """Serves models, or guards another server, until SIGTERM or Ctrl-C."""
     _check(settings)
     with command.extra("serve"):
         from sagan_tf.serving import callers, gateway, server  # noqa: F401 - all are needed
-        from sagan_tf.serving.connections import make_server
-    if settings.add_key is not None:
+        from sagan_tf.serving.guarded_server import make_server
+    if settings.add_key is not None and settings.api_key_file is not None:
         key = callers.add_key(Path(settings.api_key_file), settings.add_key)
-        print(f"key of {settings.add_key}, which is kept nowhere: {key}")
+        print(f"key of {settings.add_key}, which is stored nowhere: {key}")
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # while it loads, as Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # while models load, as Ctrl-C
     port = settings.rest_api_port
     if port is None:
         port = 8080 if settings.gateway else 8501
@@ -98,14 +119,14 @@ def main(settings: ServeSettings) -> None:
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         app = _gateway(settings, address) if settings.gateway else _models(settings, address)
-        # Which the server hands on when all calls under way are answered.
+        # The server raises it again after all calls that run are answered.
         with contextlib.suppress(KeyboardInterrupt):
             make_server(app, _connection_limits(settings)).run(sockets=[listener])
 
 
 def _connection_limits(settings: ServeSettings) -> "ConnectionLimits":
     from sagan_tf.serving.callers import is_within, read_networks
-    from sagan_tf.serving.connections import ConnectionLimits
+    from sagan_tf.serving.connection_table import ConnectionLimits
 
     proxies = read_networks(settings.trusted_proxies)
     seconds = settings.rest_api_timeout_in_ms / 1000
@@ -113,7 +134,7 @@ def _connection_limits(settings: ServeSettings) -> "ConnectionLimits":
         max_connections=settings.max_connections,
         max_connections_per_address=settings.max_connections_per_address,
         max_body_bytes=_max_body_bytes(settings),
-        call_seconds=2 * seconds + 30,  # for the body, for the model, and to take the answer
+        call_seconds=2 * seconds + 30,  # for the body, for the model, and to send the answer
         reserved_descriptors=settings.max_in_flight + 32,
         is_shared=lambda address: is_within(address, proxies),
     )
@@ -131,13 +152,9 @@ def _models(settings: ServeSettings, address: str) -> Any:
 
     from sagan_tf.serving.batching import NO_BATCHING, BatchingParameters
     from sagan_tf.serving.batching_parameters import read_parameters
+    from sagan_tf.serving.model_config import ModelConfig, read_model_configs
     from sagan_tf.serving.server import make_app
-    from sagan_tf.serving.versions import (
-        ModelConfig,
-        ServedModels,
-        read_model_configs,
-        settle_memory,
-    )
+    from sagan_tf.serving.versions import ServedModels, settle_memory
 
     tf.config.threading.set_intra_op_parallelism_threads(settings.tensorflow_intra_op_parallelism)
     batching = BatchingParameters() if settings.enable_batching else NO_BATCHING
@@ -149,7 +166,7 @@ def _models(settings: ServeSettings, address: str) -> Any:
         base_path = settings.model_base_path or f"exports/{settings.model_name}"
         configs = [ModelConfig(settings.model_name, Path(base_path))]
     for config in configs:
-        _must_hold_versions(config)
+        config.check_versions()
         print(f"loading: {config.name} from {config.base_path}", flush=True)
     models = ServedModels(configs)
     models.update()
@@ -170,45 +187,23 @@ def _models(settings: ServeSettings, address: str) -> Any:
     )
 
 
-def _must_hold_versions(config: "ModelConfig") -> None:
-    path = config.base_path
-    try:
-        found = config.candidates()
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}. Mend its rights.") from None
-    if found:
-        return
-    if not path.is_dir():
-        reason = "it is not there"
-    elif (path / "saved_model.pb").exists():
-        reason = f"it is a version itself; name {path.parent}"
-    elif config.versions is not None:
-        reason = f"none of {list(config.versions)} is there"
-    else:
-        reason = "no directory in it is named by a number"
-    raise ValueError(
-        f"{path} holds no version of {config.name!r} to serve: {reason}. "
-        "`python -m sagan_tf.export` writes versions."
-    )
-
-
 def _gateway(settings: ServeSettings, address: str) -> Any:
     from sagan_tf.serving import callers, gateway
     from sagan_tf.serving.admission import Limits
     from sagan_tf.serving.json_log import use_json
 
+    keys: Mapping[str, str] = {}
     if settings.api_key_file is None:
-        keys = {}
-        print("warning: without `--api_key_file` everyone who reaches it may call", flush=True)
+        print("warning: without `--api_key_file` everyone may call the gateway", flush=True)
     else:
-        keys = callers.KeyFile(Path(settings.api_key_file))
-        signal.signal(signal.SIGHUP, lambda number, frame: keys.reload())
+        keys = key_file = callers.KeyFile(Path(settings.api_key_file))
+        signal.signal(signal.SIGHUP, lambda number, frame: key_file.reload())
     proxies = callers.read_networks(settings.trusted_proxies)
     print(f"guarding: {settings.upstream} at {address}/v1/models/{settings.model_name}", flush=True)
     use_json()
     return gateway.make_gateway(
         gateway.GatewaySettings(
-            upstream=settings.upstream,
+            upstream=_upstream(settings),
             model_names=(settings.model_name,),
             labels=settings.labels,
             limits=Limits(max_body_bytes=_max_body_bytes(settings), max_rows=settings.max_rows),
@@ -247,25 +242,33 @@ def _check(settings: ServeSettings) -> None:
         if value is not None and not value > 0:
             raise ValueError(f"`--{name}` must be positive. Received: {value}")
 
-    if settings.gateway and not (settings.upstream or "").startswith(("http://", "https://")):
+    if settings.gateway:
+        _upstream(settings)
+    if settings.add_key is not None and settings.api_key_file is None:
+        raise ValueError("`--add_key` needs `--api_key_file`, the file to which it adds a line.")
+    check_model_name(settings.model_name, "`--model_name`")
+    names = (settings.model_name, *settings.labels) if settings.gateway else ()
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) or name in (".", ".."):
+            raise ValueError(
+                "A gateway's `--model_name` and `--labels` must have 1 to 64 letters, digits, `.`, "
+                f"`_` and `-`, and not be `.` or `..`. Received: {name!r}"
+            )
+
+
+def _upstream(settings: ServeSettings) -> str:
+    """Returns the address of the server to guard.
+
+    Raises:
+        ValueError: if there is none, or it is no address.
+    """
+    upstream = settings.upstream or ""
+    if not upstream.startswith(("http://", "https://")):
         raise ValueError(
             "`--gateway` needs `--upstream`, an address that begins with http:// or https://. "
             f"Received: {settings.upstream!r}"
         )
-    if settings.add_key is not None and settings.api_key_file is None:
-        raise ValueError("`--add_key` needs `--api_key_file`, to which its line is added.")
-    if not settings.model_name or re.search("[/:?#]", settings.model_name):
-        raise ValueError(
-            "`--model_name` must be a part of an address, without `/`, `:`, `?` and `#`. "
-            f"Received: {settings.model_name!r}"
-        )
-    names = (settings.model_name, *settings.labels) if settings.gateway else ()
-    for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):
-            raise ValueError(
-                "A gateway's models and labels have names of letters, digits, `.`, `_` and `-`. "
-                f"Received: {name!r}"
-            )
+    return upstream
 
 
 if __name__ == "__main__":

@@ -241,6 +241,13 @@ def test_bad_settings_are_one_message(argument, message):
     assert message in commands.fail("playground", argument)
 
 
+def test_without_the_extra_the_message_names_it(tmp_path, monkeypatch):
+    (tmp_path / "gradio.py").write_text("raise ModuleNotFoundError(name='gradio')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    errors = commands.failed(commands.start_anew("playground"))
+    assert "`gradio` is not installed; `pip install 'sagan_tf[playground]'` brings it." in errors
+
+
 def test_a_port_in_use_is_one_message():
     with bind("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]

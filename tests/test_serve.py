@@ -319,13 +319,14 @@ def call_until_refused(port, keep, outcomes, stopped):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model_name=a/b"], "`--model_name` must be a part of an address"),
+        (["--model_name=a/b"], "`--model_name` must fit between two slashes of an address"),
         (["--rest_api_host=8.8.8.8"], "Port 0 of 8.8.8.8 cannot be listened at"),
         (["--model_base_path=/nowhere"], "'sagan' to serve: it is not there"),
         (["--gateway"], "`--gateway` needs `--upstream`"),
         (["--gateway", "--upstream=localhost:8501"], "Received: 'localhost:8501'"),
         (["--gateway", "--upstream=http://a", "--model_name=a b"], "Received: 'a b'"),
         (["--gateway", "--upstream=http://a", "--labels=a/b"], "Received: 'a/b'"),
+        (["--gateway", "--upstream=http://a", "--labels=.."], "Received: '..'"),
         (["--add_key=anna"], "`--add_key` needs `--api_key_file`"),
         (["--gateway", "--upstream=http://a", "--api_key_file=/nowhere"], "cannot be read"),
     ],

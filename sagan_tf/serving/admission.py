@@ -1,7 +1,7 @@
-"""Which requests pass the gateway: everything is checked against the model's own signatures.
+"""Decides which requests pass the gateway, by the signatures of the model behind it.
 
-Pure functions of the request; `gateway` has the network, keys and rates. What is admitted is
-written anew from what was understood, so that no byte of a caller reaches the model's server.
+The functions are pure; `gateway` has the network, keys and quotas. An admitted request is
+serialized anew from its parsed values, so that no byte of a caller reaches the model's server.
 """
 
 import dataclasses
@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from sagan_tf.serving.json_tensors import TensorError, read_columns, read_rows
+from sagan_tf.serving.json_inputs import TensorError, read_columns, read_rows
 from sagan_tf.serving.rest import RequestError
 
-# NumPy's names of what a signature may take through the gateway.
+# NumPy's names of the dtypes that inputs may have, by TensorFlow's.
 _DTYPES = {
     "DT_BOOL": "bool",
     "DT_FLOAT": "float32",
@@ -28,18 +28,18 @@ _KEYS = {"signature_name", "instances", "inputs"}
 # TensorFlow Serving writes each number on a line of its own, with up to 30 spaces before it.
 _NUMBER_TEXT_BYTES = 48
 _ROW_TEXT_BYTES = 256
-# Beyond this, JavaScript and many others cannot tell integers apart.
+# JavaScript and many other readers of JSON cannot tell larger integers apart.
 _LARGEST_SEED = 2**53 - 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a request may hold.
+    """Limits of a single request.
 
     Attributes:
-        max_body_bytes: of the body.
-        max_depth: of lists and objects within one another.
-        max_rows: images asked for at a time.
+        max_body_bytes: largest body, in bytes.
+        max_depth: deepest nesting of lists and objects.
+        max_rows: most images that a request may ask for.
     """
 
     max_body_bytes: int = 256 * 1024
@@ -49,13 +49,13 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """What one input of a signature takes.
+    """Describes an input of a signature.
 
     Attributes:
-        dtype: NumPy's name, or "string".
-        shape: of a row.
-        low: the least value, `None` for none.
-        high: the largest value, likewise.
+        dtype: NumPy's name of the dtype, or "string".
+        shape: shape of one row; -1 stands for any length.
+        low: smallest value that is allowed; `None` for no bound.
+        high: largest value that is allowed; `None` for no bound.
     """
 
     dtype: str
@@ -68,17 +68,19 @@ Signatures = Mapping[str, Mapping[str, Input]]
 
 
 def read_signatures(metadata: Any, num_classes: int | None) -> dict[str, dict[str, Input]]:
-    """The signatures of a model that an export wrote.
+    """Reads the signatures of an exported model, with the ranges that their inputs may have.
 
     Args:
-        metadata: as the model's server gives it.
-        num_classes: as the signature `class_names` gives it; `None` without classes.
+        metadata: parsed answer of the model's server to `GET /v1/models/<name>/metadata`.
+        num_classes: number of classes, as the signature `class_names` gives it; `None` for a
+            generator without classes.
 
     Returns:
-        Inputs by name, by signature. Signatures that take other kinds of values are left out.
+        By name of the signature, an `Input` by name. Signatures with inputs of a dtype that the
+        gateway does not let through are left out.
 
     Raises:
-        ValueError: if it is no metadata.
+        ValueError: if `metadata` does not have the form of metadata.
     """
     try:
         definitions = metadata["metadata"]["signature_def"]["signature_def"]
@@ -96,10 +98,13 @@ def read_signatures(metadata: Any, num_classes: int | None) -> dict[str, dict[st
 
 
 def row_bytes(metadata: Any) -> dict[str, int]:
-    """How long the answer's text may be for one image, by signature; an upper bound.
+    """Returns an upper bound of the bytes of JSON that one image takes in an answer, by signature.
+
+    Args:
+        metadata: see `read_signatures`.
 
     Raises:
-        ValueError: if it is no metadata.
+        ValueError: if `metadata` does not have the form of metadata.
     """
     try:
         definitions = metadata["metadata"]["signature_def"]["signature_def"]
@@ -133,7 +138,7 @@ def _input(
     ranges: dict[str, tuple[float | None, float | None]] = {
         "seed": (0, _LARGEST_SEED),
         "seed_to": (0, _LARGEST_SEED),
-        "truncation": (np.finfo(np.float32).tiny, None),
+        "truncation": (float(np.finfo(np.float32).tiny), None),
         "fraction": (0, 1),
     }
     if num_classes is not None:
@@ -148,9 +153,9 @@ class Admitted:
     """A request that may pass.
 
     Attributes:
-        signature_name: what it calls.
-        rows: how many images it asks for.
-        body: JSON, written anew.
+        signature_name: name of the signature that it calls.
+        rows: number of images that it asks for.
+        body: JSON for the model's server, serialized anew.
     """
 
     signature_name: str
@@ -161,8 +166,16 @@ class Admitted:
 def admit(body: bytes, signatures: Signatures, limits: Limits) -> Admitted:
     """Checks the body of a `:predict` request.
 
+    Args:
+        body: as it was received.
+        signatures: see `read_signatures`.
+        limits: of the request.
+
+    Returns:
+        The request, ready to be sent on.
+
     Raises:
-        RequestError: 413 for a body too large, else 400; the message names what is wrong.
+        RequestError: 413 for a body that is too large, else 400; the message says what is wrong.
     """
     if len(body) > limits.max_body_bytes:
         raise RequestError(413, f"The body must be at most {limits.max_body_bytes} bytes.")
@@ -184,7 +197,7 @@ def admit(body: bytes, signatures: Signatures, limits: Limits) -> Admitted:
             arrays = read_rows(request["instances"], dtypes)
         else:
             columns = request["inputs"]
-            # `{"b64": ...}` alone is no column but the value of the only input.
+            # `{"b64": ...}` alone names no input: it is the value of the only one.
             is_value = isinstance(columns, dict) and columns.keys() == {"b64"}
             if isinstance(columns, dict) and not is_value and columns.keys() != inputs.keys():
                 raise RequestError(400, f"`inputs` must have the keys {sorted(inputs)}.")
@@ -194,17 +207,22 @@ def admit(body: bytes, signatures: Signatures, limits: Limits) -> Admitted:
     rows = check_rows(arrays, inputs)
     if rows > limits.max_rows:
         raise RequestError(400, f"At most {limits.max_rows} images at a time. Received: {rows}")
-    # Names of the format, so that the answer has the format that was asked for.
+    # Row or column format is kept: it decides the format of the answer.
     kind = "instances" if "instances" in request else "inputs"
     clean = {"signature_name": name, kind: request[kind]}
     return Admitted(name, rows, json.dumps(clean, allow_nan=False).encode())
 
 
 def check_rows(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Input]) -> int:
-    """The number of rows, after a look at shapes and ranges.
+    """Checks shapes and ranges of a call's inputs, and returns their number of rows.
+
+    Args:
+        arrays: inputs by name, rows first.
+        inputs: description of each.
 
     Raises:
-        RequestError: 400 if an array is not what the input takes.
+        RequestError: 400 if an array has another shape, a value out of range or one that is not
+            finite, or if numbers of rows differ or are 0.
     """
     lengths = {name: array.shape[0] if array.ndim else 0 for name, array in arrays.items()}
     if len(set(lengths.values())) != 1 or not all(lengths.values()):
@@ -233,7 +251,7 @@ def _check_range(name: str, array: np.ndarray, expected: Input) -> None:
 
 
 def _parse(body: bytes, max_depth: int) -> Any:
-    """JSON as its standard has it: no `NaN`, no key twice, nothing after the document."""
+    """Parses strict JSON: no `NaN`, no key twice in an object, nothing after the document."""
     try:
         document = json.loads(
             body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
@@ -241,13 +259,13 @@ def _parse(body: bytes, max_depth: int) -> Any:
         document_is_text = json.dumps(document, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         reason = "too deep" if isinstance(error, RecursionError) else _plain(error)
-        raise RequestError(400, f"The body is no JSON: {reason}") from None
-    del document_is_text  # was only to find half surrogate pairs
+        raise RequestError(400, f"The body is not JSON: {reason}") from None
+    del document_is_text  # it was only made to find unpaired surrogates
     level, depth = [document], 0
     while level:
         depth += 1
         if depth > max_depth + 1:
-            raise RequestError(400, f"The body may be nested {max_depth} deep.")
+            raise RequestError(400, f"The body may be nested at most {max_depth} deep.")
         level = [
             child
             for value in level
@@ -258,7 +276,7 @@ def _parse(body: bytes, max_depth: int) -> Any:
 
 
 def _plain(error: ValueError) -> str:
-    """What is wrong, without the bytes of the body."""
+    """Returns what is wrong, without bytes of the body."""
     if isinstance(error, UnicodeError):
         return "it is not UTF-8"
     return str(error).split(":")[0]
@@ -267,9 +285,9 @@ def _plain(error: ValueError) -> str:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key stands twice in an object")
+        raise ValueError("an object has a key twice")
     return found
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not a number of JSON")

@@ -1,8 +1,8 @@
 """Concurrent calls joined into one call of the model, as TensorFlow Serving's batching does.
 
-Whoever finds the model free is run at once; whoever comes meanwhile waits, and is run together
-with all that wait. Only calls that the model says can be joined are; if a joined call fails all
-the same, each of its callers is run alone, so that an error is his alone who caused it.
+A call that finds the model free runs at once. Calls that arrive meanwhile wait, and then run
+together as one batch. Only calls that `Model.joins` allows are joined. If a joined call fails all
+the same, each of its calls runs alone, so that only the caller who caused the error receives it.
 """
 
 import asyncio
@@ -21,14 +21,15 @@ from sagan_tf.serving.rest import Call, RequestError, Response
 
 @dataclasses.dataclass(frozen=True)
 class BatchingParameters:
-    """What is joined; named as in TensorFlow Serving's `session_bundle_config.proto`.
+    """Limits of joined calls, named as in TensorFlow Serving's `session_bundle_config.proto`.
 
     Attributes:
-        max_batch_size: rows of a joined call.
-        batch_timeout_micros: how long a call waits for others though the model is free.
-        max_enqueued_batches: full batches that may wait; more calls are told to come back.
-        num_batch_threads: joined calls of a signature that run at a time.
-        allowed_batch_sizes: sizes that a joined call is filled up to; empty for any.
+        max_batch_size: most rows of a joined call.
+        batch_timeout_micros: microseconds that a call waits for others though the model is free.
+        max_enqueued_batches: most full batches that may wait; further calls are answered with 503.
+        num_batch_threads: joined calls of a signature that may run at the same time.
+        allowed_batch_sizes: sizes to which joined calls are padded, ascending; empty for no
+            padding.
     """
 
     max_batch_size: int = 64
@@ -42,20 +43,20 @@ class BatchingParameters:
 NO_BATCHING = BatchingParameters(max_batch_size=1)
 
 
-# When calls waited while others ran, these are likely to come again at once: the model is kept
-# free for them so long, as a part of the run, and at most so many seconds. Else callers would
-# split into groups that take turns, each a small joined call.
+# Callers whose calls just ended are likely to call again at once. If others wait already, the
+# model stays free for so long, as a fraction of the last run's time and at most in seconds, so that
+# all are joined. Otherwise callers would split into groups that take turns in small batches.
 _PATIENCE = 0.25
 _MOST_PATIENCE = 0.002
 
-# Gives a call's outputs, or raises what the model raised.
+# Returns a call's outputs, or raises the model's error.
 Outcome = Callable[[], Mapping[str, np.ndarray]]
 
 
 @dataclasses.dataclass(eq=False)
 class _Task:
     call: Call
-    key: Hashable  # of those that can be joined; `None` for one that runs alone
+    key: Hashable  # equal for calls that can be joined; `None` for a call that runs alone
     rows: int
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Response]
@@ -63,11 +64,11 @@ class _Task:
 
 
 class Batcher:
-    """Threads that run calls, joined where they can be.
+    """Runs calls in threads, joined where they can be.
 
     Args:
-        parameters: of joining.
-        num_threads: calls, joined or not, that run at a time.
+        parameters: limits of joined calls.
+        num_threads: calls, joined or not, that may run at the same time.
     """
 
     def __init__(self, parameters: BatchingParameters, num_threads: int) -> None:
@@ -76,17 +77,20 @@ class Batcher:
         self._changed = threading.Condition()
         self._queue: list[_Task] = []
         self._running: Counter[Hashable] = Counter()
-        # A signature, how many calls of it may soon be there, and until when they are waited for.
+        # Key, number and deadline, by `time.monotonic`, of calls that are likely to come soon.
         self._expected: tuple[Hashable, int, float] = None, 0, 0.0
         self._stopped = False
         for _ in range(num_threads):
             threading.Thread(target=self._work, daemon=True).start()
 
     async def run(self, call: Call) -> Response:
-        """Runs a call, alone or with others; if it is cancelled before, it is not run.
+        """Runs a call, alone or joined with others; a call that is cancelled in time is not run.
+
+        Returns:
+            The answer; also of a call that failed.
 
         Raises:
-            RequestError: 503 if too many wait.
+            RequestError: 503 if too many calls wait.
         """
         rows = _joinable_rows(call, self._parameters.max_batch_size)
         key = (id(call.model), call.signature_name) if rows else None
@@ -101,7 +105,7 @@ class Batcher:
         return await task.future
 
     def stop(self) -> None:
-        """Lets the threads end; calls that have not begun are dropped."""
+        """Tells the threads to end; calls that have not begun are dropped."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -132,7 +136,7 @@ class Batcher:
             self._changed.notify()
 
     def _next(self) -> list[_Task]:
-        """Waits for calls to run together, and takes them; none when it is time to end."""
+        """Waits for calls to run together and takes them off the queue; none after `stop`."""
         with self._changed:
             while not self._stopped:
                 self._queue = [task for task in self._queue if not task.future.cancelled()]
@@ -157,7 +161,7 @@ class Batcher:
         return not is_early or sum(mine) >= self._parameters.max_batch_size
 
     def _seconds_to_wait(self) -> float | None:
-        """Until a call in the queue is due though nothing changes."""
+        """Returns the seconds until a call in the queue is due; `None` if only a change helps."""
         if not self._queue:
             return None
         now = time.monotonic()
@@ -165,7 +169,7 @@ class Batcher:
         return min((end for end in ends if end > 0), default=None)
 
     def _joined_with(self, first: _Task) -> list[_Task]:
-        """The first and those that can be joined with it, as they came."""
+        """Returns the first call and those that can be joined with it, in order of arrival."""
         tasks, rows = [first], first.rows
         for task in self._queue if first.key is not None else ():
             fits = rows + task.rows <= self._parameters.max_batch_size
@@ -176,7 +180,7 @@ class Batcher:
 
 
 def _joinable_rows(call: Call, most: int) -> int:
-    """The rows of a call that can be joined with others, or 0."""
+    """Returns the rows of a call that can be joined with others, else 0."""
     sizes = {len(value) if value.ndim else 0 for value in call.inputs.values()}
     if most == 1 or len(sizes) != 1 or not 0 < min(sizes) < most:
         return 0
@@ -188,26 +192,30 @@ def _run(tasks: Sequence[_Task], allowed_sizes: Sequence[int]) -> list[Outcome]:
         outcome = _run_alone(_join(tasks, allowed_sizes))
         try:
             return _split(outcome(), [task.rows for task in tasks])
-        except Exception as error:  # whatever it is, it is not all callers' fault
-            logging.warning("Joined calls failed, and are run one by one: %s", error)
+        except Exception as error:  # of any kind: a single caller may have caused it
+            logging.warning("Joined calls failed and are run one by one: %s", error)
     return [_run_alone(task.call) for task in tasks]
 
 
 def _run_alone(call: Call) -> Outcome:
     try:
         outputs = call.model.predict(call.signature_name, call.inputs)
-    except Exception as error:  # told to the caller where the answer is written
+    except Exception as error:  # the answer will tell the caller
         raised = error
 
         def fail() -> Mapping[str, np.ndarray]:
             raise raised
 
         return fail
+    return _gives(outputs)
+
+
+def _gives(outputs: Mapping[str, np.ndarray]) -> Outcome:
     return lambda: outputs
 
 
 def _join(tasks: Sequence[_Task], allowed_sizes: Sequence[int]) -> Call:
-    """One call with the rows of all, filled up with copies of the first to a size allowed."""
+    """Returns one call with the rows of all, padded to an allowed size with copies of the first."""
     rows = sum(task.rows for task in tasks)
     missing = next((size for size in allowed_sizes if size >= rows), rows) - rows
     inputs = {
@@ -218,7 +226,7 @@ def _join(tasks: Sequence[_Task], allowed_sizes: Sequence[int]) -> Call:
 
 
 def _split(outputs: Mapping[str, np.ndarray], rows: Sequence[int]) -> list[Outcome]:
-    """The outputs of each call from those of all."""
+    """Splits the outputs of a joined call into those of each call."""
     ends = np.cumsum(rows)
     for name, value in outputs.items():
         if len(value) < ends[-1]:
@@ -227,7 +235,7 @@ def _split(outputs: Mapping[str, np.ndarray], rows: Sequence[int]) -> list[Outco
         {name: value[end - count : end] for name, value in outputs.items()}
         for end, count in zip(ends, rows, strict=True)
     ]
-    return [lambda part=part: part for part in parts]
+    return [_gives(part) for part in parts]
 
 
 def _hand_out(answers: Sequence[tuple[_Task, Response]]) -> None:

@@ -14,7 +14,7 @@ def read_parameters(path: str | os.PathLike) -> BatchingParameters:
     """Reads `BatchingParameters` in text format, as `tensorflow_model_server` does.
 
     Raises:
-        ValueError: if it cannot be read, or holds what cannot be.
+        ValueError: if the file cannot be read, or if a value is out of range.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Who calls: by key, from a file that is read again when it changes, or else by address."""
+"""Identifies callers: by key, from a file that is read again when it changes, or by address."""
 
 import hashlib
 import hmac
@@ -13,22 +13,28 @@ from pathlib import Path
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _KEY_LINE = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64})")
-# Between looks at the file of keys.
+# Seconds between looks at the file of keys.
 _LOOK_SECONDS = 1.0
-# Proxies in a row that are followed back.
+# Longest chain of proxies that is followed back.
 _MAX_HOPS = 16
-# An IPv6 caller commonly has so many leading bits of his own, and all addresses below.
+# Length of the prefix that an IPv6 caller commonly owns; he can call from any address within it.
 _IPV6_PREFIX = 64
 
 _log = logging.getLogger(__name__)
 
 
 def read_keys(path: Path) -> dict[str, str]:
-    """Callers' names by the SHA-256 of their key, from lines `name:sha256`.
+    """Reads a file of keys.
+
+    Args:
+        path: text file with a line `name:sha256` for each caller.
+
+    Returns:
+        Callers' names by the SHA-256 of their key, in hexadecimal.
 
     Raises:
-        ValueError: if the file cannot be read, a line is none, there is no line, a key stands
-            twice or is empty.
+        ValueError: if the file cannot be read or is empty, if a line has another form, or if a
+            key is the empty string or is there twice.
     """
     try:
         lines = path.read_text(encoding="ascii").splitlines()
@@ -51,10 +57,18 @@ def read_keys(path: Path) -> dict[str, str]:
 
 
 def add_key(path: Path, name: str) -> str:
-    """Makes a key, keeps its SHA-256 under `name` and returns the key, which is kept nowhere.
+    """Makes a random key and adds its SHA-256 to the file of keys.
+
+    Args:
+        path: file of keys; it is made if it does not exist.
+        name: 1 to 64 letters, digits, `.`, `_` and `-` that identify the caller.
+
+    Returns:
+        The key itself, which is stored nowhere.
 
     Raises:
-        ValueError: if the name is none, is there already, or the file cannot be read.
+        ValueError: if the name has other characters or is in the file already, or if the file
+            cannot be read.
     """
     key = secrets.token_urlsafe(32)
     line = f"{name}:{_hash(key)}"
@@ -65,7 +79,7 @@ def add_key(path: Path, name: str) -> str:
     keys = read_keys(path) if path.exists() else {}
     if name in keys.values():
         raise ValueError(f"`--add_key` {name!r} is in {path} already; remove its line first.")
-    # In place, since a container that has the file mounted would not see another one.
+    # In place: a container that mounts the file would not see a new one.
     with path.open("a+", encoding="ascii") as file:
         file.seek(0)
         ended = file.read()[-1:] in ("", "\n")
@@ -75,15 +89,15 @@ def add_key(path: Path, name: str) -> str:
 
 
 class KeyFile(Mapping[str, str]):
-    """What `read_keys` gives, a second after the file has changed at the latest.
+    """Holds what `read_keys` returns, and reads the file again within a second of a change.
 
-    A file that cannot be used any more, or not yet, changes nothing and is one line in the log.
+    If the changed file cannot be used, the keys stay as they were and the log says so.
 
     Args:
-        path: of the file.
+        path: see `read_keys`.
 
     Raises:
-        ValueError: as `read_keys`, at first.
+        ValueError: as `read_keys`, from the constructor alone.
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,7 +134,7 @@ class KeyFile(Mapping[str, str]):
         return self._keys
 
     def _look(self) -> tuple[int, ...] | None:
-        """What changes with the file's content; `None` without a file."""
+        """Returns what changes when the file does; `None` if there is no file."""
         try:
             status = self._path.stat()
         except OSError:
@@ -129,10 +143,10 @@ class KeyFile(Mapping[str, str]):
 
 
 def caller_of_key(key: str, keys: Mapping[str, str]) -> str | None:
-    """The name of the caller whose key it is."""
+    """Returns the name of the caller who owns a key; `None` for an unknown or empty key."""
     digest = _hash(key)
     found = None
-    # All of them, so that the time does not tell which one was near.
+    # Compares with all, in constant time, so that timing tells nothing about the keys.
     for known, name in keys.items():
         if hmac.compare_digest(digest, known):
             found = name
@@ -140,12 +154,12 @@ def caller_of_key(key: str, keys: Mapping[str, str]) -> str | None:
 
 
 def _hash(key: str) -> str:
-    # Keys are 256 random bits: nothing slower is needed, as it would be for passwords.
+    # Keys are 256 random bits, so a slow hash, which passwords need, adds nothing.
     return hashlib.sha256(key.encode("utf-8", errors="replace")).hexdigest()
 
 
 def read_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Networks or single addresses.
+    """Parses networks such as `10.0.0.0/8` and single addresses.
 
     Raises:
         ValueError: if a text is neither.
@@ -159,7 +173,7 @@ def read_networks(texts: Iterable[str]) -> tuple[Network, ...]:
 
 
 def is_within(address: str, networks: Sequence[Network]) -> bool:
-    """Whether an address belongs to one of the networks."""
+    """Returns whether an address belongs to one of the networks."""
     parsed = _parsed(address) if networks else None
     return parsed is not None and any(parsed in network for network in networks)
 
@@ -167,13 +181,13 @@ def is_within(address: str, networks: Sequence[Network]) -> bool:
 def client_address(
     peer: str, forwarded_for: Sequence[str], trusted_proxies: Sequence[Network]
 ) -> str:
-    """The address of whoever calls.
+    """Finds the address of the caller behind proxies.
 
     Args:
-        peer: the other end of the connection.
-        forwarded_for: the `X-Forwarded-For` headers. They are read from the last entry back, and
-            each is believed only as far as a trusted proxy wrote it.
-        trusted_proxies: whose headers are believed.
+        peer: address at the other end of the connection.
+        forwarded_for: the `X-Forwarded-For` headers. Entries are read from the last one back, and
+            an entry is believed only if a trusted proxy wrote it.
+        trusted_proxies: networks of the proxies whose headers are believed.
     """
     address = peer
     hops = ",".join(forwarded_for).split(",")[-_MAX_HOPS:] if trusted_proxies else []
@@ -188,7 +202,7 @@ def client_address(
 
 
 def network_of(address: str) -> str:
-    """What is counted as one caller: an IPv4 address, or the network of an IPv6 one."""
+    """Returns what counts as one caller: an IPv4 address, or the /64 network of an IPv6 one."""
     parsed = _parsed(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((parsed, _IPV6_PREFIX), strict=False))
@@ -196,7 +210,7 @@ def network_of(address: str) -> str:
 
 
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An address, perhaps with a port as some proxies write it; IPv4 within IPv6 as IPv4."""
+    """Parses an address, perhaps with a port as some proxies write it; unwraps IPv4 in IPv6."""
     text = text.strip()
     if match := re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|([0-9.]+):\d+", text):
         text = match[1] or match[2]

@@ -18,10 +18,10 @@ from urllib3.util import Retry
 
 from sagan_tf.class_names import class_number
 
-# Too many requests, or a server behind a proxy that is starting or stopping. What took too long is
-# not asked for again: the server may still be at it.
+# Too many requests, or a server that is starting or stopping behind a proxy. Timeouts are not
+# retried: the server may still be at work on the call.
 _RETRIED_STATUSES = 429, 502, 503
-# Classes whose names are asked for at a time: as many images as a gateway lets through.
+# Classes whose names are asked for in one call: as many rows as a gateway lets through.
 _NAMES_PER_CALL = 64
 
 
@@ -29,8 +29,8 @@ class ServingError(RuntimeError):
     """The server refused a call, or could not be reached.
 
     Attributes:
-        status: of HTTP; `None` if there was no answer.
-        told: the server's own words; empty if there are none.
+        status: HTTP status; `None` if there was no answer.
+        told: the server's own message; empty if there is none.
     """
 
     def __init__(self, message: str, status: int | None = None, told: str = "") -> None:
@@ -50,13 +50,16 @@ class Client:
     """Calls an exported generator that `python -m sagan_tf.serve` or TensorFlow Serving serves.
 
     Args:
-        url: of the server, as in `http://127.0.0.1:8501`.
-        model_name: the model's name there.
-        version: to call; `None` for the newest.
-        timeout: seconds to wait for the answer to a call that was taken.
-        retries: how often to try again, at once, then after 0.4, 0.8, 1.6 ... seconds, when there
-            is no connection or the server is busy.
-        api_key: for a gateway that needs one.
+        url: address of the server, as in `http://127.0.0.1:8501`.
+        model_name: name under which the server serves the model.
+        version: version to call; `None` for the newest.
+        timeout: seconds to wait for a connection, and then for each part of the answer.
+        retries: most retries, at once and then after 0.4, 0.8, 1.6 ... seconds, when there is no
+            connection or the server is busy.
+        api_key: key for a gateway that needs one.
+
+    Raises:
+        ValueError: if `url` does not begin with http:// or https://.
 
     Example:
 
@@ -105,15 +108,16 @@ class Client:
         """Generates images.
 
         Args:
-            class_id: number or name of the class, or one for each image; `None` for a generator
-                without classes.
-            seed: integer >= 0, or one for each image. A single class goes with many seeds, and
-                a single seed with many classes.
-            truncation: limit of the normal that latents are drawn from; `None` for no limit.
+            class_id: number or name of the class, or a list with one for each image; `None` for
+                a generator without classes.
+            seed: integer >= 0, or a list with one for each image. A single class is used for
+                all seeds of a list, and a single seed for all classes.
+            truncation: latents are drawn from the normal distribution truncated at plus and minus
+                this value; `None` for no truncation.
 
         Returns:
-            A picture, or a list of them if there are several classes or seeds; `numpy.asarray`
-            makes it uint8.
+            A picture, or a list of pictures if `class_id` or `seed` is a list. `numpy.asarray`
+            gives its pixels, uint8 `(H, W, 3)` or, of one channel, `(H, W)`.
 
         Raises:
             ValueError: for an unknown or ambiguous class name, lengths that differ, numbers that
@@ -121,10 +125,10 @@ class Client:
             ServingError: if the server refuses or does not answer.
         """
         several = not all(value is None or _is_single(value) for value in (class_id, seed))
-        seeds = [seed] if _is_single(seed) else list(seed)
+        seeds = _as_list(seed)
         inputs: dict[str, list[Any]] = {}
         if class_id is not None:
-            classes = [class_id] if _is_single(class_id) else list(class_id)
+            classes = _as_list(class_id)
             count = max(len(classes), len(seeds))
             if {len(classes), len(seeds)} - {1, count}:
                 raise ValueError(
@@ -145,12 +149,14 @@ class Client:
         outputs = self.predict(signature, inputs)
         if class_id is not None and "class_id" not in outputs:
             raise ValueError("`class_id` must be None: the generator has no classes.")
-        pictures = [Image.open(io.BytesIO(data)) for data in outputs["image_bytes"]]
+        pictures: list[Image.Image] = [
+            Image.open(io.BytesIO(data)) for data in outputs["image_bytes"]
+        ]
         return pictures if several else pictures[0]
 
     @functools.cached_property
     def class_names(self) -> list[str]:
-        """The names of all classes, by number; asked for once.
+        """Names of all classes, in the order of their numbers; asked for once.
 
         Raises:
             ServingError: if the server refuses, or the generator has no classes.
@@ -168,8 +174,8 @@ class Client:
         """Calls any signature.
 
         Args:
-            signature: its name.
-            inputs: by name, lists or arrays whose first axis is the batch.
+            signature: name of the signature.
+            inputs: lists or arrays by name, the batch as their first axis.
 
         Returns:
             Outputs by name: lists of bytes where the name ends in `_bytes`, else arrays.
@@ -210,7 +216,7 @@ class Client:
             if response.ok:
                 return dict(answer["outputs"])
             told = str(answer["error"])
-        except (ValueError, KeyError, TypeError):  # of something else than this API
+        except (ValueError, KeyError, TypeError):  # something other than this API answered
             pass
         message = f"{self._url} answered {response.status_code}: {told or response.text[:200]}"
         raise ServingError(message, response.status_code, told)
@@ -232,8 +238,12 @@ def _is_single(value: Any) -> bool:
     return isinstance(value, str) or np.ndim(value) == 0
 
 
+def _as_list(value: Any) -> list[Any]:
+    return [value] if _is_single(value) else list(value)
+
+
 def _reason(error: requests.RequestException) -> str:
-    """The innermost of the errors that requests and urllib3 wrap in one another."""
+    """Returns the innermost of the errors that requests and urllib3 wrap in one another."""
     cause: Any = error.args[0] if error.args else error
     cause = getattr(cause, "reason", None) or cause
     return str(cause).split(": ")[-1]

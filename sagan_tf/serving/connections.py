@@ -1,71 +1,30 @@
 """HTTP connections with deadlines and caps, so that no caller can hold the server for nothing.
 
 uvicorn and httptools parse requests, refuse malformed ones, write answers and keep the order of
-pipelined calls. Added here: a deadline for every state of a connection, a cap on connections (in
-all and of each address), a cap on headers, errors as `{"error": ...}`, and a stop that loses no
-call.
+pipelined calls. Added here: a deadline for every state of a connection, a cap on headers and
+errors as `{"error": ...}`. `connection_table` caps the number of connections, and
+`guarded_server` ends late ones.
 """
 
-import asyncio
-import contextlib
-import dataclasses
-import functools
 import http
 import json
-import logging
-import resource
-import socket
 import time
-from collections.abc import Callable, Iterable
 from typing import Any
 
-import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# Connections that asyncio accepts before it looks at any of them: they are beyond the cap so long.
-_ACCEPTED_AT_ONCE = 32
-_BACKLOG = 1024
-# Requests that a connection may send ahead of its answers.
+from sagan_tf.serving.connection_table import ConnectionTable
+
+# Most requests that a connection may send before their answers.
 _MAX_PIPELINED = 16
-# How long, and how many bytes of, what follows a refused request is read and thrown away. Closed
-# at once, the connection would be reset and the caller might never see why.
+# Seconds and bytes for which data after a refused request is read and thrown away. If the
+# connection were closed at once, it would be reset, and the caller might never see the error.
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 2**20
-# A stop takes at most the sum. First, answers close their connections while new ones are still
-# taken, so that nobody is cut off who asks just then; then the last to come are heard; then calls
-# may end.
-_DRAIN_SECONDS = 1.0
-_LAST_HEARD_SECONDS = 0.5
-_LAST_SECONDS = 6
-
-
-@dataclasses.dataclass(frozen=True)
-class ConnectionLimits:
-    """What a caller may take of a server before, and after, his call is worked on.
-
-    Attributes:
-        max_connections: open at a time.
-        max_connections_per_address: of these, of one address.
-        max_header_bytes: of a request's first line and headers, and of trailers.
-        max_body_bytes: of a request's body; about twice as many are read, for chunks' sizes.
-        header_seconds: from the connection's start, or the last answer, to the end of the headers.
-        call_seconds: from there to the last byte of the answer.
-        reserved_descriptors: files and sockets that the process needs for other things.
-        is_shared: says of an address that it stands for many callers, as a proxy does.
-    """
-
-    max_connections: int = 512
-    max_connections_per_address: int = 128
-    max_header_bytes: int = 16 * 2**10
-    max_body_bytes: int = 4 * 2**20
-    header_seconds: float = 10.0
-    call_seconds: float = 60.0
-    reserved_descriptors: int = 96
-    is_shared: Callable[[str], bool] = lambda address: False
 
 
 def error_answer(status: int, message: str) -> bytes:
-    """A whole HTTP answer that closes the connection."""
+    """Returns a whole HTTP answer with a JSON error, which closes the connection."""
     body = json.dumps({"error": message}).encode()
     phrase = http.HTTPStatus(status).phrase
     return (
@@ -74,66 +33,8 @@ def error_answer(status: int, message: str) -> bytes:
     ).encode() + body
 
 
-class ConnectionTable:
-    """The open connections by address, oldest first.
-
-    When there is no room, the oldest that does nothing is closed for the new one.
-    """
-
-    def __init__(self, limits: ConnectionLimits) -> None:
-        self.limits = limits
-        self.stopping = False
-        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        free = max(16, descriptors - limits.reserved_descriptors - 2 * _ACCEPTED_AT_ONCE)
-        self._capacity = min(limits.max_connections, free)
-        self._by_address: dict[str, dict[GuardedConnection, None]] = {}
-        self._count = 0
-
-    def add(self, connection: "GuardedConnection", address: str) -> bool:
-        """Whether there is room, or room could be made."""
-        mine = self._by_address.get(address, {})
-        shared = self.limits.is_shared(address)
-        if len(mine) >= self.limits.max_connections_per_address and not shared:
-            if not self._close_one(mine):
-                return False
-        elif self._count >= self._capacity and not self._close_one(
-            max(self._by_address.values(), key=len)
-        ):
-            return False
-        self._by_address.setdefault(address, {})[connection] = None
-        self._count += 1
-        return True
-
-    def remove(self, connection: "GuardedConnection", address: str) -> None:
-        """Forgets a connection, which may be gone already."""
-        mine = self._by_address.get(address, {})
-        if connection in mine:
-            del mine[connection]
-            self._count -= 1
-            if not mine:
-                del self._by_address[address]
-
-    def close_late(self) -> None:
-        """Ends what is beyond its deadline."""
-        now = time.monotonic()
-        for mine in [*self._by_address.values()]:
-            for connection in [one for one in mine if one.deadline < now]:
-                connection.end_late()
-
-    def _close_one(self, connections: Iterable["GuardedConnection"]) -> bool:
-        """Closes an idle connection, or else one whose request is not there in full."""
-        unfinished = [one for one in connections if one.is_idle or one.cycle.more_body]
-        victim = next((one for one in unfinished if one.is_idle), None)
-        victim = victim or next(iter(unfinished), None)
-        if victim is None:
-            return False
-        victim.transport.abort()
-        self.remove(victim, victim.address)  # now: its own notice comes later
-        return True
-
-
 class GuardedConnection(HttpToolsProtocol):
-    """uvicorn's connection with a deadline; `table` has those of the same server."""
+    """uvicorn's connection, with a deadline and caps; `table` holds all of the server's."""
 
     def __init__(self, *args: Any, table: ConnectionTable, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -141,17 +42,17 @@ class GuardedConnection(HttpToolsProtocol):
         self._limits = table.limits
         self.address = "unknown"
         self.deadline = time.monotonic() + self._limits.header_seconds
-        self._begun = False  # whether a byte of the next request is there
+        self._begun = False  # whether a part of the next request has arrived
         self._in_headers = True
-        self._received = 0  # bytes of the request
+        self._received = 0  # bytes of the current request
         self._header_bytes = 0
         self._lingering = False
         self._discarded = 0
-        self._refusal = 400, "This is no HTTP request."
+        self._refusal = 400, "This is not an HTTP request."
 
     @property
     def is_idle(self) -> bool:
-        """Whether no call is under way."""
+        """Whether the connection has no call that is still to be answered."""
         return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: Any) -> None:
@@ -161,7 +62,7 @@ class GuardedConnection(HttpToolsProtocol):
         if not self._table.add(self, self.address):
             self._lingering = True
             transport.write(error_answer(503, "There are too many connections; try again."))
-            transport.close()  # without lingering, which would go beyond the cap
+            transport.close()  # at once: lingering would exceed the cap
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._table.remove(self, self.address)
@@ -201,7 +102,7 @@ class GuardedConnection(HttpToolsProtocol):
         if self._header_bytes > self._limits.max_header_bytes:
             most = self._limits.max_header_bytes
             self._refusal = 431, f"Address and headers must be at most {most} bytes."
-            raise ValueError(self._refusal[1])  # which the parser turns into an error of its own
+            raise ValueError(self._refusal[1])  # the parser turns it into an error of its own
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
@@ -210,7 +111,8 @@ class GuardedConnection(HttpToolsProtocol):
         if len(self.pipeline) >= _MAX_PIPELINED:
             self._refusal = 400, "Wait for answers before you send more requests."
             raise ValueError(self._refusal[1])
-        self.scope["target"] = self.url.decode("latin-1")
+        # Not in ASGI: the address as it was sent, which its `path` is no more.
+        self.scope["target"] = self.url.decode("latin-1")  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
         self.deadline = time.monotonic() + self._limits.call_seconds
         if self._table.stopping:
@@ -229,10 +131,10 @@ class GuardedConnection(HttpToolsProtocol):
         super().on_response_complete()
 
     def _unsupported_upgrade_warning(self) -> None:
-        self.cycle.keep_alive = False  # the parser reads no further; no line in the log for it
+        self.cycle.keep_alive = False  # the parser reads no further; uvicorn would log a warning
 
     def send_400_response(self, msg: str) -> None:
-        """Refuses what is no request; `msg` is uvicorn's."""
+        """Refuses a malformed request; uvicorn's own message `msg` is not used."""
         if self.is_idle or self.cycle.more_body:
             self.refuse(*self._refusal)
             return
@@ -242,9 +144,9 @@ class GuardedConnection(HttpToolsProtocol):
         self._lingering = True
 
     def refuse(self, status: int, message: str) -> None:
-        """Writes an error in place of an answer, and closes soon."""
+        """Writes an error in place of an answer, and closes the connection soon."""
         if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True  # for the application, the caller has left
+            self.cycle.disconnected = True  # the application sees a caller who has left
             self.cycle.message_event.set()
             if self.cycle.response_started:
                 self.transport.abort()
@@ -269,70 +171,3 @@ class GuardedConnection(HttpToolsProtocol):
             self.refuse(503, "The server stops; try again.")
         else:
             super().shutdown()
-
-
-class GuardedServer(uvicorn.Server):
-    """uvicorn's server, which ends late connections and, told to stop, first empties itself."""
-
-    def __init__(self, config: uvicorn.Config, table: ConnectionTable) -> None:
-        super().__init__(config)
-        self._table = table
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for listener in sockets or ():
-            listener.listen(_BACKLOG)  # what the kernel keeps; asyncio takes few at a time
-
-    async def on_tick(self, counter: int) -> bool:
-        self._table.close_late()
-        return await super().on_tick(counter)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._table.stopping = True
-        for connection in self.server_state.connections:
-            if not connection.is_idle:
-                connection.cycle.keep_alive = False
-        await asyncio.sleep(_DRAIN_SECONDS)
-        accepted = []
-        for server in self.servers:
-            # Whom the kernel has let in already, closing the listener would reset.
-            for listener in [one.dup() for one in server.sockets]:
-                with listener, contextlib.suppress(OSError):  # there is nobody left
-                    while True:
-                        accepted.append(listener.accept()[0])
-            server.close()
-        loop = asyncio.get_running_loop()
-        for connection in accepted:
-            connection.setblocking(False)
-            await loop.connect_accepted_socket(self._make_connection, connection)
-        await asyncio.sleep(_LAST_HEARD_SECONDS)
-        await super().shutdown(sockets)
-
-    def _make_connection(self) -> "GuardedConnection":
-        return self.config.http_protocol_class(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-
-
-def make_server(app: Any, limits: ConnectionLimits | None = None) -> GuardedServer:
-    """A server, whose `run(sockets=[listener])` answers until SIGTERM or Ctrl-C.
-
-    It then takes up to 8 seconds to finish what is under way.
-    """
-    table = ConnectionTable(limits or ConnectionLimits())
-    config = uvicorn.Config(
-        app,
-        loop="asyncio",  # uvloop would accept without looking at the caps
-        http=functools.partial(GuardedConnection, table=table),
-        ws="none",
-        backlog=_ACCEPTED_AT_ONCE,
-        log_config=None,
-        log_level=logging.WARNING,
-        access_log=False,
-        proxy_headers=False,  # which would believe what any caller says of his address
-        server_header=False,
-        timeout_graceful_shutdown=_LAST_SECONDS,
-    )
-    # Its warnings are of requests that are refused, each in its answer.
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    return GuardedServer(config, table)

@@ -1,4 +1,4 @@
-"""The generator at inference: what the weights alone decide is computed once, before."""
+"""The generator at inference, with everything that depends on weights alone computed in advance."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,28 +17,28 @@ from sagan_tf.layers.self_attention import attend, attend_in_chunks
 from sagan_tf.layers.spectral_norm import SpectralNormalization
 from sagan_tf.models import Generator
 
-# Of the image, given at a time by the last convolution: its one or three channels alone would leave
-# most of a vector register idle.
+# Image columns that the last convolution computes at once: its one or three channels alone would
+# leave most of a vector register idle.
 _COLUMNS = 4
 
 
 class FoldedGenerator(tf.Module):
-    """A `Generator` as plain convolutions and one table of the classes.
+    """A `Generator` as plain convolutions and one table with a row for each class.
 
-    The same function as `generator(latents, labels)`, in float32 whatever its policy, with fewer
-    operations: kernels are divided by their spectral norms and summed into the merged form,
-    batch norm is a scale and an offset, which each class has of its own (one row of the table
-    holds all of a class) and which go into the kernels where classes share them.
+    It computes the same function as `generator(latents, labels)`, in float32 whatever the policy,
+    with fewer operations: kernels are divided by their spectral norms in advance and summed into
+    the merged form of upsampling and convolution; batch norm becomes a scale and an offset. Those
+    of a class stand in its row of the table; those that all classes share go into the kernels.
 
     Args:
-        generator: built; later changes of its weights do not reach here.
+        generator: a built generator; later changes of its weights have no effect here.
 
     Attributes:
-        image_size: of the generator; so are the following.
+        image_size: height and width of the images.
         channels: 1 or 3.
         latent_dim: length of a latent vector.
-        num_classes: classes, or `None`.
-        attention_resolutions: sizes of the maps that attend, in ascending order.
+        num_classes: number of classes; `None` for a generator without.
+        attention_resolutions: sizes of the feature maps with attention, ascending.
         table: scales and offsets, float32 `(num_classes or 1, columns)`.
     """
 
@@ -66,7 +66,7 @@ class FoldedGenerator(tf.Module):
                 self._stages.append(_Bottleneck(stage))
                 continue
             last = 2 * size == generator.image_size
-            # The norm before the last convolution has no classes: the last block takes it in.
+            # The norm before the last convolution has no classes: it goes into the last block.
             output = [row[0] for row in _affine(generator.output_norm)] if last else []
             self._stages.append(_Block(stage, size, tables, *output))
             size *= 2
@@ -133,9 +133,9 @@ class FoldedGenerator(tf.Module):
 
 
 class _Block(tf.Module):
-    """A `GeneratorBlock` for maps of `size` x `size`; appends its classes' rows to `tables`.
+    """A `GeneratorBlock` for maps of `size` x `size`; appends its columns of the table to `tables`.
 
-    `output_scale` and `output_offset`, `(C,)`, are applied to what it gives.
+    `output_scale` and `output_offset`, `(C,)`, are applied to its output.
     """
 
     def __init__(
@@ -166,12 +166,12 @@ class _Block(tf.Module):
         hidden = _scaled_relu(hidden, rows)
         hidden = tf.nn.conv2d(hidden, self._kernel_1, 1, "SAME")
         shortcut = tf.nn.conv2d(inputs, self._shortcut_kernel, 1, "SAME")
-        # In this form TensorFlow makes one operation of convolution, bias and sum.
+        # In this form TensorFlow fuses convolution, bias and sum into one operation.
         return tf.nn.bias_add(hidden, self._bias) + _upsample(shortcut)
 
 
 class _Attention(tf.Module):
-    """A `SelfAttention2D` whose query, key and value come from one convolution."""
+    """A `SelfAttention2D` that computes query, key and value in one convolution."""
 
     def __init__(self, layer: SelfAttention2D) -> None:
         super().__init__(name=layer.name)
@@ -210,7 +210,7 @@ class _Attention(tf.Module):
 
 
 class _Bottleneck(tf.Module):
-    """A `ResidualBottleneck2D`."""
+    """A `ResidualBottleneck2D` with its gamma in the last kernel."""
 
     def __init__(self, layer: ResidualBottleneck2D) -> None:
         super().__init__(name=layer.name)
@@ -225,14 +225,14 @@ class _Bottleneck(tf.Module):
 
 
 def _kernel(layer: keras.layers.Layer) -> tf.Tensor:
-    """The kernel divided by its spectral norm, if it has one; float32 under every policy."""
+    """Returns a kernel, divided by its spectral norm if the layer has one; always float32."""
     if isinstance(layer, SpectralNormalization):
         return layer.kernel / layer.singular_value()
     return tf.identity(layer.kernel.value)
 
 
 def _widened(kernel: tf.Tensor) -> tf.Tensor:
-    """A 3x3 kernel that gives several columns at a time, `(3, _COLUMNS + 2, C, _COLUMNS * D)`."""
+    """Widens a 3x3 kernel to several columns at once: `(3, _COLUMNS + 2, C, _COLUMNS * D)`."""
     copies = [
         tf.pad(kernel, [[0, 0], [column, _COLUMNS - 1 - column], [0, 0], [0, 0]])
         for column in range(_COLUMNS)
@@ -241,7 +241,7 @@ def _widened(kernel: tf.Tensor) -> tf.Tensor:
 
 
 def _affine(norm: ConditionalBatchNormalization) -> tuple[tf.Tensor, tf.Tensor]:
-    """Scale and offset of each class, `(classes or 1, C)`, that do what `norm` does."""
+    """Returns the scale and offset of each class, `(classes or 1, C)`, that are equal to `norm`."""
     scale = norm.gamma * tf.math.rsqrt(norm.moving_variance + norm.epsilon)
     return scale, norm.beta - norm.moving_mean * scale
 
@@ -252,7 +252,7 @@ def _scaled_relu(inputs: tf.Tensor, rows: Iterator[tf.Tensor]) -> tf.Tensor:
 
 
 def _upsample(inputs: tf.Tensor) -> tf.Tensor:
-    """Nearest-neighbour x2, which without a gradient is faster than by repeating."""
+    """Upsamples x2 by nearest neighbour; without a gradient this is faster than to repeat."""
     size = [2 * side for side in inputs.shape[1:3]]
     return tf.raw_ops.ResizeNearestNeighbor(images=inputs, size=size)
 

@@ -1,6 +1,6 @@
-"""Pictures of what a served generator makes and of what its attention sees.
+"""Makes pictures of a served generator's images and of its attention.
 
-The server is asked as by any caller, so nothing is shown that a `curl` line could not ask for.
+It calls the server as any caller does, so all that is shown can be asked for by a `curl` line.
 """
 
 import collections
@@ -17,19 +17,19 @@ from PIL import Image
 from sagan_tf.output.pictures import TITLE_HEIGHT, image_grid, to_picture
 from sagan_tf.serving.client import Client, ServingError
 
-# Width that smaller images are enlarged to, about.
+# Width in pixels to which smaller images are enlarged, at most.
 _CELL_WIDTH = 128
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """What is looked at: one column per class, one row per seed.
+    """A grid of images: one column per class, one row per seed.
 
     Attributes:
-        class_ids: of the columns; `(None,)` for a generator without classes.
-        seeds: of the rows.
-        truncation: of all, or `None`.
-        image_size: pixels.
+        class_ids: class of each column; `(None,)` for a generator without classes.
+        seeds: seed of each row.
+        truncation: truncation of the latents of all images; `None` for none.
+        image_size: height and width of an image; 0 as long as it is unknown.
     """
 
     class_ids: tuple[int | None, ...]
@@ -39,18 +39,18 @@ class Grid:
 
     @property
     def scale(self) -> int:
-        """Width of an image's pixel in the picture."""
+        """Factor by which images are enlarged in the picture."""
         return _scale(self.image_size)
 
     def images(self) -> list[tuple[int | None, int]]:
-        """Class and seed of each image, row by row."""
+        """Returns class and seed of each image, row by row."""
         return [(class_id, seed) for seed in self.seeds for class_id in self.class_ids]
 
     def place(self, x: int, y: int) -> tuple[int, int, int] | None:
-        """Image, row and column of its pixel that a point of the picture shows; `None` for none."""
+        """Finds image, row and column of the pixel at a point of the picture, if one is there."""
         if self.class_ids != (None,):
             y -= TITLE_HEIGHT
-        cell = self.image_size * self.scale + 1  # with the line between
+        cell = self.image_size * self.scale + 1  # with the line between images
         row, down = divmod(y, cell)
         column, right = divmod(x, cell)
         inside = 0 <= row < len(self.seeds) and 0 <= column < len(self.class_ids)
@@ -63,9 +63,9 @@ class Gallery:
     """Asks a served generator for pictures.
 
     Args:
-        client: of the served model.
-        predict_url: of the model, for `curl` lines.
-        key_variable: environment variable that `curl` lines take a key from, or `None`.
+        client: calls the served model.
+        predict_url: address of the model's `:predict` in `curl` lines.
+        key_variable: environment variable from which `curl` lines take a key; `None` for no key.
     """
 
     def __init__(self, client: Client, predict_url: str, key_variable: str | None = None) -> None:
@@ -74,11 +74,15 @@ class Gallery:
         self._key_variable = key_variable
 
     def class_choices(self) -> list[tuple[str, int]] | None:
-        """Names and numbers of the classes, names unique; `None` for a generator without."""
+        """Returns unique names and numbers of the classes; `None` for a generator without classes.
+
+        Raises:
+            ServingError: if the server refuses or does not answer.
+        """
         try:
             names = self._client.class_names
         except ServingError as error:
-            if error.status != 400:  # which says that there is no such signature
+            if error.status != 400:  # 400 says that there is no such signature
                 raise
             return None
         counts = collections.Counter(names)
@@ -88,7 +92,14 @@ class Gallery:
         ]
 
     def has_attention(self, class_id: int | None) -> bool:
-        """Whether the generator, asked for any of its classes, shows its attention."""
+        """Returns whether the generator has attention.
+
+        Args:
+            class_id: any of its classes; `None` for a generator without classes.
+
+        Raises:
+            ServingError: if the server refuses or does not answer.
+        """
         try:
             return bool(self._overlays(Grid((class_id,), (0,), None), 0, 0, 0))
         except ServingError as error:
@@ -100,11 +111,14 @@ class Gallery:
         """Generates a grid.
 
         Args:
-            grid: of what; its `image_size` is not looked at.
-            titles: of the columns; none without classes.
+            grid: classes and seeds; its `image_size` is ignored.
+            titles: title of each column; empty for a generator without classes.
 
         Returns:
-            The grid with its size, its picture and the PNGs.
+            The grid with its `image_size`, its picture, and the images as PNGs, row by row.
+
+        Raises:
+            ServingError: if the server refuses or does not answer.
         """
         pngs = self._client.predict(*_request(grid))["image_bytes"]
         images = [_pixels(png) for png in pngs]
@@ -112,7 +126,7 @@ class Gallery:
         return grid, _picture(images, grid.scale, len(grid.class_ids), titles), pngs
 
     def attention(self, grid: Grid, index: int, row: int, column: int) -> Image.Image:
-        """What a point of the grid's image `index` attends to, side by side for each layer."""
+        """Shows what a pixel of the grid's image `index` attends to, one picture for each layer."""
         overlays = sorted(self._overlays(grid, index, row, column).items())
         titles = [f"{resolution} x {resolution} map" for resolution, _ in overlays]
         return _picture([_pixels(png) for _, png in overlays], 2 * grid.scale, titles=titles)
@@ -120,7 +134,15 @@ class Gallery:
     def interpolation(
         self, ends: tuple[tuple[int | None, int], tuple[int | None, int]], steps: int
     ) -> tuple[Image.Image, str]:
-        """Images on the way from one class and seed to another, side by side; and the line."""
+        """Interpolates from one class and seed to another.
+
+        Args:
+            ends: class, or `None` without classes, and seed of both ends.
+            steps: number of images, at least 2.
+
+        Returns:
+            The images side by side, and the `curl` line that asks for them.
+        """
         (class_id, seed), (class_id_to, seed_to) = ends
         inputs: dict[str, list[Any]] = {"seed": [seed] * steps, "seed_to": [seed_to] * steps}
         inputs["fraction"] = [step / (steps - 1) for step in range(steps)]
@@ -132,7 +154,7 @@ class Gallery:
         return _picture(images, _scale(len(images[0]))), self._curl("interpolate", inputs)
 
     def curl(self, grid: Grid) -> str:
-        """The line that asks for the same images."""
+        """Returns the `curl` line that asks for the same images."""
         return self._curl(*_request(grid))
 
     def _curl(self, signature: str, inputs: dict[str, list[Any]]) -> str:
@@ -141,7 +163,7 @@ class Gallery:
         return f"curl -s {shlex.quote(self._predict_url)} \\\n  {key}-d {shlex.quote(body)}"
 
     def _overlays(self, grid: Grid, index: int, row: int, column: int) -> dict[int, bytes]:
-        """PNGs by the resolution of the attention layer."""
+        """Returns PNGs by the resolution of the attention layer."""
         class_id, seed = grid.images()[index]
         signature, inputs = _request(Grid((class_id,), (seed,), grid.truncation))
         signature = "attention" if grid.truncation is None else "attention_truncated"
@@ -154,7 +176,7 @@ class Gallery:
 
 
 def _request(grid: Grid) -> tuple[str, dict[str, list[Any]]]:
-    """Signature and inputs that generate a grid."""
+    """Returns the signature and the inputs that generate a grid."""
     images = grid.images()
     inputs: dict[str, list[Any]] = {"seed": [seed for _, seed in images]}
     if grid.class_ids != (None,):
@@ -179,7 +201,7 @@ def _picture(
     columns: int | None = None,
     titles: Sequence[str] = (),
 ) -> Image.Image:
-    """Images enlarged `scale` times, in one row if `columns` does not say otherwise."""
+    """Draws images enlarged `scale` times, in one row unless `columns` is given."""
     # Enlarged before the titles are written, so that these can be read.
     enlarged = [image.repeat(scale, axis=0).repeat(scale, axis=1) for image in images]
     return to_picture(image_grid(enlarged, columns or len(images), titles))

@@ -1,7 +1,7 @@
-"""A guard in front of a model's server, which itself lets anyone ask anything.
+"""A guard in front of a model's server, which has neither keys nor quotas of its own.
 
-Caller -> key -> quotas -> body within time and size -> `admission` -> model's server. Only what is
-admitted goes on, written anew; an answer's errors are told in the gateway's own words.
+Caller -> key -> quotas -> body within time and size -> `admission` -> model's server. Only admitted
+requests are sent on, serialized anew; the server's errors reach callers in the gateway's own words.
 """
 
 import asyncio
@@ -13,14 +13,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-)
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Router
@@ -28,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from sagan_tf.serving import admission
 from sagan_tf.serving.callers import Network, caller_of_key, client_address, network_of
+from sagan_tf.serving.gateway_metrics import GatewayMetrics
 from sagan_tf.serving.json_log import CallLog
 from sagan_tf.serving.model_watch import ModelWatch
 from sagan_tf.serving.quotas import Quotas
@@ -43,22 +36,23 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class GatewaySettings:
-    """What the gateway lets through.
+    """Settings of the gateway. A caller is a key or, if there are no keys, an address.
 
     Attributes:
-        upstream: address of the model's server.
-        model_names: the only ones that can be asked for.
-        labels: of versions that can be asked for.
-        limits: of a request.
-        requests_per_minute: of each key, or of each address without keys; also of each address
-            that sends no key that is known, and of each that asks for health or metrics.
-        images_per_minute: of each key, or of each address without keys.
-        timeout_seconds: to wait for a body, and for the model's whole answer.
-        max_in_flight: calls that wait for the model at a time; more are told to come back.
-        max_in_flight_per_caller: of these, of one key or address.
-        max_answer_bytes: of an answer's text.
+        upstream: address of the model's server, as in `http://127.0.0.1:8501`.
+        model_names: models that callers may ask for.
+        labels: labels of versions that callers may ask for.
+        limits: limits of a single request.
+        requests_per_minute: most requests of a caller in any minute; also of an address that
+            sends no known key, and of one that asks for health or metrics.
+        images_per_minute: most images of a caller in any minute.
+        timeout_seconds: seconds to wait for a body, and again for the model's whole answer.
+        max_in_flight: most calls that wait for the model at the same time; further ones are
+            answered with 503.
+        max_in_flight_per_caller: most of these calls from one caller.
+        max_answer_bytes: most bytes of an answer.
         keys: callers' names by the SHA-256 of their key; empty lets everyone in.
-        trusted_proxies: whose `X-Forwarded-For` is believed.
+        trusted_proxies: networks of proxies whose `X-Forwarded-For` is believed.
     """
 
     upstream: str
@@ -76,10 +70,13 @@ class GatewaySettings:
 
 
 def make_gateway(settings: GatewaySettings) -> Router:
-    """The application.
+    """Makes the application.
 
-    `POST /v1/models/<name>[/labels/<label>]:predict`, `GET /v1/models/<name>`, `GET /healthz` and
-    `GET /metrics`; the last two without a key. Every error is `{"error": ...}`.
+    It answers `POST /v1/models/<name>[/labels/<label>]:predict`, `GET /v1/models/<name>`,
+    `GET /healthz` and `GET /metrics`; the last two without a key. Every error is `{"error": ...}`.
+
+    Args:
+        settings: of the gateway.
     """
     gateway = _Gateway(settings)
 
@@ -93,14 +90,14 @@ def make_gateway(settings: GatewaySettings) -> Router:
 
 @dataclasses.dataclass
 class _Call:
-    """What is known of a call so far, for metrics and the log."""
+    """Holds what is known of a call so far, for metrics and the log."""
 
     client: str
     caller: str = _NO_KEY
-    path: str = "other"  # an address that there is not may hold anything, a key too
+    path: str = "other"  # an unknown address may hold anything, even a key
     signature: str = "none"
     rows: int = 0
-    refused: bool = True  # so far, nobody vouches for the caller
+    refused: bool = True  # until the caller is admitted
 
 
 class _Gateway:
@@ -121,19 +118,7 @@ class _Gateway:
             settings.max_in_flight_per_caller,
         )
         self._log = CallLog()
-        self._registry = CollectorRegistry()
-        # Labels take few values, whatever callers send: metrics must not grow with them.
-        self._requests = Counter(
-            "sagan_gateway_requests", "Answers.", ["signature", "status"], registry=self._registry
-        )
-        self._seconds = Histogram(
-            "sagan_gateway_seconds", "Until the answer.", ["signature"], registry=self._registry
-        )
-        self._images = Counter("sagan_gateway_images", "Images made.", registry=self._registry)
-        self._waiting = Gauge(
-            "sagan_gateway_in_flight", "Calls that wait for the model.", registry=self._registry
-        )
-        self._waiting.set_function(lambda: self._quotas.in_flight)
+        self._metrics = GatewayMetrics(lambda: self._quotas.in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -156,17 +141,16 @@ class _Gateway:
                 scope, receive, send
             )
             return
-        except Exception:  # a defect of ours, of which the caller learns nothing more
+        except Exception:  # a defect of ours; the caller learns no details
             _log.exception("A request failed")
             status = 500
             await JSONResponse({"error": "Internal error."}, 500)(scope, receive, send)
         self._account(request, call, status, time.monotonic() - start)
 
     def _account(self, request: Request, call: _Call, status: int, seconds: float) -> None:
-        self._requests.labels(call.signature, status).inc()
-        self._seconds.labels(call.signature).observe(seconds)
+        self._metrics.count_answer(call.signature, status, seconds)
         if call.path in ("/healthz", "/metrics") and status == 200:
-            return  # asked for all the time, by machines
+            return  # machines ask for these all the time
         line = {
             "client": call.client,
             "method": request.method[:10],
@@ -208,19 +192,19 @@ class _Gateway:
             answer = self.upstream.predict(target, admitted.body)
             async with contextlib.aclosing(answer) as parts:
                 await _pass_on(parts, send)
-        self._images.inc(admitted.rows)
+        self._metrics.count_images(admitted.rows)
         return 200
 
     def _open(self, target: str) -> Response:
-        """What everyone may ask for; nothing in it waits for the model."""
+        """Returns health or metrics, which everyone may ask for; neither waits for the model."""
         if target == "/metrics":
-            return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+            return self._metrics.answer()
         for path in self._base_paths:
             self.watch.check_health(path)
         return JSONResponse({"status": "ok"})
 
     def _admitted_caller(self, request: Request, call: _Call) -> str:
-        """Whose quotas a call counts on."""
+        """Checks the caller's key and counts the request; returns the name that quotas use."""
         origin = f"address:{network_of(call.client)}"
         if not self._settings.keys:
             self._quotas.count_request(origin)
@@ -258,7 +242,7 @@ class _Gateway:
 
 
 async def _pass_on(parts: AsyncGenerator[bytes], send: Send) -> None:
-    """Sends an answer: with its length if it is one part, else as it comes."""
+    """Sends an answer, with its length if it has one part, else part by part."""
     first = await anext(parts)
     second = await anext(parts, None)
     headers = [(b"content-type", b"application/json")]
@@ -275,7 +259,7 @@ async def _pass_on(parts: AsyncGenerator[bytes], send: Send) -> None:
 
 
 def _plain_status(document: Any) -> dict[str, Any]:
-    """Versions and their states, without the words of errors: these name files of the server."""
+    """Copies versions and their states, but no error messages: these name files of the server."""
     try:
         return {
             "model_version_status": [

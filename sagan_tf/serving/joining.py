@@ -1,4 +1,4 @@
-"""Which calls of a model can be joined: tried when it is loaded, then checked of each call."""
+"""Decides which calls can be joined: each signature is tried once, and each call checked."""
 
 import io
 from collections.abc import Callable, Iterable, Mapping
@@ -14,22 +14,22 @@ from sagan_tf.serving.rest import RequestError
 Inputs = Mapping[str, np.ndarray]
 Run = Callable[[str, Inputs], Mapping[str, np.ndarray]]
 
-# Rows that are run alone to compare them with the same rows joined.
+# Rows that run alone, to be compared with the same rows in a joined call.
 _COMPARED_ROWS = 3
-# Of 255 levels that a pixel has, or of [-1, 1]: some kernels sum in another order for more rows.
+# Largest differences, of 255 levels and in [-1, 1]: kernels may sum in another order for more rows.
 _LEVELS = 1
 _TOLERANCE = 2 / 255
 
 
 class JoinChecks:
-    """Knows of each signature whether rows give joined what they give alone.
+    """Finds out for which signatures a row's outputs do not depend on the other rows of a call.
 
     A signature without a warm-up request of several rows is not tried, and not joined.
 
     Args:
         metadata: see `rest.Model.metadata`.
         run: runs a signature.
-        requests: warm-up requests, signature names and inputs.
+        requests: warm-up requests, as pairs of signature name and inputs.
     """
 
     def __init__(self, metadata: Any, run: Run, requests: Iterable[tuple[str, Inputs]]) -> None:
@@ -45,17 +45,17 @@ class JoinChecks:
             known = admission.read_signatures(
                 {"metadata": {"signature_def": metadata}}, num_classes
             )
-        except ValueError:  # of a model that is none of ours
+        except ValueError:  # a model that `sagan_tf.export` did not write
             known = {}
         self._signatures = {name: known[name] for name in joinable & known.keys()}
 
     def allow(self, signature_name: str, inputs: Inputs) -> bool:
-        """Whether a call's values are such that no other caller can be harmed by them."""
+        """Returns whether a call can be joined without harm to others, by signature and values."""
         if signature_name not in self._signatures:
             return False
         try:
             admission.check_rows(inputs, self._signatures[signature_name])
-        except RequestError:  # of which the model tells the caller, alone, in its own words
+        except RequestError:  # it runs alone, and the model tells its caller what is wrong
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""The gateway's log: lines of JSON on standard error, of which no caller can cause a flood."""
+"""The gateway's log: lines of JSON on standard error, which no caller can flood."""
 
 import json
 import logging
@@ -7,22 +7,22 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-# Lines a second about callers who were refused; the next line says how many were left out.
+# Most lines per second about refused calls; the next line says how many were left out.
 _REFUSALS_PER_SECOND = 20
-# Seconds in which one message of a state, as of files running out, is written once.
+# Seconds in which a repeated message is written only once.
 _REPEAT_SECONDS = 10.0
 _LONGEST_MESSAGE = 1000
 
 
 def write_line(content: Mapping[str, Any]) -> None:
-    """Writes a line."""
+    """Writes a line of JSON, with the time in UTC."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     sys.stderr.write(json.dumps({"time": now, **content}) + "\n")
     sys.stderr.flush()
 
 
 class CallLog:
-    """Writes one line for each call, and for refused ones as long as they are few."""
+    """Writes a line for each call, but for refused calls only a limited number per second."""
 
     def __init__(self) -> None:
         self._second = 0
@@ -33,8 +33,8 @@ class CallLog:
         """Writes a call's line.
 
         Args:
-            content: of the line.
-            refused: whether it is one of those that anyone can cause without limit.
+            content: the line's keys and values.
+            refused: whether the call was refused; anyone can cause such calls without limit.
         """
         if refused:
             second = int(time.monotonic())
@@ -51,7 +51,7 @@ class CallLog:
 
 
 class JsonHandler(logging.Handler):
-    """Writes what modules log as lines of the same kind; a repeated message once in a while."""
+    """Writes what modules log as such lines; a repeated message once in 10 seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,5 +72,5 @@ class JsonHandler(logging.Handler):
 
 
 def use_json() -> None:
-    """Makes all that this process logs lines of JSON."""
+    """Makes this process log lines of JSON."""
     logging.basicConfig(handlers=[JsonHandler()], level=logging.WARNING, force=True)

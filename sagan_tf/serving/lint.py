@@ -1,4 +1,4 @@
-"""Finds what keeps a SavedModel from being served well, from its files alone."""
+"""Finds problems that keep a SavedModel from being served well, from its files alone."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from sagan_tf.serving.warmup import WARM_UP_PATH
 
-# Draw other numbers at each call, so that a seed means nothing; stateless ones do not.
+# They draw other numbers at each call, whatever the seed; stateless operations do not.
 RANDOM_OPERATIONS = frozenset(
     "Multinomial ParameterizedTruncatedNormal RandomGamma RandomPoisson RandomPoissonV2 "
     "RandomShuffle RandomStandardNormal RandomUniform RandomUniformInt RngReadAndSkip RngSkip "
@@ -19,22 +19,22 @@ RANDOM_OPERATIONS = frozenset(
     "StatefulTruncatedNormal StatefulUniform StatefulUniformFullInt StatefulUniformInt "
     "TruncatedNormal".split()
 )
-# Need the Python process that made them.
+# They need the Python process that made them.
 PYTHON_OPERATIONS = frozenset({"EagerPyFunc", "NumpyFunction", "PyFunc", "PyFuncStateless"})
-# REST has no text for them.
+# JSON has no text for them.
 UNWRITABLE_DTYPES = frozenset({tf.float16, tf.bfloat16, tf.complex64, tf.complex128})
 XLA_ATTRIBUTE = "_XlaMustCompile"
 INIT_SIGNATURE = "__saved_model_init_op"
 
 
 def read_meta_graph(directory: str | os.PathLike) -> meta_graph_pb2.MetaGraphDef:
-    """The part of a SavedModel that is served.
+    """Reads the graph of a SavedModel that is served.
 
     Args:
-        directory: a version's, which holds `saved_model.pb`.
+        directory: directory of a version, which holds `saved_model.pb`.
 
     Raises:
-        ValueError: if it is not there, damaged, or has nothing tagged to serve.
+        ValueError: if the file does not exist or is damaged, or if no graph is tagged to be served.
     """
     path = Path(directory) / "saved_model.pb"
     if not path.is_file():
@@ -53,10 +53,10 @@ def read_meta_graph(directory: str | os.PathLike) -> meta_graph_pb2.MetaGraphDef
 
 
 def find_problems(directory: str | os.PathLike) -> list[str]:
-    """One sentence for each thing that TensorFlow Serving refuses, or does not do as meant.
+    """Returns a sentence for each problem that TensorFlow Serving would have with a SavedModel.
 
     Args:
-        directory: a version's, which holds `saved_model.pb`.
+        directory: directory of a version, which holds `saved_model.pb`.
 
     Raises:
         ValueError: as `read_meta_graph`.
@@ -87,7 +87,7 @@ def _problems_of_tensors(signature: meta_graph_pb2.SignatureDef) -> Iterator[str
             if shape.unknown_rank or not shape.dim or shape.dim[0].size != -1:
                 yield (
                     f"has the {kind} `{name}` without a batch axis of free length first: rows "
-                    "cannot be joined or told apart."
+                    "cannot be joined or distinguished."
                 )
             dtype = tf.as_dtype(tensor.dtype)
             if dtype in UNWRITABLE_DTYPES:
@@ -110,7 +110,7 @@ def _problems_of_graph(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> It
 
 
 def compiled_by_xla(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> bool:
-    """Whether a signature runs anything that must be compiled by XLA."""
+    """Returns whether a signature runs anything that must be compiled by XLA."""
     functions = _functions(meta_graph)
     for node in _nodes(meta_graph, name):
         called = [functions[function].attr for function in _called(node) if function in functions]
@@ -123,7 +123,7 @@ def compiled_by_xla(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> bool:
 def _nodes(
     meta_graph: meta_graph_pb2.MetaGraphDef, signature_name: str
 ) -> Iterator[node_def_pb2.NodeDef]:
-    """Every node that a signature may run, those of the functions it calls included."""
+    """Yields every node that a signature may run, including those of functions that it calls."""
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     functions = _functions(meta_graph)
     outputs = meta_graph.signature_def[signature_name].outputs.values()
@@ -155,7 +155,7 @@ def _functions(
 
 
 def _called(node: node_def_pb2.NodeDef) -> list[str]:
-    """Names of the functions in a node's attributes."""
+    """Returns names of the functions in a node's attributes."""
     called = []
     for value in node.attr.values():
         if value.WhichOneof("value") == "func":
@@ -165,5 +165,5 @@ def _called(node: node_def_pb2.NodeDef) -> list[str]:
 
 
 def _node_name(reference: str) -> str:
-    """`node` of `node`, `node:0` or `^node`."""
+    """Returns `node` for `node`, `node:0` and `^node`."""
     return reference.removeprefix("^").split(":")[0]

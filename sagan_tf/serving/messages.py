@@ -1,9 +1,9 @@
-"""The few messages of TensorFlow Serving that are read and written here.
+"""The few protocol buffer messages of TensorFlow Serving that are read and written here.
 
-`tensorflow-serving-api` would bring them, with gRPC and a TensorFlow of its own choice. Names and
+`tensorflow-serving-api` has them, but requires gRPC and a TensorFlow version of its own. Names and
 numbers are those of TensorFlow Serving's `model_server_config.proto`, `prediction_log.proto`,
-`session_bundle_config.proto`, `predict.proto` and `model.proto`; what is left out here is ignored
-when it is read.
+`session_bundle_config.proto`, `predict.proto` and `model.proto`. Fields that are left out here are
+ignored when a message is read.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ _SCALARS = {
     "string": descriptor_pb2.FieldDescriptorProto.TYPE_STRING,
 }
 
-# Of each message, a field's name, number and type. `*` is a list, and `{}` a map from strings.
+# Name, number and type of each message's fields. `*` is a list, and `{}` a map from strings.
 _MESSAGES = {
     # model_server_config.proto and file_system_storage_path_source.proto
     "ModelServerConfig": [("model_config_list", 1, "ModelConfigList")],

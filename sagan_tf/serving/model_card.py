@@ -1,4 +1,4 @@
-"""What a reader should know of an exported model, as Markdown."""
+"""Writes an exported model's card: its architecture, data, weights and scores, as Markdown."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ def write_model_card(
     description: Mapping[str, Any],
     scores: Sequence[Mapping[str, Any]],
 ) -> str:
-    """The card of a run's generator.
+    """Returns the card of a run's generator.
 
     Args:
-        name: the model's.
-        generator: what is exported.
-        step: of the training, at which its weights were saved.
-        description: the run's, as `workdir.load_description` gives it.
-        scores: what evaluations of the run found, each with the `step` it saw; those of this
-            step are shown.
+        name: name of the model.
+        generator: the generator that is exported.
+        step: training step at which its weights were saved.
+        description: description of the run, as `workdir.load_description` returns it.
+        scores: records of the run's evaluations, each with the `step` that it evaluated; those
+            of other steps are not shown.
     """
     classes = description["class_names"]
     averaged = "the moving average of its weights" if description["ema"] else "its weights"
@@ -58,6 +58,6 @@ def write_model_card(
 
 
 def _summary(score: Mapping[str, Any]) -> str:
-    """The part of an evaluation's record that concerns all classes together."""
+    """Returns the part of an evaluation's record that concerns all classes together."""
     names = ("scores", "protocol", "extractor", "real", "images")
     return json.dumps({name: score[name] for name in names if name in score})

@@ -1,4 +1,4 @@
-"""What the gateway knows of the models behind it, asked for beside all calls."""
+"""Asks the model's server for signatures and health in the background, for the gateway."""
 
 import asyncio
 import contextlib
@@ -14,9 +14,9 @@ from sagan_tf.serving.upstream import Upstream
 
 _REFRESH_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
-# The gateway starts no later, whether there is an answer or not.
+# Most seconds that the gateway's start waits for a first answer.
 _START_SECONDS = 5.0
-# A server that is busy may not answer for so long and still counts as healthy.
+# A busy server counts as healthy for so many seconds without an answer.
 _BUSY_SECONDS = 60.0
 _CLASS_NAMES = b'{"signature_name": "class_names", "instances": [{"class_id": 0}]}'
 
@@ -25,13 +25,13 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class KnownModel:
-    """One model, or one label of it.
+    """What is known of a model, or of a version of it by label.
 
     Attributes:
-        signatures: what may be asked for.
-        row_bytes: of an answer's text, by signature, for one image.
-        seen: time of the last answer, in seconds of `time.monotonic`.
-        error: why the last question failed; `None` if it did not.
+        signatures: inputs of each signature that callers may ask for.
+        row_bytes: most bytes that one image takes in an answer, by signature.
+        seen: time of the server's last answer, in seconds of `time.monotonic`.
+        error: why the last request failed; `None` if it did not.
     """
 
     signatures: admission.Signatures = dataclasses.field(default_factory=dict)
@@ -41,11 +41,11 @@ class KnownModel:
 
 
 class ModelWatch:
-    """Keeps signatures at hand, so that neither calls nor health wait for a busy server.
+    """Keeps signatures at hand, so that neither calls nor health checks wait for a busy server.
 
     Args:
         upstream: the model's server.
-        paths: addresses of models and labels.
+        paths: addresses of models and labels, as in `/v1/models/sagan`.
     """
 
     def __init__(self, upstream: Upstream, paths: Sequence[str]) -> None:
@@ -55,7 +55,7 @@ class ModelWatch:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Asks at once, then again and again while the context lasts."""
+        """Asks at once, and then every 10 seconds (1 after an error) while the context lasts."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_START_SECONDS):
                 await self._refresh_all()
@@ -67,10 +67,10 @@ class ModelWatch:
             await asyncio.gather(task, return_exceptions=True)
 
     def model(self, path: str) -> KnownModel:
-        """The model at an address.
+        """Returns what is known of the model at an address.
 
         Raises:
-            RequestError: if nothing of it is known.
+            RequestError: if nothing is known yet.
         """
         known = self._known[path]
         if known.error is not None and not known.signatures:
@@ -78,7 +78,7 @@ class ModelWatch:
         return known
 
     def check_health(self, path: str) -> None:
-        """Returns if the model at an address answers.
+        """Checks that the model at an address answers.
 
         Raises:
             RequestError: if it does not.
@@ -102,7 +102,7 @@ class ModelWatch:
             self._known[path] = await self._ask(path)
         except RequestError as error:
             self._known[path] = dataclasses.replace(self._known[path], error=error)
-        except Exception:  # a defect of ours, which must not end the watch
+        except Exception:  # a defect of ours must not end the watch
             _log.exception("The model's server could not be asked")
 
     async def _ask(self, path: str) -> KnownModel:
@@ -116,5 +116,5 @@ class ModelWatch:
             signatures = admission.read_signatures(metadata, num_classes)
             return KnownModel(signatures, admission.row_bytes(metadata), time.monotonic())
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            _log.error("The model's server is no such server: %r", error)
+            _log.error("The model's server gave an answer that cannot be used: %r", error)
             raise RequestError(502, "The model's server gave no answer that can be used.") from None

@@ -1,4 +1,4 @@
-"""The playground's web page: controls, and what they ask the gallery for."""
+"""The playground's web page: its controls ask the gallery for pictures, which it then shows."""
 
 import os
 import tempfile
@@ -15,161 +15,69 @@ from starlette.middleware import Middleware
 from sagan_tf.serving.client import ServingError
 from sagan_tf.serving.gallery import Gallery, Grid
 from sagan_tf.serving.page_guard import PageGuard
+from sagan_tf.serving.page_layout import Layout
 
-# As many as a gateway lets through at a time.
-_MAX_CLASSES, _MAX_SEEDS = 8, 8
 # JavaScript cannot tell larger integers apart.
 _LARGEST_SEED = 2**53 - 1
 
 
 def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
-    """The page, which asks for the model anew whenever it is loaded.
+    """Makes the page, which asks for the model anew whenever it is loaded.
 
     Args:
-        gallery: what it shows.
-        model_name: its heading.
+        gallery: makes the pictures.
+        model_name: stands on top of the page.
     """
-
-    def seed_box(label: str) -> gr.Number:
-        return gr.Number(0, label=label, precision=0)
-
     with gr.Blocks(title=model_name, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        grid_state, titles_state = gr.State(None), gr.State([])
-        gr.Markdown(f"# {model_name}")
-        notice = gr.Markdown(elem_id="notice")
-        retry = gr.Button("Try again", visible=False)
-        with gr.Tab("Images"):
-            with gr.Row():
-                with gr.Column(scale=1):
-                    classes = gr.Dropdown(
-                        [], label="Classes", multiselect=True, max_choices=_MAX_CLASSES
-                    )
-                    seed = seed_box("First seed")
-                    rows = gr.Slider(1, _MAX_SEEDS, 2, step=1, label="Images per class")
-                    truncation = gr.Slider(0, 3, 0, step=0.05, label="Truncation (0: none)")
-                    generate = gr.Button("Generate", variant="primary")
-                    download = gr.DownloadButton("Download PNGs", visible=False)
-                with gr.Column(scale=3):
-                    picture = _image("Images", "images")
-                    with gr.Column(visible=False) as attention:
-                        gr.Markdown(
-                            "### What attention looks at\nClick a place in an image, or name it "
-                            "here. The green point attends most to what is yellow."
-                        )
-                        with gr.Row():
-                            index = gr.Number(1, label="Image", precision=0)
-                            row = gr.Number(0, label="Row", precision=0)
-                            column = gr.Number(0, label="Column", precision=0)
-                            look = gr.Button("Look", variant="primary")
-                        overlays = _image("Attention", "overlays")
-            line = _line("curl-images")
-        with gr.Tab("Between two"):
-            with gr.Row():
-                first, first_seed = gr.Dropdown([], label="From class"), seed_box("From seed")
-                last, last_seed = gr.Dropdown([], label="To class"), seed_box("To seed")
-                steps = gr.Slider(2, 16, 8, step=1, label="Images")
-            interpolate = gr.Button("Go", variant="primary")
-            strip = _image("On the way", "strip")
-            strip_line = _line("curl-strip")
-
-        def connect() -> dict[Any, Any]:
-            try:
-                choices = gallery.class_choices()
-                attends = gallery.has_attention(None if choices is None else 0)
-            except ServingError as error:
-                return {
-                    notice: f"**The model cannot be reached.** {_for_visitors(error)}",
-                    retry: gr.update(visible=True),
-                }
-            numbers = [number for _, number in choices or []]
-            some = {"choices": choices or [], "visible": choices is not None}
-            return {
-                notice: "",
-                retry: gr.update(visible=False),
-                classes: gr.update(**some, value=numbers[:5]),
-                first: gr.update(**some, value=numbers[0] if numbers else None),
-                last: gr.update(**some, value=numbers[-1] if numbers else None),
-                attention: gr.update(visible=attends),
-                titles_state: [name for name, _ in choices or []],
-            }
-
-        @_told
-        def sample(
-            class_ids: list[int], seed: int, rows: int, truncation: float, titles: list[str]
-        ) -> dict[Any, Any]:
-            if titles and not class_ids:
-                raise ValueError("Choose a class.")
-            seeds = _number(seed, "First seed", 0, _LARGEST_SEED + 1 - rows) + np.arange(rows)
-            wanted = Grid(
-                tuple(class_ids) if titles else (None,), tuple(seeds.tolist()), truncation or None
-            )
-            grid, image, pngs = gallery.sample(wanted, [titles[number] for number in class_ids])
-            return {
-                grid_state: grid,
-                picture: image,
-                download: gr.update(value=_zip(grid, pngs), visible=True),
-                line: gallery.curl(grid),
-                overlays: None,
-            }
-
-        def sample_first(notice: str, *controls: Any) -> dict[Any, Any]:
-            return gr.skip() if notice else sample(*controls)
-
-        def place(grid: Grid | None, event: gr.SelectData) -> dict[Any, Any]:
-            found = grid and grid.place(*event.index)
-            if found is None:
-                return gr.skip()
-            return {index: found[0] + 1, row: found[1], column: found[2]}
-
-        @_told
-        def attend(grid: Grid | None, index: int, row: int, column: int) -> Any:
-            if grid is None:
-                raise ValueError("Generate images first.")
-            return gallery.attention(
-                grid,
-                _number(index, "Image", 1, len(grid.images())) - 1,
-                _number(row, "Row", 0, grid.image_size - 1),
-                _number(column, "Column", 0, grid.image_size - 1),
-            )
-
-        @_told
-        def between(
-            first: int | None, first_seed: int, last: int | None, last_seed: int, steps: int
-        ) -> Any:
-            first_seed = _number(first_seed, "From seed", 0, _LARGEST_SEED)
-            last_seed = _number(last_seed, "To seed", 0, _LARGEST_SEED)
-            return gallery.interpolation(((first, first_seed), (last, last_seed)), steps)
-
-        known = [notice, retry, classes, first, last, attention, titles_state]
-        controls = [classes, seed, rows, truncation, titles_state]
-        sampled = [grid_state, picture, download, line, overlays]
-        point = [index, row, column]
-        gr.on([page.load, retry.click], connect, outputs=known).then(
-            sample_first, [notice, *controls], sampled
+        layout = Layout(model_name)
+        handlers = _Handlers(gallery, layout)
+        images, between = layout.images, layout.between
+        known = [
+            layout.notice,
+            layout.retry,
+            images.classes,
+            between.first,
+            between.last,
+            images.attention,
+            layout.titles,
+        ]
+        controls = [images.classes, images.seed, images.rows, images.truncation, layout.titles]
+        sampled = [layout.grid, images.picture, images.download, images.curl, images.overlays]
+        point = [images.index, images.row, images.column]
+        ends = [between.first, between.first_seed, between.last, between.last_seed, between.steps]
+        gr.on([page.load, layout.retry.click], handlers.connect, outputs=known).then(
+            handlers.sample_first, [layout.notice, *controls], sampled
         )
-        gr.on([generate.click, seed.submit], sample, controls, sampled)
-        picture.select(place, grid_state, point).then(attend, [grid_state, *point], overlays)
-        gr.on([look.click, *(box.submit for box in point)], attend, [grid_state, *point], overlays)
-        interpolate.click(between, [first, first_seed, last, last_seed, steps], [strip, strip_line])
+        gr.on([images.generate.click, images.seed.submit], handlers.sample, controls, sampled)
+        images.picture.select(handlers.place, layout.grid, point).then(
+            handlers.attend, [layout.grid, *point], images.overlays
+        )
+        gr.on(
+            [images.look.click, *(box.submit for box in point)],
+            handlers.attend,
+            [layout.grid, *point],
+            images.overlays,
+        )
+        between.interpolate.click(handlers.between, ends, [between.strip, between.curl])
     return page
 
 
 def show(page: gr.Blocks, host: str, port: int, allowed_hosts: Sequence[str] = ()) -> None:
-    """Shows the page until it is told to stop; nothing in it comes from another server.
+    """Serves the page until the process is interrupted; nothing on it comes from another server.
 
     Args:
-        page: of `make_page`.
+        page: page that `make_page` made.
         host: address to listen at.
-        port: likewise.
-        allowed_hosts: see `PageGuard`.
+        port: port to listen at.
+        allowed_hosts: further names of this host, see `PageGuard`.
     """
-    # Gradio calls itself to start, which it must not do through a proxy of the environment.
+    # Gradio calls itself when it starts, and must not do so through the environment's proxy.
     excepted = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "localhost", host]
     os.environ["no_proxy"] = ",".join(filter(None, excepted))
     page.launch(
         server_name=host,
         server_port=port,
-        # The theme's own fonts would be fetched from the network.
+        # The theme's own fonts would be loaded from the network.
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
         footer_links=[],
         quiet=True,
@@ -181,36 +89,8 @@ def show(page: gr.Blocks, host: str, port: int, allowed_hosts: Sequence[str] = (
     page.block_thread()
 
 
-def _image(label: str, elem_id: str) -> gr.Image:
-    return gr.Image(
-        label=label,
-        show_label=False,  # It would lie over the picture's own titles.
-        alt_text=label,
-        type="pil",
-        format="png",
-        interactive=False,
-        buttons=["download", "fullscreen"],
-        elem_id=elem_id,
-    )
-
-
-def _line(elem_id: str) -> gr.Code:
-    return gr.Code(
-        label="The same from a shell",
-        language="shell",
-        interactive=False,
-        wrap_lines=True,
-        lines=2,
-        elem_id=elem_id,
-    )
-
-
-def _shown(visible: bool) -> dict[str, Any]:
-    return gr.update(visible=visible)
-
-
-def _told(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Shows errors that a visitor can understand on the page, until they are closed."""
+def _shows_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates a handler: errors that a visitor can mend appear on the page until closed."""
 
     def call(*arguments: Any) -> Any:
         try:
@@ -222,8 +102,88 @@ def _told(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+class _Handlers:
+    """Handlers of the controls: each method takes values and returns updates of the page."""
+
+    def __init__(self, gallery: Gallery, layout: Layout) -> None:
+        self._gallery = gallery
+        self._layout = layout
+
+    def connect(self) -> dict[Any, Any]:
+        layout, images, between = self._layout, self._layout.images, self._layout.between
+        try:
+            choices = self._gallery.class_choices()
+            attends = self._gallery.has_attention(None if choices is None else 0)
+        except ServingError as error:
+            return {
+                layout.notice: f"**The model cannot be reached.** {_for_visitors(error)}",
+                layout.retry: gr.update(visible=True),
+            }
+        numbers = [number for _, number in choices or []]
+        some: dict[str, Any] = {"choices": choices or [], "visible": choices is not None}
+        return {
+            layout.notice: "",
+            layout.retry: gr.update(visible=False),
+            images.classes: gr.update(**some, value=numbers[:5]),
+            between.first: gr.update(**some, value=numbers[0] if numbers else None),
+            between.last: gr.update(**some, value=numbers[-1] if numbers else None),
+            images.attention: gr.update(visible=attends),
+            layout.titles: [name for name, _ in choices or []],
+        }
+
+    @_shows_errors
+    def sample(
+        self, class_ids: list[int], seed: int, rows: int, truncation: float, titles: list[str]
+    ) -> dict[Any, Any]:
+        if titles and not class_ids:
+            raise ValueError("Choose a class.")
+        seeds = _number(seed, "First seed", 0, _LARGEST_SEED + 1 - rows) + np.arange(rows)
+        wanted = Grid(
+            tuple(class_ids) if titles else (None,), tuple(seeds.tolist()), truncation or None
+        )
+        shown = [titles[number] for number in class_ids]
+        grid, image, pngs = self._gallery.sample(wanted, shown)
+        images = self._layout.images
+        return {
+            self._layout.grid: grid,
+            images.picture: image,
+            images.download: gr.update(value=_zip(grid, pngs), visible=True),
+            images.curl: self._gallery.curl(grid),
+            images.overlays: None,
+        }
+
+    def sample_first(self, notice: str, *controls: Any) -> dict[Any, Any]:
+        return gr.skip() if notice else self.sample(*controls)
+
+    def place(self, grid: Grid | None, event: gr.SelectData) -> dict[Any, Any]:
+        found = grid.place(*event.index) if grid else None
+        if found is None:
+            return gr.skip()
+        images = self._layout.images
+        return {images.index: found[0] + 1, images.row: found[1], images.column: found[2]}
+
+    @_shows_errors
+    def attend(self, grid: Grid | None, index: int, row: int, column: int) -> Any:
+        if grid is None:
+            raise ValueError("Generate images first.")
+        return self._gallery.attention(
+            grid,
+            _number(index, "Image", 1, len(grid.images())) - 1,
+            _number(row, "Row", 0, grid.image_size - 1),
+            _number(column, "Column", 0, grid.image_size - 1),
+        )
+
+    @_shows_errors
+    def between(
+        self, first: int | None, first_seed: int, last: int | None, last_seed: int, steps: int
+    ) -> Any:
+        first_seed = _number(first_seed, "From seed", 0, _LARGEST_SEED)
+        last_seed = _number(last_seed, "To seed", 0, _LARGEST_SEED)
+        return self._gallery.interpolation(((first, first_seed), (last, last_seed)), steps)
+
+
 def _for_visitors(error: ServingError) -> str:
-    """What went wrong, without the server's address, which is for the log alone."""
+    """Returns what went wrong without the server's address, which only the log may show."""
     logging.error("%s", error)
     return error.told or "The model's server gave no answer. Is the server running?"
 
@@ -235,7 +195,7 @@ def _number(value: int | None, name: str, low: int, high: int) -> int:
 
 
 def _zip(grid: Grid, pngs: list[bytes]) -> str:
-    """A file with the PNGs as the server gave them, which the page's cache takes over."""
+    """Writes the server's PNGs to an archive, which Gradio moves into its cache."""
     path = Path(tempfile.mkdtemp()) / "images.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for (class_id, seed), png in zip(grid.images(), pngs, strict=True):

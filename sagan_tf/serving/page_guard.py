@@ -1,4 +1,4 @@
-"""What the page refuses before Gradio sees it: other hosts' names, uploads, large requests."""
+"""Refuses requests before Gradio sees them: other hosts' names, uploads and large bodies."""
 
 import ipaddress
 import socket
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Far more than all of the page's controls hold.
+# Far more than the values of all controls of the page.
 _MAX_BODY_BYTES = 256 * 1024
 
 
@@ -16,12 +16,13 @@ class _TooLargeError(Exception):
 
 
 class PageGuard:
-    """ASGI middleware.
+    """ASGI middleware in front of Gradio's application.
 
     Args:
-        app: what is guarded.
-        hosts: names by which the page may be asked for, beside addresses, `localhost` and this
-            machine's own name. A page of another site that lets its name point here is refused.
+        app: the application to guard.
+        hosts: names in the `Host` header that are accepted, beside IP addresses, `localhost` and
+            this machine's own name. This refuses DNS rebinding, where a page of another site lets
+            its name point here.
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
@@ -46,7 +47,7 @@ class PageGuard:
         await _refuse(*refusal)(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes on a request whose body is counted, since chunks have no length before."""
+        """Passes on a request and counts its body, since a chunked one does not tell its length."""
         size = 0
 
         async def counted() -> Message:
@@ -70,9 +71,9 @@ class PageGuard:
             ipaddress.ip_address(name)
         except ValueError:
             return name in self._hosts
-        return True  # a name is what points elsewhere; an address is where it is
+        return True  # only a name can be made to point here by another site
 
 
 def _refuse(status: int, message: str) -> JSONResponse:
-    # What is left of the body is not read.
+    # The rest of the body is not read.
     return JSONResponse({"error": message}, status, {"Connection": "close"})

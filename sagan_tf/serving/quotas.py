@@ -1,4 +1,4 @@
-"""How much of the model a caller may have: calls and images a minute, and calls at a time."""
+"""Limits callers: requests and images per minute, and calls at the same time."""
 
 import contextlib
 import time
@@ -7,29 +7,29 @@ from collections.abc import Callable, Iterator
 
 from sagan_tf.serving.rest import RequestError
 
-# A minute, in the steps in which calls are counted.
+# Resolution in which requests are counted, and the length of a minute in its steps.
 _STEPS_PER_SECOND = 10
 _WINDOW_STEPS = 60 * _STEPS_PER_SECOND
-# Soon, since a window slides on with every call that falls out of it.
+# Short, because the window moves on steadily and soon lets single calls through.
 _RETRY_SECONDS = 1
 
 
 class MovingWindow:
-    """Lets each caller have so much in any minute.
+    """Limits what each caller takes in any 60 seconds.
 
     Args:
-        limit: of each caller.
-        clock: seconds.
+        limit: most that a caller may take in 60 seconds.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._clock = clock
-        self._counts: dict[str, Counter[int]] = {}  # what was taken, by step, oldest first
+        self._counts: dict[str, Counter[int]] = {}  # by caller and step, oldest first
         self._swept = 0
 
     def take(self, caller: str, cost: int = 1) -> bool:
-        """Takes `cost` if the caller has so much left, and says whether he has."""
+        """Takes `cost` from what the caller has left, or returns `False` if that is less."""
         step = int(self._clock() * _STEPS_PER_SECOND)
         if step - self._swept > _WINDOW_STEPS:
             self._sweep(step)
@@ -42,7 +42,7 @@ class MovingWindow:
         return True
 
     def _sweep(self, step: int) -> None:
-        """Forgets who has not called for a minute: there may be any number of addresses."""
+        """Forgets callers of more than a minute ago: there may be any number of addresses."""
         self._swept = step
         self._counts = {
             caller: counts
@@ -52,13 +52,13 @@ class MovingWindow:
 
 
 class Quotas:
-    """Counts calls and images of each caller.
+    """Counts calls and images of each caller, and refuses those beyond the limits.
 
     Args:
-        requests_per_minute: of each caller.
-        images_per_minute: likewise.
-        max_in_flight: calls that wait for the model at a time.
-        max_in_flight_per_caller: of these, of one caller.
+        requests_per_minute: most requests of a caller in any minute.
+        images_per_minute: most images of a caller in any minute.
+        max_in_flight: most calls that wait for the model at the same time.
+        max_in_flight_per_caller: most of these from one caller.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class Quotas:
 
     @property
     def in_flight(self) -> int:
-        """Calls that wait for the model."""
+        """Number of calls that wait for the model."""
         return self._in_flight.total()
 
     def count_request(self, caller: str) -> None:
-        """Counts a call.
+        """Counts a request.
 
         Raises:
-            RequestError: 429 if it is one too many.
+            RequestError: 429 if the caller has none left.
         """
         if not self._requests.take(caller):
             message = f"At most {self._requests_per_minute} requests a minute."
@@ -95,7 +95,7 @@ class Quotas:
         """Counts images before they are made.
 
         Raises:
-            RequestError: 429 if they are too many.
+            RequestError: 429 if the caller has fewer left.
         """
         if not self._images.take(caller, images):
             message = f"At most {self._images_per_minute} images a minute."
@@ -103,10 +103,10 @@ class Quotas:
 
     @contextlib.contextmanager
     def slot(self, caller: str) -> Iterator[None]:
-        """A place among the calls that wait for the model.
+        """Takes a place among the calls that wait for the model, and frees it afterwards.
 
         Raises:
-            RequestError: 429 if the caller has all of his, 503 if all are taken.
+            RequestError: 429 if the caller has no place left, 503 if there is none at all.
         """
         if self._in_flight[caller] >= self._max_in_flight_per_caller:
             message = f"At most {self._max_in_flight_per_caller} calls at a time."

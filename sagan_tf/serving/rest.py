@@ -1,8 +1,8 @@
 """TensorFlow Serving's REST API as one function from a request to its answer.
 
 Addresses, statuses and bodies are those of TensorFlow Serving (`http_rest_api_handler.cc`,
-`http_rest_api_util.cc`); the words of an error are our own. Nothing here needs TensorFlow or a
-network: `models` runs the model, `server` speaks HTTP.
+`http_rest_api_util.cc`); error messages are our own. Nothing here needs TensorFlow or a network: a
+`Model` runs the signatures, and `server` speaks HTTP.
 """
 
 import dataclasses
@@ -15,29 +15,22 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from absl import logging
 
-from sagan_tf.serving.json_tensors import (
-    TensorError,
-    dump,
-    parse,
-    read_columns,
-    read_rows,
-    write_columns,
-    write_rows,
-)
+from sagan_tf.serving.json_inputs import TensorError, parse, read_columns, read_rows, shown
+from sagan_tf.serving.json_outputs import dump, write_columns, write_rows
 
-# TensorFlow Serving takes 100 MiB, which keep others waiting for seconds while they are parsed.
+# TensorFlow Serving takes 100 MiB, but parsing that much would hold up other callers for seconds.
 MAX_INFLATED_BYTES = 4 * 2**20
 
 _PREFIX = re.compile(r"/v1/.+", re.IGNORECASE)
 _WHICH = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
-# Words of a path may be in capitals, but not the verb.
+# The words of a path, but not its verb, may be in capitals.
 _POST = re.compile(
     rf"(?i:/v1/models)/(?P<name>[^/:]+)(?i:{_WHICH}):(?P<verb>predict|classify|regress)"
 )
 _GET = re.compile(rf"(?i:/v1/models(?:/(?P<name>[^/:]+){_WHICH}(?P<metadata>/metadata)?)?)")
 _ORIGIN = re.compile(r"https?://")
 
-# What a browser of another site is told, as TensorFlow Serving words it.
+# They let pages of other sites read answers; the values are those of TensorFlow Serving.
 _CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET",
@@ -50,7 +43,7 @@ _NOT_FOUND = (
 
 @dataclasses.dataclass(frozen=True)
 class Response:
-    """An answer: status, headers and body."""
+    """An HTTP answer: status, headers and body."""
 
     status: int
     headers: Mapping[str, str]
@@ -58,11 +51,11 @@ class Response:
 
 
 class RequestError(Exception):
-    """What a caller is told as `{"error": message}`.
+    """Becomes the answer `{"error": message}`.
 
     Attributes:
-        status: of HTTP.
-        retry_after: seconds after which it is worth another try; `None` if it is not known.
+        status: HTTP status.
+        retry_after: seconds after which the caller should try again; `None` if unknown.
     """
 
     def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
@@ -77,56 +70,59 @@ class Model(Protocol):
     version: int
 
     def input_dtypes(self, signature_name: str) -> Mapping[str, str]:
-        """NumPy's dtype names, or "string", by input.
+        """Returns NumPy's names of dtypes, or "string", by name of the input.
 
         Raises:
-            RequestError: for a signature that there is not, or that cannot be called.
+            RequestError: for a signature that does not exist or cannot be called.
         """
 
     def predict(
         self, signature_name: str, inputs: Mapping[str, np.ndarray]
     ) -> Mapping[str, np.ndarray]:
-        """Runs a signature.
+        """Runs a signature on inputs by name, and returns its outputs by name.
+
+        Strings are bytes in arrays of dtype object.
 
         Raises:
             RequestError: if the model refuses the inputs.
         """
 
     def joins(self, signature_name: str, inputs: Mapping[str, np.ndarray]) -> bool:
-        """Whether a call's rows may be run together with those of other calls."""
+        """Returns whether a call's rows may run together with those of other calls."""
 
     def metadata(self) -> Any:
-        """The signatures, as TensorFlow Serving's protocol buffers write them in JSON."""
+        """Returns the signatures in the form of TensorFlow Serving's protocol buffer in JSON."""
 
 
 class Models(Protocol):
-    """What is served."""
+    """All models of a server."""
 
     def find(self, name: str, version: int | None, label: str | None) -> Model:
-        """The version asked for, or else the newest.
+        """Returns the version with that number or label; without either, the newest.
 
         Raises:
             RequestError: if it is not served.
         """
 
     def status(self, name: str, version: int | None) -> list[dict[str, Any]]:
-        """The state of one version or all, newest first.
+        """Returns the state of one version or of all, newest first.
 
         Raises:
-            RequestError: if there is none.
+            RequestError: if there is no such model or version.
         """
 
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """A call of a model, read but not run.
+    """A call of a model that was read but did not run yet.
 
     Attributes:
-        model: what is called.
-        signature_name: of the model.
-        inputs: by name.
-        by_row: whether the answer has a row for each of the request's, or else columns.
-        headers: of the answer.
+        model: the version to call.
+        signature_name: name of the signature to call.
+        inputs: arrays by name.
+        by_row: whether the answer has the row format, `predictions`, or the column format,
+            `outputs`.
+        headers: headers of the answer.
     """
 
     model: Model
@@ -136,11 +132,11 @@ class Call:
     headers: Mapping[str, str]
 
     def run(self) -> Response:
-        """Runs the model, and answers."""
+        """Runs the model and returns the answer."""
         return self.answer(lambda: self.model.predict(self.signature_name, self.inputs))
 
     def answer(self, outputs: Callable[[], Mapping[str, np.ndarray]]) -> Response:
-        """The answer that holds `outputs()`, or the error that it raises."""
+        """Returns the answer with `outputs()`, or with the error that it raises."""
         write = write_rows if self.by_row else write_columns
         return _answered(lambda: Response(200, self.headers, dump(write(outputs()))), self.headers)
 
@@ -153,7 +149,7 @@ def handle(
     models: Models,
     enable_cors: bool = False,
 ) -> Response:
-    """Reads a request and answers it, running the model; arguments as of `read`."""
+    """Answers a request, and runs the model for it; see `read` for the arguments."""
     found = read(method, path, headers, body, models, enable_cors)
     return found.run() if isinstance(found, Call) else found
 
@@ -167,16 +163,20 @@ def read(
     enable_cors: bool = False,
     max_inflated_bytes: int | None = None,
 ) -> Response | Call:
-    """Answers a request, or finds the call that will.
+    """Answers a request that needs no model, or returns the call of the model.
 
     Args:
-        method: of HTTP, in capitals.
-        path: as it was sent: quoted, with the query if there is one.
-        headers: names in lower case.
-        body: as it was sent.
-        models: what is served.
+        method: HTTP method, in capitals.
+        path: path and query as they were sent, still quoted.
+        headers: values by name in lower case.
+        body: body as it was sent.
+        models: the models of the server.
         enable_cors: whether pages of other sites may read the answers.
-        max_inflated_bytes: of a compressed body; `None` for `MAX_INFLATED_BYTES`.
+        max_inflated_bytes: most bytes of a gzip body after it is inflated; `None` for
+            `MAX_INFLATED_BYTES`.
+
+    Returns:
+        The answer, also to a request with an error; or the call.
     """
     headers_out = {"Content-Type": "application/json", **(_CORS_HEADERS if enable_cors else {})}
 
@@ -206,7 +206,7 @@ def _answered(answer: Callable[[], _Found], headers: Mapping[str, str]) -> _Foun
         return Response(error.status, headers, dump({"error": str(error)}))
     except TensorError as error:
         return Response(400, headers, dump({"error": str(error)}))
-    except Exception:  # a defect of ours, of which the caller learns nothing more
+    except Exception:  # a defect of ours; the caller learns no details
         logging.exception("A request failed")
         return Response(500, headers, dump({"error": "Internal error; see the server's log."}))
 
@@ -224,7 +224,9 @@ def _read_call(
         raise RequestError(400, "The body must have one of `instances` and `inputs`.")
     signature_name = request.get("signature_name", "")
     if not isinstance(signature_name, str):
-        raise RequestError(400, f"`signature_name` must be a string. Received: {signature_name!r}")
+        raise RequestError(
+            400, f"`signature_name` must be a string. Received: {shown(signature_name)}"
+        )
     signature_name = signature_name or "serving_default"
     dtypes = model.input_dtypes(signature_name)
     by_row = "instances" in request
@@ -239,7 +241,7 @@ def _describe(match: re.Match[str], models: Models) -> dict[str, Any]:
     if not match["name"]:
         raise RequestError(400, "Missing model name in request.")
     name, version = _name(match), _version(match)
-    if not match["metadata"]:  # An unknown label is passed over, as TensorFlow Serving does.
+    if not match["metadata"]:  # Here a label is ignored, as by TensorFlow Serving.
         return {"model_version_status": models.status(name, version)}
     model = models.find(name, version, match["label"])
     spec = {"name": name, "version": str(model.version), "signature_name": ""}
@@ -266,11 +268,11 @@ def _inflated(headers: Mapping[str, str], body: bytes, max_bytes: int) -> bytes:
     try:
         inflated = inflate.decompress(body, max_bytes)
     except zlib.error as error:
-        raise RequestError(400, f"The body is no gzip: {error}") from None
+        raise RequestError(400, f"The body is not gzip: {error}") from None
     if not inflate.eof:
         raise RequestError(
             400, f"The body is cut short, or larger than {max_bytes} bytes when inflated."
         )
     if inflate.unused_data:
-        raise RequestError(400, "The body has more after its gzip.")
+        raise RequestError(400, "The body has data after its gzip stream.")
     return inflated

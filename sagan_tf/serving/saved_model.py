@@ -1,4 +1,4 @@
-"""Writes a generator as a version that TensorFlow Serving loads, checked before it is there."""
+"""Writes a generator as a version for TensorFlow Serving, which appears only after all checks."""
 
 import json
 import os
@@ -25,16 +25,16 @@ SETTINGS = Path("assets.extra") / "settings.json"
 MODEL_CARD = "model_card.md"
 
 WARM_UP_BATCH_SIZES = 1, 2, 8
-# Half of a level of 255: more than the order of float32 sums changes, less than one can see.
+# Half a level of 255, in [-1, 1]: more than rounding of float32 sums, less than one can see.
 TOLERANCE = 1 / 255
-# Of classes as far apart as there are.
+# Their classes are spread over all.
 _COMPARED_IMAGES = 16
-# No number, so that TensorFlow Serving passes it by.
+# Not a number, so that TensorFlow Serving ignores the directory.
 _UNFINISHED = "unfinished"
 
 
 def versions_in(base_path: str | os.PathLike) -> list[int]:
-    """The versions below a model's base path, ascending; directories named by a number."""
+    """Returns the versions in a model's base path, ascending: directories named by a number."""
     if not Path(base_path).is_dir():
         return []
     return sorted(
@@ -52,29 +52,30 @@ def write_version(
     settings: dict[str, Any],
     model_card: str,
 ) -> Path:
-    """Writes `<base_path>/<version>`, whole or not at all.
+    """Writes `<base_path>/<version>`, complete or not at all.
 
-    It is written under another name, loaded from there, run on every warm-up request and compared
-    with the generator; then renamed.
+    The version is written under another name, loaded from there, run on every warm-up request,
+    compared with the generator, and only then renamed.
 
     Args:
-        base_path: the model's directory, which must exist and belong to this process.
-        version: positive, not yet there.
-        generator: built.
-        class_names: one per class.
-        settings: of the run, kept as JSON.
-        model_card: Markdown.
+        base_path: directory of the model; it must exist, and no other process may write there.
+        version: positive number of a version that does not exist yet.
+        generator: a built generator.
+        class_names: one name per class; empty for a generator without classes.
+        settings: settings of the run, which are stored as JSON.
+        model_card: text of the card, in Markdown.
 
     Returns:
-        The version's directory.
+        The directory of the version.
 
     Raises:
-        OSError: if it cannot be written.
-        RuntimeError: if what was written is not what was meant.
+        OSError: if the version cannot be written.
+        RuntimeError: if the version has a problem, a value that is not finite, or images that
+            differ from the generator's.
     """
     base_path = Path(base_path)
-    class_names = [readable(name) for name in class_names]  # the graph and JSON hold UTF-8
-    for path in base_path.glob(f"{_UNFINISHED}*"):  # of a process that was killed
+    class_names = [readable(name) for name in class_names]  # graph and JSON must be UTF-8
+    for path in base_path.glob(f"{_UNFINISHED}*"):  # left by a process that was killed
         shutil.rmtree(path)
     temporary = base_path / f"{_UNFINISHED}-{version}"
     needed = 2 * sum(int(np.prod(v.shape)) * 4 for v in generator.variables)
@@ -113,7 +114,7 @@ def _write_json(path: Path, content: Any) -> None:
 def _check(directory: Path, generator: Generator) -> None:
     problems = find_problems(directory)
     if problems:
-        raise RuntimeError(f"The export is not fit to be served: {' '.join(problems)}")
+        raise RuntimeError(f"The export cannot be served well: {' '.join(problems)}")
     signatures = tf.saved_model.load(str(directory)).signatures
     for name, inputs in read_requests(directory):
         outputs = signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
@@ -125,7 +126,7 @@ def _check(directory: Path, generator: Generator) -> None:
         value = np.asarray(reader.get_tensor(name))
         if value.dtype == np.float32 and not np.isfinite(value).all():
             raise RuntimeError(f"The exported weights {name} are not all finite.")
-    # The generator's own policy may round more.
+    # The generator's own dtype policy may round more.
     reference = Generator.from_config({**generator.get_config(), "dtype": "float32"})
     reference.build()
     reference.set_weights(generator.get_weights())
@@ -137,8 +138,8 @@ def _check(directory: Path, generator: Generator) -> None:
         classes["class_id"] = tf.constant(spread.round(), tf.int32)
     images = signatures["from_latent"](latents=tf.constant(latents), **classes)["images"]
     difference = np.abs(images - reference(latents, *classes.values())).max()
-    if not difference <= TOLERANCE:  # what is not a number is not greater
+    if not difference <= TOLERANCE:  # `>` would be false for NaN
         raise RuntimeError(
             f"The exported generator's images differ from the checkpoint's by {difference:.2g} in "
-            f"[-1, 1]; {TOLERANCE:.2g} is the most that rounding explains."
+            f"[-1, 1]; rounding explains at most {TOLERANCE:.2g}."
         )

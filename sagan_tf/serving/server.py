@@ -1,4 +1,4 @@
-"""An HTTP server around `rest.handle`: Starlette and uvicorn."""
+"""The HTTP application around `rest.read`, and what it shares with the gateway and playground."""
 
 import asyncio
 import concurrent.futures
@@ -22,21 +22,25 @@ from sagan_tf.serving.batching import Batcher, BatchingParameters
 if TYPE_CHECKING:
     from sagan_tf.serving.versions import ServedModels
 
-# Beyond the largest body, how much of a larger one is read to tell its sender that it is too large.
+# Bytes beyond the limit that are still read, so that the sender of a larger body sees the error.
 _DISCARDED_BYTES = 2**20
-# A larger body is read by a thread, so that others are not held up as long.
+# Larger bodies are parsed in a thread, so that they do not hold up other callers.
 _SMALL_BODY = 2**14
 _READERS = 2
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket, taken before minutes of loading; until then, callers wait.
+    """Opens a listening socket, before models load for minutes; callers wait meanwhile.
+
+    Args:
+        host: name or address to listen at.
+        port: port to listen at; 0 for a free one.
 
     Raises:
-        ValueError: if the address cannot be listened at.
+        ValueError: if it is not possible to listen there.
     """
     try:
-        # With their protocol named, asyncio sends answers without a delay of up to 40 ms.
+        # asyncio sets TCP_NODELAY, which saves up to 40 ms, only if the protocol is named.
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
         )
@@ -67,47 +71,48 @@ def make_app(
     max_body_bytes: int = rest.MAX_INFLATED_BYTES,
     batching: BatchingParameters | None = None,
 ) -> Router:
-    """The application, which also looks for new versions while it runs.
+    """Makes the application, which also looks for new versions while it runs.
 
     Args:
-        models: what is served.
-        timeout_seconds: after which a call is answered with 504, and a slow body with 408.
-        num_threads: calls that run at a time; others wait. Status is told without waiting.
+        models: the models to serve.
+        timeout_seconds: seconds after which a call is answered with 504, and a slow body with 408.
+        num_threads: calls that run at the same time; others wait, but status requests do not.
         enable_cors: whether pages of other sites may read the answers.
-        poll_seconds: between looks at the disk.
-        max_body_bytes: of a request's body, also when it is inflated.
-        batching: which calls are joined; `None` for the defaults.
+        poll_seconds: seconds between looks for new versions on disk.
+        max_body_bytes: most bytes of a request's body, also after it is inflated.
+        batching: limits of joined calls; `None` for the defaults.
     """
-    batcher = Batcher(batching or BatchingParameters(), num_threads)
-    readers = concurrent.futures.ThreadPoolExecutor(_READERS)
+    app = _App(
+        models, timeout_seconds, num_threads, enable_cors, max_body_bytes, batching, poll_seconds
+    )
+    return Router(default=app, lifespan=app.watching)
 
-    async def respond(request: Request) -> rest.Response:
-        body = await read_body(request, max_body_bytes, timeout_seconds)
-        read = functools.partial(
-            rest.read,
-            request.method,
-            address(request),
-            request.headers,
-            body,
-            models,
-            enable_cors,
-            max_body_bytes,
-        )
-        is_small = len(body) <= _SMALL_BODY and "content-encoding" not in request.headers
-        # A call cannot be stopped: after the time limit it ends unheard, in a thread that is not
-        # free before; one that has not begun is dropped.
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                loop = asyncio.get_running_loop()
-                found = read() if is_small else await loop.run_in_executor(readers, read)
-                return await batcher.run(found) if isinstance(found, rest.Call) else found
-        except TimeoutError:
-            raise rest.RequestError(504, f"No answer within {timeout_seconds:g} seconds.") from None
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+class _App:
+    """Reads requests, runs their calls and writes the answers; arguments as of `make_app`."""
+
+    def __init__(
+        self,
+        models: "ServedModels",
+        timeout_seconds: float,
+        num_threads: int,
+        enable_cors: bool,
+        max_body_bytes: int,
+        batching: BatchingParameters | None,
+        poll_seconds: float,
+    ) -> None:
+        self._models = models
+        self._timeout_seconds = timeout_seconds
+        self._enable_cors = enable_cors
+        self._max_body_bytes = max_body_bytes
+        self._poll_seconds = poll_seconds
+        self._batcher = Batcher(batching or BatchingParameters(), num_threads)
+        self._readers = concurrent.futures.ThreadPoolExecutor(_READERS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
-            found = await respond(request)
+            found = await self._respond(request)
             response = Response(found.body, found.status, found.headers)
         except rest.RequestError as error:
             response = error_response(error)
@@ -117,23 +122,53 @@ def make_app(
             return
         await response(scope, receive, send)
 
+    async def _respond(self, request: Request) -> rest.Response:
+        body = await read_body(request, self._max_body_bytes, self._timeout_seconds)
+        read = functools.partial(
+            rest.read,
+            request.method,
+            address(request),
+            request.headers,
+            body,
+            self._models,
+            self._enable_cors,
+            self._max_body_bytes,
+        )
+        is_small = len(body) <= _SMALL_BODY and "content-encoding" not in request.headers
+        # A call that runs cannot be stopped: after the time limit its thread is busy until it ends,
+        # and its outputs are dropped. A call that has not begun is removed from the queue.
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                loop = asyncio.get_running_loop()
+                found = read() if is_small else await loop.run_in_executor(self._readers, read)
+                return await self._batcher.run(found) if isinstance(found, rest.Call) else found
+        except TimeoutError:
+            message = f"No answer within {self._timeout_seconds:g} seconds."
+            raise rest.RequestError(504, message) from None
+
     @contextlib.asynccontextmanager
-    async def watching(app: Router) -> AsyncIterator[None]:
+    async def watching(self, app: Router) -> AsyncIterator[None]:
+        """Looks for new versions while the application runs, and ends all threads afterwards."""
         stop = threading.Event()
-        watcher = threading.Thread(target=models.watch, args=(poll_seconds, stop), daemon=True)
+        watcher = threading.Thread(
+            target=self._models.watch, args=(self._poll_seconds, stop), daemon=True
+        )
         watcher.start()
         try:
             yield
         finally:
             stop.set()
-            batcher.stop()
-            readers.shutdown(wait=False, cancel_futures=True)
-
-    return Router(default=answer, lifespan=watching)
+            self._batcher.stop()
+            self._readers.shutdown(wait=False, cancel_futures=True)
 
 
 async def read_body(request: Request, max_bytes: int, timeout_seconds: float) -> bytes:
-    """The body of a request.
+    """Reads the body of a request.
+
+    Args:
+        request: the request.
+        max_bytes: most bytes of the body.
+        timeout_seconds: seconds until the whole body must be there.
 
     Raises:
         RequestError: 413 if it is too large, 408 if it takes too long.
@@ -145,7 +180,7 @@ async def read_body(request: Request, max_bytes: int, timeout_seconds: float) ->
         async with asyncio.timeout(timeout_seconds):
             async for part in request.stream():
                 size += len(part)
-                # A little more is read and thrown away: most callers send all before they listen.
+                # Some more is read and dropped: most callers send all before they read an answer.
                 if size > max_bytes + _DISCARDED_BYTES:
                     break
                 if size <= max_bytes:
@@ -158,12 +193,12 @@ async def read_body(request: Request, max_bytes: int, timeout_seconds: float) ->
 
 
 def address(request: Request) -> str:
-    """The path with its query, as it was sent, without scheme and host."""
+    """Returns path and query as they were sent, still quoted, without scheme and host."""
     return re.sub("^https?://[^/]*", "", request.scope["target"])
 
 
 def error_response(error: rest.RequestError) -> JSONResponse:
-    """What the caller is told; with what is left of his request, the connection is closed."""
+    """Makes the answer to a failed request; if its body was not read, the connection is closed."""
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)

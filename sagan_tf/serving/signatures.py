@@ -1,11 +1,12 @@
-"""What can be asked of an exported generator: functions with named inputs and outputs.
+"""The signatures of an exported generator: functions with named inputs and outputs.
 
-Every input and output has the batch as its first axis. Inputs are checked in the graph, since a
-server does not look at the shapes and ranges of what it is sent.
+Every input and output has the batch as its first axis. The graph itself checks its inputs, because
+a server checks neither their shapes nor their ranges.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +17,7 @@ from sagan_tf.serving.folding import FoldedGenerator
 
 Outputs = dict[str, tf.Tensor]
 
-# Inputs of every signature, in order; classes are left out of a generator without them.
+# Inputs of every signature, in order; a generator without classes has none that name a class.
 INPUTS = {
     "serving_default": ("class_id", "seed", "truncation"),
     "sample": ("class_id", "seed"),
@@ -38,22 +39,23 @@ _DTYPES = {
     "row": tf.int32,
     "col": tf.int32,
 }
-# The most offending values that a message names.
+# Most invalid values that a message names.
 _VALUES_IN_MESSAGE = 8
 
 
 def make_signatures(
     generator: FoldedGenerator, class_names: Sequence[str]
-) -> dict[str, Callable[..., Outputs]]:
-    """The signatures by name; one for which the generator lacks classes or attention is left out.
+) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+    """Makes the signatures by name, without those that need classes or attention it does not have.
 
     Args:
-        generator: what they run.
-        class_names: one per class.
+        generator: the generator that they run.
+        class_names: one name per class.
 
     Returns:
-        Functions with an input signature. `images` are float32 in [-1, 1]; names that end in
-        `_bytes` hold PNGs or UTF-8, which TensorFlow Serving's REST API writes as base64.
+        Functions with an input signature. `images` are float32 `(N, H, W, C)` in [-1, 1]. Outputs
+        whose name ends in `_bytes` are strings `(N,)` of PNG or UTF-8 bytes, which TensorFlow
+        Serving's REST API writes as base64.
     """
     endpoints = _Endpoints(generator, class_names)
     left_out = set()
@@ -69,8 +71,13 @@ def make_signatures(
 
 
 def example_inputs(specs: Sequence[tf.TensorSpec], batch_size: int) -> dict[str, np.ndarray]:
-    """Inputs of a signature that it accepts, by name: seeds from 0 up, the first class."""
-    values = {"seed": np.arange(batch_size), "truncation": 1.0}
+    """Makes valid inputs of a signature, by name: seeds from 0 on, of the first class.
+
+    Args:
+        specs: input signature.
+        batch_size: number of rows.
+    """
+    values: dict[str, Any] = {"seed": np.arange(batch_size), "truncation": 1.0}
     inputs = {}
     for spec in specs:
         shape = (batch_size, *spec.shape[1:])
@@ -90,18 +97,18 @@ def _specs(names: Sequence[str], generator: FoldedGenerator) -> list[tf.TensorSp
 
 def _checked(
     function: Callable[..., Outputs], specs: Sequence[tf.TensorSpec]
-) -> Callable[..., Outputs]:
-    """The function of named inputs as one whose inputs have the shapes and one length."""
+) -> tf.types.experimental.PolymorphicFunction:
+    """Wraps a function so that its inputs must have the specified shapes and one length."""
     names = ", ".join(f"`{spec.name}`" for spec in specs)
 
-    def call(*inputs: tf.Tensor) -> Outputs:
+    def call(*given: tf.Tensor) -> Outputs:
         inputs = [
-            tf.ensure_shape(value, spec.shape) for value, spec in zip(inputs, specs, strict=True)
+            tf.ensure_shape(value, spec.shape) for value, spec in zip(given, specs, strict=True)
         ]
         sizes = tf.stack([tf.shape(value)[0] for value in inputs])
-        # Of no rows at all, oneDNN's fused convolutions get the shape wrong.
+        # oneDNN's fused convolutions give a wrong shape for a batch of no rows.
         valid = tf.reduce_all(sizes == sizes[0]) & (sizes[0] > 0)
-        message = f"{names} need one value per image, and one image at least. Received so many:"
+        message = f"{names} need one value per image, and at least one image. Numbers received:"
         check = tf.debugging.Assert(valid, [message, sizes], summarize=_VALUES_IN_MESSAGE)
         with tf.control_dependencies([check]):
             named = {
@@ -113,7 +120,7 @@ def _checked(
 
 
 class _Endpoints:
-    """One method per signature, its arguments the inputs."""
+    """Has one method per signature, with the signature's inputs as arguments."""
 
     def __init__(self, generator: FoldedGenerator, class_names: Sequence[str]) -> None:
         self._generator = generator
@@ -140,7 +147,6 @@ class _Endpoints:
     def images(
         self, seed: tf.Tensor, truncation: tf.Tensor, class_id: tf.Tensor | None = None
     ) -> Outputs:
-        # What is not a number is not greater, either.
         latents = self._truncated_latents(seed, truncation)
         images = self._images(latents, self._class_rows(class_id, latents))
         return {"images": images, "seed": tf.identity(seed), **_echo(class_id)}
@@ -149,7 +155,7 @@ class _Endpoints:
         message = "`latents` must be finite. Received:"
         latents = _require(latents, tf.math.is_finite(latents), message)
         images = self._images(latents, self._class_rows(class_id, latents))
-        # Finite latents may still be so large that what is made of them is not.
+        # Finite latents may still be so large that the images are not finite.
         message = "`latents` are too large: their images are not finite. Received such values:"
         images = _require(images, tf.math.is_finite(images), message)
         return {"images": images, "image_bytes": _png(images), **_echo(class_id)}
@@ -186,7 +192,7 @@ class _Endpoints:
         class_id: tf.Tensor | None = None,
     ) -> Outputs:
         size = self._generator.image_size
-        message = f"`row` and `col` must be places of a pixel, in [0, {size}). Received:"
+        message = f"`row` and `col` must be those of a pixel, in [0, {size - 1}]. Received:"
         row, col = (_require(place, (place >= 0) & (place < size), message) for place in (row, col))
         latents = self._truncated_latents(seed, truncation)
         images, scores = self._generator.images_and_scores(
@@ -213,7 +219,7 @@ class _Endpoints:
         return latents_from_seeds(seed, self._generator.latent_dim, truncation)
 
     def _truncated_latents(self, seed: tf.Tensor, truncation: tf.Tensor) -> tf.Tensor:
-        # What is not a number is not greater, either.
+        # NaN is refused, too: it is not greater than 0.
         message = "`truncation` must be a positive number. Received:"
         return self._latents(seed, _require(truncation, truncation > 0, message))
 
@@ -223,9 +229,9 @@ class _Endpoints:
         return tf.gather(self._generator.table, self._checked_class(class_id))
 
     def _checked_class(self, class_id: tf.Tensor) -> tf.Tensor:
-        num_classes = self._generator.num_classes
-        inside = (class_id >= 0) & (class_id < num_classes)
-        return _require(class_id, inside, f"A class must be in [0, {num_classes}). Received:")
+        last = self._generator.table.shape[0] - 1  # the table has a row for each class
+        inside = (class_id >= 0) & (class_id <= last)
+        return _require(class_id, inside, f"A class must be in [0, {last}]. Received:")
 
 
 def _echo(class_id: tf.Tensor | None) -> Outputs:
@@ -233,7 +239,7 @@ def _echo(class_id: tf.Tensor | None) -> Outputs:
 
 
 def _require(value: tf.Tensor, valid: tf.Tensor, message: str) -> tf.Tensor:
-    """`value` if all of it is valid; else an error that names what is not, and nothing else."""
+    """Returns `value` if all of it is valid; the error names only the invalid elements."""
     invalid = tf.boolean_mask(value, ~valid)
     check = tf.debugging.Assert(
         tf.reduce_all(valid), [message, invalid], summarize=_VALUES_IN_MESSAGE
@@ -243,7 +249,7 @@ def _require(value: tf.Tensor, valid: tf.Tensor, message: str) -> tf.Tensor:
 
 
 def _png(images: tf.Tensor) -> tf.Tensor:
-    """Images in [-1, 1] as PNGs, `(N,)`; rounded as `sampling.to_uint8` does."""
+    """Encodes images in [-1, 1] as PNGs, `(N,)`, rounded as by `sampling.to_uint8`."""
     pixels = tf.cast(tf.clip_by_value(tf.floor(images * 127.5 + 128), 0, 255), tf.uint8)
     return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.TensorSpec((), tf.string))
 
@@ -251,7 +257,7 @@ def _png(images: tf.Tensor) -> tf.Tensor:
 def _marked_overlay(
     images: tf.Tensor, scores: tf.Tensor, row: tf.Tensor, col: tf.Tensor
 ) -> tf.Tensor:
-    """Images with an overlay of what the point at `(row, col)`, one green pixel, attends to."""
+    """Overlays images with the attention of the pixel at `(row, col)`, which becomes green."""
     size = images.shape[1]
     is_point = tf.one_hot(row * size + col, size * size, True, False, dtype=tf.bool)
     is_point = tf.reshape(is_point, (-1, size, size, 1))

@@ -1,7 +1,7 @@
-"""The gateway's side towards the model's server: calls within a deadline, answers checked.
+"""Calls the model's server for the gateway, within a deadline, and checks its answers.
 
-aiohttp keeps the connections. An answer up to a size is read whole and parsed; a larger one goes
-on in parts as it comes, so that its size costs no memory.
+aiohttp keeps the connections. An answer of up to 1 MiB is read whole and parsed; a larger one is
+passed on in parts as they arrive, so that it takes no memory.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ import yarl
 
 from sagan_tf.serving.rest import RequestError
 
-# An answer up to here is read whole before any of it goes on.
+# An answer of up to so many bytes is read whole before any of it is passed on.
 WHOLE_BYTES = 2**20
-# Less than any server's own, so that no call is sent on a connection about to be closed.
+# Shorter than servers' own limits, so that no call goes to a connection about to be closed.
 _KEEP_ALIVE_SECONDS = 3.0
 _FIRST_KEY = re.compile(rb'\s*\{\s*"(?:predictions|outputs)"\s*:')
 _UPSTREAM_ERRORS = {
@@ -34,16 +34,16 @@ _log = logging.getLogger(__name__)
 
 
 class BrokenAnswerError(Exception):
-    """An answer went wrong after its first part had gone on."""
+    """An answer failed after its first part had been passed on."""
 
 
 class Upstream:
-    """A model's server, of TensorFlow Serving's REST API.
+    """A model's server that speaks TensorFlow Serving's REST API; an async context manager.
 
     Args:
-        url: as in `http://127.0.0.1:8501`.
-        timeout_seconds: from a call to the last byte of its answer.
-        max_answer_bytes: of an answer; more is broken off.
+        url: address of the server, as in `http://127.0.0.1:8501`.
+        timeout_seconds: most seconds from a call to the last byte of its answer.
+        max_answer_bytes: most bytes of an answer; a larger one is broken off.
     """
 
     def __init__(self, url: str, timeout_seconds: float, max_answer_bytes: int) -> None:
@@ -69,28 +69,39 @@ class Upstream:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        await self._open_session.close()
+
+    @property
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("Enter the `Upstream` with `async with` before you call it.")
+        return self._session
 
     async def read(self, path: str, body: bytes | None = None) -> Any:
-        """The small JSON document at an address, parsed.
+        """Returns a small JSON document, parsed.
 
         Args:
-            path: of status or metadata, or with a `body` of a call.
-            body: of a call.
+            path: path of status or metadata; with a `body`, path of a call.
+            body: JSON body to post; `None` to get.
 
         Raises:
-            RequestError: 502 if there is none, else as `predict`.
+            RequestError: 502 if the answer is not JSON or is over 1 MiB, else as `predict`.
         """
         method = "GET" if body is None else "POST"
         return _parsed(await _whole(self._answer(method, path, body)))
 
     async def predict(self, path: str, body: bytes) -> AsyncGenerator[bytes]:
-        """An answer of the model in parts; if it is small, in one.
+        """Yields the model's answer to a call, a small one whole and a large one in parts.
+
+        Args:
+            path: path of the call, with its `:predict`.
+            body: JSON body to post.
 
         Raises:
-            RequestError: before the first part: 400 or 502 if the answer cannot be used, 503 if
-                there is none, 504 if it takes too long, or what the server's own status stands for.
-            BrokenAnswerError: after it.
+            RequestError: before the first part: 400 if outputs are not finite, 502 if the answer
+                cannot be used, 503 if there is none, 504 if it takes too long; for an error of
+                the server, the status of `_UPSTREAM_ERRORS`.
+            BrokenAnswerError: after the first part.
         """
         async with contextlib.aclosing(self._answer("POST", path, body)) as parts:
             async for part in self._checked(parts):
@@ -130,7 +141,7 @@ class Upstream:
         try:
             for last_try in (False, True):
                 try:
-                    async with self._session.request(
+                    async with self._open_session.request(
                         method, url, data=body, allow_redirects=False
                     ) as answer:
                         if answer.status != 200:
@@ -139,8 +150,8 @@ class Upstream:
                             yield part
                         return
                 except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                    # It closed a connection just as the call was sent; equal calls have equal
-                    # answers, so it is sent once more.
+                    # The server closed the connection just as the call was sent. Equal calls have
+                    # equal answers, so the call is sent once more.
                     if last_try or isinstance(error, aiohttp.ClientConnectorError):
                         raise
         except TimeoutError:
@@ -155,7 +166,7 @@ class Upstream:
 async def _refuse(answer: aiohttp.ClientResponse) -> None:
     told = (await answer.content.read(500)).decode("utf-8", errors="replace")
     _log.error("The model's server answered %d: %s", answer.status, told)
-    # Its words may hold what other callers sent.
+    # The server's message is not passed on: it may contain other callers' data.
     status, message = _UPSTREAM_ERRORS.get(answer.status, (502, "The model failed."))
     raise RequestError(status, message, retry_after=1 if status == 503 else None)
 
@@ -178,7 +189,7 @@ def _parsed(answer: bytes) -> Any:
 
 
 def _check_answer(answer: bytes) -> None:
-    """Raises if an answer is not the model's, or has numbers that are not finite."""
+    """Checks that an answer has the form of a model's, and only finite numbers."""
     if holds_no_number(answer):
         raise RequestError(400, "The model has no finite answer to these inputs.")
     document = _parsed(answer)
@@ -187,9 +198,9 @@ def _check_answer(answer: bytes) -> None:
 
 
 def holds_no_number(text: bytes) -> bool:
-    """Whether a part of an answer has `NaN` or an infinity for a number.
+    """Returns whether a part of an answer has `NaN` or an infinity in place of a number.
 
-    A base64 string may hold the same letters, but not after a character that stands before numbers.
+    A base64 string may contain the same letters, but never after a character that precedes numbers.
     """
     for name in (b"NaN", b"Inf"):
         at = text.find(name)

@@ -1,11 +1,11 @@
-"""Requests that a server runs when it has loaded a model, before anyone waits for an answer.
+"""Warm-up requests, which a server runs after it has loaded a model and before it serves it.
 
-A request that fails keeps the version from being served, so they also guard against models that
-load and cannot run.
+If such a request fails, the version is not served, so they also guard against models that load but
+cannot run.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +13,21 @@ import tensorflow as tf
 
 from sagan_tf.serving.messages import PredictionLog
 
-# TensorFlow Serving's documentation, `saved_model_warmup.md`.
+# The path is from TensorFlow Serving's documentation, `saved_model_warmup.md`.
 WARM_UP_PATH = Path("assets.extra") / "tf_serving_warmup_requests"
 
 Inputs = Mapping[str, np.ndarray]
 
 
 def write_requests(
-    directory: str | os.PathLike, requests: list[tuple[str, Inputs]], model_name: str
+    directory: str | os.PathLike, requests: Sequence[tuple[str, Inputs]], model_name: str
 ) -> None:
     """Writes requests beside a SavedModel.
 
     Args:
-        directory: the version's.
-        requests: signature names and inputs.
-        model_name: which servers ignore.
+        directory: directory of the version.
+        requests: pairs of signature name and inputs.
+        model_name: name of the model, which servers ignore.
     """
     path = Path(directory) / WARM_UP_PATH
     path.parent.mkdir(exist_ok=True)
@@ -43,7 +43,7 @@ def write_requests(
 
 
 def read_requests(directory: str | os.PathLike) -> Iterator[tuple[str, Inputs]]:
-    """Signature names and inputs, as `write_requests` wrote them; none if there is no file."""
+    """Yields the pairs that `write_requests` wrote; none if there is no file."""
     path = Path(directory) / WARM_UP_PATH
     if not path.is_file():
         return

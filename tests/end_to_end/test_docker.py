@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 
 from sagan_tf.playground import KEY_VARIABLE, PlaygroundSettings
 from sagan_tf.serve import ServeSettings
-from sagan_tf.serving.versions import read_model_configs
+from sagan_tf.serving.model_config import read_model_configs
 from tests.support import commands, local_server
 
 PROJECT = tomllib.loads((commands.ROOT / "pyproject.toml").read_text())["project"]

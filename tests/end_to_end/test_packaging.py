@@ -21,9 +21,19 @@ MODULES = sorted((ROOT / "sagan_tf").rglob("*.py"))
 # Who may import what an extra brings.
 EXTRAS = {
     f"sagan_tf/serving/{name}.py": "serve"
-    for name in ("connections", "gateway", "json_tensors", "server", "upstream")
+    for name in (
+        "connections",
+        "gateway",
+        "gateway_metrics",
+        "guarded_server",
+        "json_outputs",
+        "server",
+        "upstream",
+    )
 }
-EXTRAS |= {f"sagan_tf/serving/{name}.py": "playground" for name in ("page", "page_guard")}
+EXTRAS |= {
+    f"sagan_tf/serving/{name}.py": "playground" for name in ("page", "page_guard", "page_layout")
+}
 EXTRAS |= dict.fromkeys(
     (
         "sagan_tf/output/pages.py",

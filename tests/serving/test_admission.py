@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sagan_tf.serving.admission import Input, Limits, admit, read_signatures
+from sagan_tf.serving.loaded_version import LoadedVersion
 from sagan_tf.serving.rest import RequestError
-from sagan_tf.serving.versions import LoadedVersion
 
 SIGNATURES = {
     "serving_default": {
@@ -71,22 +71,22 @@ def test_what_fits_passes_in_the_format_it_had(body, rows):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "is no JSON"),
+        (b"", "is not JSON"),
         (b"[]", "must be a JSON object"),
         (b"\xff", "is not UTF-8"),
-        (b"\xef\xbb\xbf{}", "is no JSON"),
-        (request() + b"x", "is no JSON"),
-        (b'{"instances": [1], "instances": [1]}', "is no JSON: a key stands twice"),
-        (b'{"instances": ["\\ud800"]}', "is no JSON: it is not UTF-8"),
-        (b'{"instances": [NaN]}', "is no JSON: NaN is no JSON"),
+        (b"\xef\xbb\xbf{}", "is not JSON"),
+        (request() + b"x", "is not JSON"),
+        (b'{"instances": [1], "instances": [1]}', "is not JSON: an object has a key twice"),
+        (b'{"instances": ["\\ud800"]}', "is not JSON: it is not UTF-8"),
+        (b'{"instances": [NaN]}', "is not JSON: NaN is not a number"),
         (b'{"instances": [1], "more": 1}', "unknown keys"),
         (b'{"instances": [1], "inputs": [1]}', "one of `instances` and `inputs`"),
         (b'{"signature_name": "classify", "inputs": 1}', r"must be one of \['class_names', "),
         (b'{"signature_name": ["a"], "inputs": 1}', "must be one of"),
         (b'{"instances": []}', "at least one row"),
         (json.dumps({"instances": [ROW] * 5}).encode(), "At most 4 images at a time. Received: 5"),
-        (b'{"instances": [[[[[[[1]]]]]]]}', "nested 5 deep"),
-        (b"[" * 1500, "is no JSON"),
+        (b'{"instances": [[[[[[[1]]]]]]]}', "nested at most 5 deep"),
+        (b"[" * 1500, "is not JSON"),
         (request(class_id=10), r"`class_id` must be in \[0, 9\]"),
         (request(class_id=-1), r"`class_id` must be in \[0, 9\]"),
         (request(class_id=1.0), "whole number"),

@@ -106,7 +106,7 @@ def test_an_error_is_his_alone_who_caused_it(caplog):
     assert [status for status, _ in answers] == [200, 200, 400, 200]
     assert answers[2][1] == b'{"error":"negative: [-2]"}'
     assert answers[3][1] == b'{"predictions":[6]}'
-    assert "Joined calls failed, and are run one by one" in caplog.text
+    assert "Joined calls failed and are run one by one" in caplog.text
 
 
 def test_a_caller_who_left_is_not_run():

@@ -97,7 +97,7 @@ def test_names_that_two_classes_share_are_refused(client):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"class_id": 10}, ServingError, r"answered 400: .*class must be in \[0, 10\).* \[10\]"),
+        ({"class_id": 10}, ServingError, r"400: .*class must be in \[0, 9\]. Received: \[10\]"),
         ({"class_id": 1, "seed": -1}, ServingError, r"seed must not be negative.* \[-1\]"),
         ({}, ServingError, r"answered 400: `inputs` lacks \['class_id'\]"),
         ({"class_id": 1, "truncation": 0.0}, ValueError, "`truncation` must be positive"),

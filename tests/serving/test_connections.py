@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Router
 
-from sagan_tf.serving.connections import ConnectionLimits
+from sagan_tf.serving.connection_table import ConnectionLimits
 from sagan_tf.serving.rest import RequestError
 from sagan_tf.serving.server import address, error_response, read_body
 from tests.support import local_server

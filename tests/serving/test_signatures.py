@@ -141,21 +141,21 @@ def test_class_names(signatures):
 @pytest.mark.parametrize(
     ("name", "changed", "message"),
     [
-        ("sample", {"class_id": [1, 10, -2]}, r"class must be in \[0, 10\). Received:\] \[10 -2\]"),
+        ("sample", {"class_id": [1, 10, -2]}, r"class must be in \[0, 9\]. Received:\] \[10 -2\]"),
         ("sample", {"seed": [0, -5, 1]}, r"seed must not be negative. Received:\] \[-5\]"),
         ("sample", {"seed": [0, 1]}, r"`class_id`, `seed` need one value per image.* \[3 2\]"),
-        ("sample", {"seed": [], "class_id": []}, r"one image at least. .* \[0 0\]"),
+        ("sample", {"seed": [], "class_id": []}, r"at least one image. .* \[0 0\]"),
         ("sample", {"seed": [[0, 1, 2]]}, "not compatible with expected shape"),
         ("serving_default", {"truncation": [1, 0, 1]}, r"`truncation` must be .*\] \[0\]"),
         ("serving_default", {"truncation": [1, np.nan, 1]}, r"`truncation` must be .*\] \[nan\]"),
         ("from_latent", {"latents": np.full((3, 8), np.inf)}, r"`latents` must be finite"),
         ("from_latent", {"latents": np.tile([1e20, -1e20], (3, 4))}, r"`latents` are too large"),
         ("interpolate", {"fraction": [0, 1.5, np.nan]}, r"`fraction` must .*\] \[1.5 nan\]"),
-        ("interpolate", {"class_id_to": [0, 0, 10]}, r"class must be in \[0, 10\)"),
+        ("interpolate", {"class_id_to": [0, 0, 10]}, r"class must be in \[0, 9\]"),
         ("interpolate", {"seed_to": [0, 0, -1]}, r"seed must not be negative"),
-        ("attention", {"row": [0, 16, 0]}, r"`row` and `col` .*\[0, 16\). Received:\] \[16\]"),
+        ("attention", {"row": [0, 16, 0]}, r"`row` and `col` .*\[0, 15\]. Received:\] \[16\]"),
         ("attention", {"col": [0, -1, 0]}, r"`row` and `col` .*\] \[-1\]"),
-        ("class_names", {"class_id": [10]}, r"class must be in \[0, 10\)"),
+        ("class_names", {"class_id": [10]}, r"class must be in \[0, 9\]"),
     ],
 )
 def test_bad_input_is_named_and_nothing_else(signatures, name, changed, message):

@@ -9,13 +9,9 @@ import requests
 import tensorflow as tf
 
 from sagan_tf.serving import versions
+from sagan_tf.serving.model_config import ModelConfig, read_model_configs
 from sagan_tf.serving.rest import RequestError
-from sagan_tf.serving.versions import (
-    LoadedVersion,
-    ModelConfig,
-    ServedModels,
-    read_model_configs,
-)
+from sagan_tf.serving.versions import ServedModels
 from sagan_tf.serving.warmup import write_requests
 from tests.support import local_server
 
@@ -152,26 +148,6 @@ def test_version_policies(tmp_path, policy, served):
     assert models.available() == {"times": served}
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "must name each of its models"),
-        ("model_config_list { config { base_path: '/' } }", "must name each of its models"),
-        (
-            "model_config_list { config { name: 'a' } config { name: 'a' } }",
-            r"no two alike. Received: \['a', 'a'\]",
-        ),
-        ("model_config_list { config { name: 1 } }", "cannot be read"),
-        (None, "cannot be read"),
-    ],
-)
-def test_a_config_that_cannot_be_read(tmp_path, text, message):
-    if text is not None:
-        (tmp_path / "c").write_text(text)
-    with pytest.raises(ValueError, match=message):
-        read_model_configs(tmp_path / "c")
-
-
 def test_no_call_fails_while_versions_come_and_go(tmp_path):
     """Swap and roll-back, twice, under the load of four callers."""
     write(tmp_path, 1)
@@ -271,32 +247,3 @@ def test_the_watcher_outlives_a_base_path_that_cannot_be_read(tmp_path, monkeypa
     models.watch(0.01, stop)
     assert "The base path of times cannot be read" in caplog.text
     assert times(models) == 1
-
-
-def test_metadata_of_an_export(exported):
-    signatures = LoadedVersion(exported / "1", 1).metadata()["signature_def"]
-    inputs = signatures["serving_default"]["inputs"]
-    assert {name: tensor["dtype"] for name, tensor in inputs.items()} == {
-        "class_id": "DT_INT32",
-        "seed": "DT_INT64",
-        "truncation": "DT_FLOAT",
-    }
-
-
-def test_the_first_call_is_as_fast_as_the_others(exported):
-    """Warmed up, the first call takes at most three times the median.
-
-    Of three loads, since another process may take the core in one; what is not warmed up takes
-    seconds in each.
-    """
-    ratios = []
-    for _ in range(3):
-        model = LoadedVersion(exported / "1", 1)
-        seconds = []
-        for seed in range(21):
-            inputs = {"class_id": np.array([3], np.int32), "seed": np.array([seed])}
-            start = time.perf_counter()
-            model.predict("sample", inputs)
-            seconds.append(time.perf_counter() - start)
-        ratios.append(seconds[0] / np.median(seconds[1:]))
-    assert min(ratios) < 3

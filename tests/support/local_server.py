@@ -4,10 +4,11 @@ import contextlib
 import threading
 import time
 
-from sagan_tf.serving.connections import make_server
 from sagan_tf.serving.gateway import GatewaySettings, make_gateway
+from sagan_tf.serving.guarded_server import make_server
+from sagan_tf.serving.model_config import ModelConfig
 from sagan_tf.serving.server import bind, make_app
-from sagan_tf.serving.versions import ModelConfig, ServedModels
+from sagan_tf.serving.versions import ServedModels
 
 
 @contextlib.contextmanager

@@ -1,0 +1,27 @@
+import pytest
+
+from sagan_tf.serving.model_config import read_model_configs
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must name each of its models"),
+        ("model_config_list { config { base_path: '/' } }", "must name each of its models"),
+        (
+            "model_config_list { config { name: 'a' } config { name: 'a' } }",
+            r"no two alike. Received: \['a', 'a'\]",
+        ),
+        (
+            "model_config_list { config { name: 'a' } config { name: 'a/b' } }",
+            "A model's name in `--model_config_file` .*/c must fit between .* Received: 'a/b'",
+        ),
+        ("model_config_list { config { name: 1 } }", "cannot be read"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_config_that_cannot_be_read(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "c").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_model_configs(tmp_path / "c")
