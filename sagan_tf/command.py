@@ -58,7 +58,8 @@ def run(
     for field in fields:
         _define_flag(field, hints[field.name])
     if not _HELP.isdisjoint(sys.argv[1:]):
-        print(help_text(main.__globals__["__doc__"], settings_class, fields))
+        with _read_to_its_end():
+            print(help_text(main.__globals__["__doc__"], settings_class, fields), flush=True)
         return
     if _words_field(settings_class):
         flags.FLAGS.set_gnu_getopt()  # Flags may follow words.
@@ -87,7 +88,9 @@ def _guarded(work: Callable[[list[str]], None], arguments: list[str]) -> None:
         handler = logging.get_absl_handler().python_handler
         handler.emit = _print_record  # type: ignore[method-assign]
     try:
-        work(arguments)
+        with _read_to_its_end():
+            work(arguments)
+            sys.stdout.flush()
         # All is done: a scheduler's late SIGTERM shall not make it look failed.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except (ValueError, OSError) as error:
@@ -95,6 +98,16 @@ def _guarded(work: Callable[[list[str]], None], arguments: list[str]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         _end_interrupted()
+
+
+@contextlib.contextmanager
+def _read_to_its_end() -> Iterator[None]:
+    """Ends the command without a word where nobody reads on, as in `... --help | head`."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is flushed at exit
+        sys.exit(128 + signal.SIGPIPE)
 
 
 @contextlib.contextmanager

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from absl import logging
 
 from sagan_tf import command
+from sagan_tf.evaluation.protocols import PROTOCOLS, Protocol
 from sagan_tf.fields import check_values, device_setting, setting, words
 
 if TYPE_CHECKING:
     from sagan_tf.evaluation.evaluation import Evaluation
     from sagan_tf.evaluation.images import Images
-    from sagan_tf.evaluation.protocols import Protocol
     from sagan_tf.evaluation.sides import RealPlace
     from sagan_tf.machine.team import Team
 
@@ -76,7 +76,9 @@ class EvaluateSettings:
         None, "Colour behind transparent images of a folder; without it the run's, else white."
     )
 
-    protocol: str = setting("fidelity", "How to score: fidelity, sagan, clean or adm.")
+    protocol: str = setting(
+        "fidelity", f"How to score: {', '.join(PROTOCOLS)}.", choices=tuple(PROTOCOLS)
+    )
     num_images: int | None = setting(None, "Generated images, if not the protocol's.", at_least=2)
     num_real: int | None = setting(None, "Real images, if not the protocol's.", at_least=2)
     class_images: int = setting(5000, "Generated images of each class, for intra_fid.", at_least=2)
@@ -230,13 +232,7 @@ def _report_writer(settings: EvaluateSettings) -> Callable[..., None] | None:
 
 
 def _check(settings: EvaluateSettings) -> None:
-    from sagan_tf.evaluation.protocols import PROTOCOLS
-
     check_values(settings)
-    if settings.protocol not in PROTOCOLS:
-        raise ValueError(
-            f"`--protocol` is one of {', '.join(PROTOCOLS)}. Received: {settings.protocol}"
-        )
     if len(settings.compared) != (2 if settings.compare else 0):
         raise ValueError(
             "`--compare` expects two files, and nothing else does. Received: "
@@ -253,9 +249,7 @@ def _check(settings: EvaluateSettings) -> None:
             )
 
 
-def _protocol(settings: EvaluateSettings) -> "Protocol":
-    from sagan_tf.evaluation.protocols import PROTOCOLS
-
+def _protocol(settings: EvaluateSettings) -> Protocol:
     protocol = PROTOCOLS[settings.protocol]
     return dataclasses.replace(
         protocol,
@@ -267,7 +261,7 @@ def _protocol(settings: EvaluateSettings) -> "Protocol":
 def _generated_images(
     settings: EvaluateSettings,
     workdir: str,
-    protocol: "Protocol",
+    protocol: Protocol,
     num_images: int,
     description: Mapping[str, Any],
     class_names: Sequence[str],

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import sagan_tf
+from tests.by_hand import house
 
 PACKAGE = Path(sagan_tf.__file__).parent
 
@@ -131,3 +132,14 @@ def test_a_map_names_every_module(unit):
     tree = ast.parse((PACKAGE / unit / "__init__.py").read_text(encoding="utf-8"))
     named = re.findall(r"`(\w+)", ast.get_docstring(tree))
     assert modules <= set(named), sorted(modules - set(named))
+
+
+# What fits one reading, docstrings included.
+LONGEST_FILE, LONGEST_FUNCTION = 300, 60
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_everything_fits_one_reading(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+    long = [name for lines, name in house.functions(path) if lines > LONGEST_FUNCTION]
+    assert not long

@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from sagan_tf import __main__, command, config, fields
+from tests.support import commands
 
 COMMANDS = (
     "train prepare convert sample evaluate attend export serve playground study benchmark".split()
@@ -89,6 +91,25 @@ def test_help_is_there_at_once(name):
     assert done.stdout.startswith(module.__doc__.strip())
     assert f"python -m sagan_tf.{name}" in done.stdout
     assert re.findall(r"^  --", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("words", ["train --help", "sample --seeds=0 --labels=1 --out=x.png"])
+def test_nobody_reads_on(words, digits, tmp_path):
+    """As in `... | head -1`: no traceback, and no message."""
+    read, write = os.pipe()
+    os.close(read)
+    name, *arguments = words.split()
+    done = subprocess.run(
+        [sys.executable, "-m", f"sagan_tf.{name}", f"--workdir={digits}", *arguments],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(commands.ROOT)},
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 def test_help_has_every_flag_of_training_in_its_group():

@@ -227,7 +227,10 @@ def test_without_weights_or_network_it_says_how(workdir, cache, monkeypatch, tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--protocol=best"], "`--protocol` is one of fidelity, sagan, clean, adm. Received: best"),
+        (
+            ["--protocol=best"],
+            "must be one of fidelity, sagan, clean, adm. Received: 'best'",
+        ),
         (["--metrics=fid,ssim"], "Received: 'fid,ssim'"),
         (["--num_images=1"], "`--num_images` must be at least 2. Received: 1"),
         (["--compare", "one"], "`--compare` expects two files"),

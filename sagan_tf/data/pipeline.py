@@ -43,8 +43,8 @@ def batches(
 
     Elements are ordered by step, then by replica, as `strategy.distribute_datasets_from_function`
     hands them out. A step consumes `batches_per_step` consecutive global batches; replica `r` of
-    `R` takes rows `r*B/R` to `(r+1)*B/R` of each, one batch after the other. Every example comes
-    once per epoch; a batch may span two epochs.
+    `R` takes rows `r*B/R` to `(r+1)*B/R` of each. An epoch holds every example once, and may end
+    within a batch.
 
     Args:
         source: from `load_source`.
@@ -71,11 +71,9 @@ def batches(
     _check_numbers(seed, start_step, global_batch_size, batches_per_step, num_replicas, replicas)
     positions_of = _places(start_step, global_batch_size, batches_per_step, num_replicas, replicas)
     example_at = _order(source, seed, class_balanced)
-    reader = _ReadAhead(
-        Loader(source, image_size),
-        lambda element: example_at(positions_of(element)),
-        ahead=_STEPS_AHEAD * len(replicas),
-    )
+    ahead = _STEPS_AHEAD * len(replicas)
+    loader = Loader(source, image_size)
+    reader = _ReadAhead(loader, lambda element: example_at(positions_of(element)), ahead)
 
     def load(element: np.int64) -> tuple[np.ndarray, np.ndarray]:
         images, labels = reader.read(int(element))
@@ -84,8 +82,8 @@ def batches(
             images[mirrored] = images[mirrored, :, ::-1]
         return images, labels
 
-    shape = (batches_per_step * global_batch_size // num_replicas, image_size, image_size)
-    dataset = _dataset(load, (*shape, source.channels))
+    size = batches_per_step * global_batch_size // num_replicas
+    dataset = _dataset(load, (size, image_size, image_size, source.channels))
     return dataset.map(lambda images, labels: (scale(images), labels)) if scaled else dataset
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from google.protobuf import text_format
 
-from sagan_tf.serving import messages
+from sagan_tf.serving import protobufs
 from sagan_tf.serving.batching import BatchingParameters
 
 
@@ -18,7 +18,7 @@ def read_parameters(path: str | os.PathLike) -> BatchingParameters:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-        parsed = text_format.Parse(text, messages.BatchingParameters(), allow_unknown_field=True)
+        parsed = text_format.Parse(text, protobufs.BatchingParameters(), allow_unknown_field=True)
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
         raise ValueError(f"`--batching_parameters_file` {path} cannot be read: {error}") from None
     given = {

@@ -8,8 +8,8 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from sagan_tf.serving.messages import ModelServerConfig
 from sagan_tf.serving.model_names import check_model_name
+from sagan_tf.serving.protobufs import ModelServerConfig
 from sagan_tf.serving.saved_model import versions_in
 
 

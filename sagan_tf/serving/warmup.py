@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from sagan_tf.serving.messages import PredictionLog
+from sagan_tf.serving.protobufs import PredictionLog
 
 # The path is from TensorFlow Serving's documentation, `saved_model_warmup.md`.
 WARM_UP_PATH = Path("assets.extra") / "tf_serving_warmup_requests"
