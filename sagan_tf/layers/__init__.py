@@ -1,8 +1,10 @@
 """Layers of SAGAN, usable in any Keras model on any Keras backend.
 
-`self_attention` and, in its place, `residual_bottleneck`; `spectral_norm` of convolutions, dense
-layers and embeddings, and of `resampling` convolutions; `conditional_batch_norm`. All of them check
-their `inputs` alike.
+`self_attention` lets the positions of a feature map attend to one another; `residual_bottleneck`
+is a convolutional block with as many weights, to compare it with. `spectral_norm` has the
+spectrally normalised convolution, dense layer and embedding, `resampling` the convolutions that
+upsample or pool, and `conditional_batch_norm` the batch normalisation with a scale and an offset
+per class. All layers check their input with `inputs`.
 """
 
 from sagan_tf.layers.conditional_batch_norm import ConditionalBatchNormalization
