@@ -219,7 +219,7 @@ def _checked_points(points: Any, image_size: tuple[int, int], num_images: int) -
         )
     if points.ndim == 3 and len(points) != num_images:
         raise ValueError(
-            f"`points` of shape (N, P, 2) must be given for each of the {num_images} images. "
-            f"Received: points for {len(points)} images"
+            f"`points` of shape (N, P, 2) must be as many as the {num_images} images. Received: "
+            f"{len(points)}"
         )
     return np.broadcast_to(points, (num_images, *points.shape[-2:]))
