@@ -1,4 +1,4 @@
-"""Where images come from: a name -> a `Source`."""
+"""Opens a data set by name, as a `Source`."""
 
 import os
 
@@ -37,23 +37,23 @@ class Digits(Source):
             num_examples=len(digits.target),
             labels=digits.target.astype(np.int32),
         )
-        # Stored as 17 levels, 0 to 16.
+        # The digits are stored with 17 levels, 0 to 16.
         self._images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
 
     def read(self, index: int) -> tuple[np.ndarray, int]:
-        """One digit, uint8 `(8, 8, 1)`, and which it is."""
+        """The image of one digit, uint8 `(8, 8, 1)`, and its label."""
         return self._images[index], int(self.labels[index])
 
 
 class GeoTex(Source):
-    """Geometry-or-texture images, drawn when they are read: 50,000 and another 10,000 to test.
+    """Geometry-or-texture images, drawn when they are read: 50,000 for training, 10,000 for tests.
 
     Args:
         split: `train` or `test`.
-        image_size: side they are drawn at; to resize them would blur what they are exact in.
+        image_size: side at which the images are drawn; resizing would blur their exact textures.
 
     Raises:
-        ValueError: another split, or a size below 32.
+        ValueError: for another split, or a size below 32.
     """
 
     image_size: int
@@ -88,20 +88,20 @@ def load_source(
     image_size: int | None = None,
     background: str = DEFAULT_BACKGROUND,
 ) -> Source:
-    """Opens a data set by name, downloading and preparing it first where TFDS can.
+    """Opens a data set by name; TFDS downloads and prepares it first if it can.
 
     Args:
         name: `digits`, `geotex`, `robohash`, `folder:PATH`, `prepared:PATH` or any TFDS name.
         data_dir: where TFDS keeps its data; by default `~/tensorflow_datasets`.
         split: a TFDS split, such as `train` or `train[:10%]`; `geotex` and `robohash` have `train`
-            and `test`, a folder those that lie above its classes, other sources `train` only.
+            and `test`, a folder has the splits of its split folders, other sources `train` only.
         image_size: side at which `geotex` and `robohash` are drawn, by default 32; others are
             resized later.
         background: colour behind transparent images of a folder, by name or as #rrggbb.
 
     Raises:
-        ValueError: unknown name, no such split, no image classification, or missing files; the
-            message says what to do.
+        ValueError: for an unknown name or split, a data set that is not one of labelled images, or
+            missing files; the message says what to do.
     """
     _check(name, background)
     if name.partition(":")[0] in _LOCAL:
@@ -118,23 +118,23 @@ def describe_source(
     image_size: int | None = None,
     background: str = DEFAULT_BACKGROUND,
 ) -> Description:
-    """Name, classes and channels of a data set; of a TFDS set even before its data is on disk.
+    """Name, classes and channels of a data set, known for TFDS sets before their data is on disk.
 
     Args:
-        name: as for `load_source`.
-        data_dir: as for `load_source`.
-        split: as for `load_source`.
-        image_size: as for `load_source`; if given, it is checked, too.
-        background: as for `load_source`.
+        name: see `load_source`.
+        data_dir: see `load_source`.
+        split: see `load_source`.
+        image_size: see `load_source`; if given, it is checked against a source's fixed size.
+        background: see `load_source`.
 
     Returns:
-        A `Source` of what is at hand, else what is known of it.
+        A `Source` if the data can be opened without delay, else a `Description`.
 
     Raises:
-        ValueError: as `load_source`, and for data that are prepared at another size.
+        ValueError: in the same cases as `load_source`, and for data prepared at another size.
     """
     _check(name, background)
-    if name == "robohash":  # whose layers take seconds to load
+    if name == "robohash":  # its layers take seconds to load
         return Description(name, ROBOHASH_CLASS_NAMES, channels=3)
     if name.partition(":")[0] in _LOCAL:
         source = _load_local(name, split, image_size, background)
@@ -147,20 +147,20 @@ def describe_source(
 
 
 def canonical(name: str) -> str:
-    """The one name of a data set whose place can be written in several ways.
+    """The name of a data set with an absolute path, whichever way the path was written.
 
-    `folder:d`, `folder:d/`, `folder:./d` and `folder:~/d` from the home directory are one; so are
-    `prepared:` places. Other names stay as they are.
+    `folder:d`, `folder:d/`, `folder:./d` and `folder:~/d` from the home directory give the same
+    name; so do the forms of `prepared:` paths. Other names stay as they are.
     """
     kind, _, path = name.partition(":")
     if kind not in _WITH_PATH or not path:
         return name
-    # Not `realpath`: a link that is pointed elsewhere is meant to be the same place.
+    # `realpath` would change the name when a link is pointed elsewhere.
     return f"{kind}:{os.path.abspath(os.path.expanduser(path))}"
 
 
 def _check(name: str, background: str) -> None:
-    """Raises for a name that cannot be one, and for a background where none is put behind."""
+    """Raises `ValueError` for a malformed name, and for a background that would have no effect."""
     kind, colon, path = name.partition(":")
     well_formed = bool(path) if kind in _WITH_PATH else not colon or kind not in _WITHOUT_PATH
     hint = ""
