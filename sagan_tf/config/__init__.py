@@ -1,8 +1,8 @@
-"""Settings of a training run, and named presets that set them.
+"""Settings of a training run, and named presets for them.
 
-`settings` has all of them, of which `network_settings` and `optimisation_settings` are parts, with
-their flags, help and limits; `validation` checks which go together. `presets` are values with their
-sources, and `resolving` makes the settings of a run from flags over a preset.
+`settings` defines all settings with their flags, help and limits; two large parts of them are in
+`network_settings` and `optimisation_settings`. `validation` checks which settings go together.
+`presets` holds values with their sources, and `resolving` combines flags, preset and defaults.
 """
 
 from sagan_tf.config.presets import PRESETS, default_preset
