@@ -1,18 +1,19 @@
-"""The sizes of both networks, and which settings fit them.
+"""The sizes of both networks, and a check of the settings that they depend on.
 
-Nothing heavy is imported here, so that a command can refuse a wrong size at once.
+This module imports neither Keras nor TensorFlow, so that a command can reject a wrong size at
+once.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 
-# What may stand between the blocks.
+# Layers that may follow a block at an attention resolution, see `Generator`.
 MIXINGS = ("attention", "local_attention", "residual")
 
 # Filters of each feature map, as multiples of `base_filters`, by image size. The generator's
 # table gives (resolution, multiple) of the first map and of each block's output. The
-# discriminator's gives them per block, and a block whose resolution is its predecessor's does not
-# downsample.
+# discriminator's table gives them for each block's output; a block with the resolution of the
+# block before it does not downsample.
 #   16: ours, for small data.
 #   32: the CIFAR-10 networks of SNGAN (arXiv 1802.05957, table 4): 256 and 128 at 64 base filters.
 #   64, 256: BigGAN's discriminators (arXiv 1809.11096, tables 6 and 8), with its generator at 256;
@@ -49,12 +50,12 @@ def check_sizes(
     Args:
         filters: `GENERATOR_FILTERS` or `DISCRIMINATOR_FILTERS`.
         image_size: pixels.
-        base_filters: of that network.
-        attention_resolutions: sizes of the maps that attend.
+        base_filters: width of that network.
+        attention_resolutions: sizes of the feature maps with attention.
         query_key_ratio: see `SelfAttention2D`.
         value_ratio: see `SelfAttention2D`.
         mixing: one of `MIXINGS`.
-        base_filters_name: what the network's width was called where it was given.
+        base_filters_name: name of the argument or flag that gave the width, for the message.
     """
     if image_size not in filters:
         raise ValueError(

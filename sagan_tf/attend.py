@@ -1,9 +1,9 @@
-"""Shows what the attention layers of a trained run look at.
+"""Shows what the attention layers of a trained run attend to.
 
 python -m sagan_tf.attend --workdir=runs/digits --labels=7 --seeds=0 --points='12,8;20,20'
 python -m sagan_tf.attend --workdir=runs/digits --images=pictures
 
-Writes a figure per attention layer, one row per image, and a page to explore with the mouse.
+Writes a figure per attention layer, with one row per image, and a page to explore with the mouse.
 """
 
 import dataclasses
@@ -21,20 +21,22 @@ from sagan_tf.fields import device_setting, setting
 if TYPE_CHECKING:
     import keras
 
-# A page of more would be slow to open.
+# A page with more images would be slow to open.
 _MOST_IMAGES = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class AttendSettings:
-    """What `python -m sagan_tf.attend` can be told."""
+    """Command-line flags of `python -m sagan_tf.attend`."""
 
-    workdir: str = setting("runs/digits", "The directory of a training run.")
-    best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
+    workdir: str = setting("runs/digits", "Directory of a training run.")
+    best: bool = setting(
+        False, "Use the best checkpoint (`--eval_every` of training) instead of the newest."
+    )
     labels: str | None = setting(
         None,
-        "Classes by number, range or name, as in 0-4,7,cat; numbers are names where all names are "
-        "numbers. Without it the first ten.",
+        "Classes by number, range or name, as in 0-4,7,cat; if all names are numbers, numbers are "
+        "names. By default the first ten classes.",
     )
     seeds: str = setting(
         "0",
@@ -43,26 +45,26 @@ class AttendSettings:
     )
     points: str | None = setting(
         None,
-        "Where to look from: row,column of pixels from the top left, as in '12,8;20,20' (in "
-        "quotes); without it five places of each image, chosen by its edges.",
+        "Query points: row,column in pixels from the top left, as in '12,8;20,20' (in quotes); by "
+        "default five points of each image, chosen by its edges.",
     )
     images: str | None = setting(
         None,
-        "Instead: an image file, or a folder of them, for the discriminator to look at; of a "
-        f"folder the first {_MOST_IMAGES}.",
+        "Image file or folder of images to pass to the discriminator, instead of generated "
+        f"images; of a folder the first {_MOST_IMAGES} are used.",
     )
     background: str | None = setting(
         None,
-        "Colour behind transparent images of `--images`, by name or as #rrggbb; without it "
-        "the run's, else white.",
+        "Colour behind transparent images of `--images`, by name or as #rrggbb; by default the "
+        "run's, else white.",
     )
-    out: str = setting("attention", "The directory for figures (PNG) and page (HTML).")
+    out: str = setting("attention", "Directory for the figures (PNG) and the page (HTML).")
     device: str = device_setting()
 
 
 @dataclasses.dataclass(frozen=True)
 class _Shown:
-    """Images, uint8 `(N, H, W, C)`, and the networks that see them, with their inputs."""
+    """Images to show, uint8 `(N, H, W, C)`, and the networks to show, with their inputs."""
 
     images: np.ndarray
     captions: list[str]
@@ -122,7 +124,7 @@ def _show(settings: AttendSettings, shown: _Shown, points: np.ndarray | None) ->
 def _generated(
     settings: AttendSettings, description: Mapping[str, Any], seeds: list[int]
 ) -> _Shown:
-    """Images of the run's generator, which the discriminator sees, too."""
+    """Generated images, to be shown with the attention of the generator and the discriminator."""
     from sagan_tf import sampling
 
     generator = sampling.load_generator(settings.workdir, settings.best)
@@ -146,7 +148,7 @@ def _generated(
 
 
 def _given(settings: AttendSettings, place: str, description: Mapping[str, Any]) -> _Shown:
-    """Images of files, which the discriminator alone sees."""
+    """Images from files, to be shown with the attention of the discriminator."""
     from sagan_tf.data.decode import decode_square, parse_background
     from sagan_tf.data.inspection import warn_of_transparency
 
@@ -162,7 +164,7 @@ def _given(settings: AttendSettings, place: str, description: Mapping[str, Any])
             squares[file] = decode_square(
                 (folder / file).read_bytes(), network["image_size"], network["channels"], background
             )
-        except Exception as error:  # Pillow raises all kinds for a damaged file
+        except Exception as error:  # Pillow raises a dozen different exceptions for damaged files
             unreadable.append(f"{readable(str(folder / file))} cannot be read as an image: {error}")
         if len(squares) == _MOST_IMAGES:
             break
@@ -174,7 +176,7 @@ def _given(settings: AttendSettings, place: str, description: Mapping[str, Any])
         logging.warning("Of %d images, the first %d are shown.", len(files), _MOST_IMAGES)
     shown = list(squares)
     warn_of_transparency(lambda i: (folder / shown[i]).read_bytes(), len(shown), background)
-    # The label is added after the last layer that attends: any will do.
+    # The label is used after the last attention layer only, so any label will do.
     labels = None if network["num_classes"] is None else np.zeros(len(shown), np.int32)
     images = np.stack(list(squares.values()))
     seen = _discriminator(settings, description, images, labels)
@@ -182,13 +184,13 @@ def _given(settings: AttendSettings, place: str, description: Mapping[str, Any])
 
 
 def _image_files(images: str) -> list[str]:
-    """The paths of `--images`, relative to it: "" for a file."""
+    """The paths of the image files in `--images`, relative to it; [""] for a single file."""
     from sagan_tf.data.folder import unused_notes
     from sagan_tf.data.walk import walk
 
     path = Path(images).expanduser()
     if not path.is_dir():
-        if path.exists() and not path.is_file():  # to read a pipe would wait for ever
+        if path.exists() and not path.is_file():  # reading a pipe would block forever
             raise ValueError(f"`--images` expects a file or a folder. Received: {readable(images)}")
         return [""]
     found = walk(str(path))
@@ -209,7 +211,7 @@ def _discriminator(
     images: np.ndarray,
     labels: np.ndarray | None,
 ) -> tuple["keras.Model", tuple[Any, ...]]:
-    """The run's discriminator, and what to call it with to have it look at images."""
+    """The run's discriminator, and the arguments of its call for images and labels."""
     from sagan_tf.models import Discriminator
     from sagan_tf.run.checkpoint import restore_network
     from sagan_tf.run.workdir import BEST, CHECKPOINTS
@@ -223,7 +225,7 @@ def _discriminator(
 
 
 def _points(text: str) -> np.ndarray:
-    """Parses "12,8;20,20"."""
+    """Parses points such as "12,8;20,20" to integers `(P, 2)`."""
     try:
         points = [tuple(int(number) for number in item.split(",")) for item in text.split(";")]
         if any(len(point) != 2 for point in points):

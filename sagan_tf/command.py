@@ -1,4 +1,4 @@
-"""What every command shares: flags from a dataclass, errors as one readable line."""
+"""Runs a command: makes flags from a dataclass, and prints user errors as one readable line."""
 
 import contextlib
 import dataclasses
@@ -35,23 +35,26 @@ def run(
 ) -> None:
     """Parses the command line into settings and runs `main(settings)`.
 
-    A `ValueError` or `OSError` is what a user can mend: its message alone is printed and the
-    process exits with 1 (`--verbosity=1` adds the traceback). Anything else is a defect of ours
-    and keeps its traceback. `--help` lists the flags, and nothing heavy is imported for it.
+    A `ValueError` or `OSError` is an error that a user can correct: only its message is printed,
+    and the process exits with 1 (`--verbosity=1` adds the traceback). Any other exception is a
+    defect of this package and keeps its traceback. `--help` lists the flags without importing
+    TensorFlow.
 
     Args:
-        main: the command; its module's docstring heads `--help`.
-        settings_class: a dataclass whose fields were made by `setting` and `words`. If it has
-            `flag_groups`, {a group's first field: its title}, `--help` shows the flags in groups;
-            if it has `by_preset`, names of fields, it says that a preset may set those.
-        resolve: turns the flags that were given, by name, into settings; by default
+        main: the command; its module's docstring is the head of `--help`.
+        settings_class: a dataclass whose fields were made by `setting` and `words`. With an
+            attribute `flag_groups`, {first field of a group: title}, `--help` shows the flags in
+            groups. With an attribute `by_preset`, a set of field names, `--help` says that a preset
+            may set those.
+        resolve: turns the given flags, by name, into settings; by default
             `settings_class(**given)`.
-        tensorflow: whether the command needs it; it is imported, quietly, before `main` runs. Keras
-            must then be set to what commands are written for, see `keras_settings`.
+        tensorflow: whether the command needs TensorFlow, which is then imported, quietly, before
+            `main` runs. Keras must have the settings that the commands need, see
+            `machine.keras_settings`.
     """
     signal.signal(signal.SIGINT, _interrupt)
     startup.set_environment()
-    # They name no file. What cannot be read is named by the loader.
+    # Pillow's warnings name no file; the loader names files that cannot be read.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     fields = [field for field in dataclasses.fields(settings_class) if "help" in field.metadata]
     hints = typing.get_type_hints(settings_class)
@@ -62,7 +65,7 @@ def run(
             print(help_text(main.__globals__["__doc__"], settings_class, fields), flush=True)
         return
     if _words_field(settings_class):
-        flags.FLAGS.set_gnu_getopt()  # Flags may follow words.
+        flags.FLAGS.set_gnu_getopt()  # flags may follow positional arguments
 
     def work(arguments: list[str]) -> None:
         if tensorflow:
@@ -82,7 +85,7 @@ def run(
 
 
 def _guarded(work: Callable[[list[str]], None], arguments: list[str]) -> None:
-    """Runs a command; what a user can mend becomes one line."""
+    """Runs a command; errors that a user can correct become one line."""
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
         handler = logging.get_absl_handler().python_handler
@@ -112,10 +115,10 @@ def _read_to_its_end() -> Iterator[None]:
 
 @contextlib.contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Imports what an extra brings, before hours of work and not after.
+    """Context for importing packages of an optional extra, before hours of work and not after.
 
     Raises:
-        ValueError: if it is not installed, with the extra's name.
+        ValueError: if a package is not installed; the message names the extra.
     """
     try:
         yield
@@ -133,10 +136,10 @@ def _print_record(record: LogRecord) -> None:
 
 
 def _interrupt(number: int, frame: types.FrameType | None) -> None:
-    """Ctrl-C: what is open is closed, unless a module is just being imported.
+    """Handles Ctrl-C: raises `KeyboardInterrupt`, or ends the process while a module is imported.
 
-    There an exception can be lost, in C code or in a module that tries whether another is there,
-    and the command would go on; nothing is open yet.
+    During an import the exception could be lost, in C code or in a module that tests whether
+    another one exists, and the command would go on. Nothing is open at that time.
     """
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith("importlib._bootstrap"):
@@ -146,9 +149,9 @@ def _interrupt(number: int, frame: types.FrameType | None) -> None:
 
 
 def _end_interrupted() -> typing.NoReturn:
-    # Not `sys.exit`: Python would wait for threads, and one may wait for a lock that the
-    # interrupt, which comes between any two instructions, has left locked for ever.
-    with contextlib.suppress(OSError, RuntimeError):  # of a pipe that is closed or being written to
+    # With `sys.exit` Python would wait for threads. A thread may wait forever for a lock that the
+    # interrupt, which can come between any two instructions, has left locked.
+    with contextlib.suppress(OSError, RuntimeError):  # the pipe is closed or being written to
         print("interrupted", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -156,12 +159,12 @@ def _end_interrupted() -> typing.NoReturn:
 
 
 def help_text(intro: str, settings_class: type, fields: Sequence[dataclasses.Field]) -> str:
-    """What `--help` prints: what the command does, and its flags in their groups.
+    """The text that `--help` prints: the command's description, and its flags in groups.
 
     Args:
-        intro: the command's docstring.
+        intro: docstring of the command's module.
         settings_class: see `run`.
-        fields: of the flags.
+        fields: fields of the flags.
     """
     hints = typing.get_type_hints(settings_class)
     groups = getattr(settings_class, "flag_groups", {})
@@ -185,7 +188,7 @@ def help_text(intro: str, settings_class: type, fields: Sequence[dataclasses.Fie
 
 
 def _parse_flags(arguments: list[str], fields: Sequence[dataclasses.Field]) -> list[str]:
-    """The words that are no flags; a flag that is not there or has a wrong value is an error."""
+    """The positional arguments; exits for an unknown flag or a flag with a wrong value."""
     try:
         return flags.FLAGS(arguments)
     except flags.UnrecognizedFlagError as error:
@@ -197,13 +200,13 @@ def _parse_flags(arguments: list[str], fields: Sequence[dataclasses.Field]) -> l
 
 
 def _words_field(settings_class: type) -> str | None:
-    """The name of the field made by `words`."""
+    """The name of the field made by `words`; `None` if there is none."""
     fields = dataclasses.fields(settings_class)
     return next((field.name for field in fields if "words" in field.metadata), None)
 
 
 def _given(arguments: list[str], settings_class: type) -> dict[str, Any]:
-    """What the command line says, by the names of fields."""
+    """The values given on the command line, by the names of their fields."""
     hints = typing.get_type_hints(settings_class)
     words_field = _words_field(settings_class)
     if len(arguments) > 1 and words_field is None:
@@ -225,7 +228,7 @@ def _define_flag(field: dataclasses.Field, annotation: Any) -> None:
         str: flags.DEFINE_string,
     }
     define = defined_by.get(kind, flags.DEFINE_list)
-    # The flag itself has no default: whether it was given must stay visible to presets.
+    # The flag itself has no default, as a preset must know whether the flag was given.
     define(flag_name(field.name), None, f"{field.metadata['help']} Default: {field.default!r}.")
 
 

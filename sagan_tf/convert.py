@@ -1,10 +1,10 @@
-"""Makes a workdir of a SAGAN that PyTorch-StudioGAN or mmgeneration published.
+"""Converts a SAGAN checkpoint published by PyTorch-StudioGAN or mmgeneration to a workdir.
 
 python -m sagan_tf.convert --from=mmgeneration sagan_128.pth --workdir=runs/mmgen
 python -m sagan_tf.convert --from=studiogan G.pth D.pth --workdir=runs/studiogan
 
-StudioGAN has one file, `model=G-...pth`, of the generator, and one, `model=D-...pth`, of the
-discriminator. The files are read without PyTorch, and nothing in them is run.
+StudioGAN has one file for the generator, `model=G-...pth`, and one for the discriminator,
+`model=D-...pth`. The files are read without PyTorch, and no code in them is run.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from sagan_tf.fields import setting, words
 if TYPE_CHECKING:
     from sagan_tf.published.networks import Published
 
-# What published files were trained on, by their number of classes.
+# Data sets of the published checkpoints, by their number of classes.
 _DATASETS: Mapping[int | None, str] = {10: "cifar10", 1000: "imagenet2012"}
 _STATES = ("generator", "discriminator", "generator_ema")
 _FILES = {
@@ -32,38 +32,40 @@ _FILES = {
 
 @dataclasses.dataclass(frozen=True)
 class ConvertSettings:
-    """What `python -m sagan_tf.convert` can be told."""
+    """Command-line flags of `python -m sagan_tf.convert`."""
 
     from_: str = setting(
-        "", "Who published it: studiogan or mmgeneration.", choices=("studiogan", "mmgeneration")
+        "",
+        "Project that published it: studiogan or mmgeneration.",
+        choices=("studiogan", "mmgeneration"),
     )
     checkpoint: tuple[str, ...] = words()
-    workdir: str = setting("", "The directory to write, as training writes it.")
+    workdir: str = setting("", "Directory to write, in the form of a training run.")
     dataset: str | None = setting(
         None,
-        "What it was trained on, for the classes' names and for scores; without it cifar10 for 10 "
+        "Data set that it was trained on, for class names and scores; by default cifar10 for 10 "
         "classes and imagenet2012 for 1000.",
     )
     relu_shortcut: bool | None = setting(
         None,
-        "Whether its ReLU worked in place (`wReLUinplace` in mmgeneration's file names); without "
-        "it yes for studiogan, no for mmgeneration.",
+        "Whether its ReLUs worked in place (`wReLUinplace` in mmgeneration's file names); by "
+        "default yes for studiogan, no for mmgeneration.",
     )
     bgr: bool | None = setting(
         None,
-        "Whether its images have blue first; without it no for studiogan, yes for mmgeneration, "
-        "where `rgb` in a file name tells the others.",
+        "Whether its images are BGR instead of RGB; by default no for studiogan, yes for "
+        "mmgeneration, except for files with `rgb` in their name.",
     )
     batch_norm_epsilon: float | None = setting(
         None,
-        "Its own; without it 1e-4, or 1e-5 if class tables are not spectrally normalised, as in "
-        "mmgeneration's bigGAN recipe.",
+        "Epsilon of its batch norm; by default 1e-4, or 1e-5 if class tables are not spectrally "
+        "normalised, as in mmgeneration's bigGAN recipe.",
         above=0,
     )
 
 
 def main(settings: ConvertSettings) -> None:
-    """Writes the workdir, and says how to train from it."""
+    """Writes the workdir, and prints how to train from it."""
     _check(settings)
     from sagan_tf.output import files
     from sagan_tf.run.checkpoint import checkpoint_steps
@@ -100,7 +102,7 @@ def _check(settings: ConvertSettings) -> None:
 
 
 def _read(settings: ConvertSettings) -> tuple[dict[str, dict[str, Any]], int]:
-    """Each network's state, and the step at which it was saved; 0 if that is not told."""
+    """Each network's state by name, and the step at which it was saved; 0 if that is unknown."""
     if settings.from_ == "studiogan":
         contents = [_content(path) for path in settings.checkpoint]
         states = dict(zip(_STATES, (content["state_dict"] for content in contents), strict=False))

@@ -1,4 +1,4 @@
-"""Scores generated images against real ones, by a protocol that goes with the numbers.
+"""Scores generated images against real ones; every score is recorded with its protocol.
 
 python -m sagan_tf.evaluate --workdir=runs/imagenet
 python -m sagan_tf.evaluate --images=folder:samples --dataset=cifar10 --image_size=32
@@ -36,7 +36,7 @@ METRICS = (
 )
 _DEFAULT_METRICS = ("is", "fid", "kid", "overlap", "agreement", "spread")
 _WORKDIR = "runs/digits"
-# What `--images` may begin with.
+# Forms of `--images`, by their prefix.
 _IMAGES = {
     "folder": "folder:PATH",
     "npz": "npz:PATH",
@@ -49,31 +49,35 @@ _IMAGES = {
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateSettings:
-    """What `python -m sagan_tf.evaluate` can be told."""
+    """Command-line flags of `python -m sagan_tf.evaluate`."""
 
-    workdir: str | None = setting(None, f"A training run; {_WORKDIR} if `--images` is not given.")
+    workdir: str | None = setting(
+        None, f"Directory of a training run; {_WORKDIR} if `--images` is not given."
+    )
     images: str | None = setting(
         None,
-        "Instead of the run's generator: folder:PATH of image files, npz:PATH with `arr_0`, "
+        "Images to score instead of the run's: folder:PATH of image files, npz:PATH with `arr_0`, "
         "savedmodel:PATH of an exported version, http://... of a server, or real: other images of "
-        "the data set (at most half), whose scores are the best that can be hoped for.",
+        "the data set (at most half), whose scores are the best that can be expected.",
     )
-    model_name: str = setting("sagan", "The model's name at a server.")
+    model_name: str = setting("sagan", "Name of the model on a server.")
     averaged: bool = setting(True, "Score the run's averaged generator, if it keeps one.")
-    best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
+    best: bool = setting(
+        False, "Score the best checkpoint (`--eval_every` of training) instead of the newest."
+    )
 
     dataset: str | None = setting(
         None,
-        "Real images: a data set, or npz:PATH with `arr_0`, or with statistics that are published "
-        "(`mu` and `sigma`, `mu_s` and `sigma_s`); without it those of the run.",
+        "Real images: a data set, or npz:PATH with `arr_0` or with published statistics (`mu` and "
+        "`sigma`, `mu_s` and `sigma_s`); by default the run's data set.",
     )
-    data_dir: str | None = setting(None, "Where TensorFlow Datasets keeps them.")
-    split: str = setting("train", "Of the real images.")
+    data_dir: str | None = setting(None, "Directory in which TensorFlow Datasets keeps its data.")
+    split: str = setting("train", "Split of the real images.")
     image_size: int | None = setting(
-        None, "Side of the real images; without it the run's.", at_least=2
+        None, "Side of the real images; by default the run's.", at_least=2
     )
     background: str | None = setting(
-        None, "Colour behind transparent images of a folder; without it the run's, else white."
+        None, "Colour behind transparent images of a folder; by default the run's, else white."
     )
 
     protocol: str = setting(
@@ -83,34 +87,37 @@ class EvaluateSettings:
     num_real: int | None = setting(None, "Real images, if not the protocol's.", at_least=2)
     class_images: int = setting(5000, "Generated images of each class, for intra_fid.", at_least=2)
     metrics: tuple[str, ...] = setting(
-        _DEFAULT_METRICS, f"Of: {', '.join(METRICS)}.", choices=METRICS
+        _DEFAULT_METRICS,
+        f"Metrics, separated by commas, out of {', '.join(METRICS)}.",
+        choices=METRICS,
     )
     groups: str | None = setting(
         None,
-        "Average scores of classes by group: a file of JSON, or imagenet for its animals and "
+        "Average scores of classes by group: a JSON file, or imagenet for its animals and "
         "geological formations.",
     )
     extractor: str | None = setting(
         None,
-        "inception, classifier (of the real images, trained in seconds: for small pictures), or "
-        "PATH.keras; without it the classifier for `digits`, else inception.",
+        "Feature extractor: inception, classifier (trained on the real images in seconds, for "
+        "small pictures), or PATH.keras; by default the classifier for `digits`, else inception.",
     )
     device: str = device_setting()
     cache_dir: str = setting(
-        "~/.cache/sagan_tf", "Where features are kept, from which an interrupted run goes on."
+        "~/.cache/sagan_tf",
+        "Directory in which features are cached, so that an interrupted evaluation can resume.",
     )
-    out: str | None = setting(None, "A file to which the line of JSON is added.")
+    out: str | None = setting(None, "File to which to append the scores as a line of JSON.")
     report: str | None = setting(
-        None, "A directory for a page of scores, classes, neighbours and curves (index.html)."
+        None, "Directory for a page with scores, classes, neighbours and curves (index.html)."
     )
     compare: bool = setting(
-        False, "Instead: compare the last scores of two files of such lines, if they are alike."
+        False, "Instead of scoring, compare the last lines of two files that `--out` wrote."
     )
     compared: tuple[str, ...] = words()
 
 
 def main(settings: EvaluateSettings) -> None:
-    """Prints scores, and adds them as a line of JSON to the run's and to `--out`."""
+    """Prints scores, and appends them as a line of JSON to the run's scores and to `--out`."""
     _check(settings)
     if settings.compare:
         from sagan_tf.evaluation.score_lines import print_comparison
@@ -143,7 +150,7 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
     description = {} if workdir is None else load_description(workdir)
     place = _real_place(settings, description)
     _check_background(settings, place.name)
-    with team.chief_first():  # which downloads and prepares them
+    with team.chief_first():  # the chief downloads and prepares them
         real, class_names, known = place.images(protocol.num_real)
     if isinstance(real, RealImages):
         for note in real.notes:
@@ -165,11 +172,11 @@ def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., No
             settings.model_name,
         )
     else:
-        assert workdir is not None  # without images
+        assert workdir is not None  # because `--images` is not given
         generated, step = _generated_images(
             settings, workdir, protocol, num_images, description, class_names
         )
-    with team.chief_first():  # which downloads or trains it
+    with team.chief_first():  # the chief downloads or trains the extractor
         extractor = make_extractor(
             settings.extractor, learned, len(class_names), settings.metrics, protocol, cache
         )
@@ -189,13 +196,13 @@ def _keep(
     class_names: Sequence[str],
     report: Callable[..., None] | None,
 ) -> None:
-    """Writes the scores where they belong, and prints them."""
+    """Prints the scores, and writes them to the run, `--out` and `--report`."""
     from sagan_tf.evaluation.score_lines import print_scores
     from sagan_tf.evaluation.yardstick import real_to_real
     from sagan_tf.run.workdir import add_line, add_score, load_scores
 
     record = {"step": step, **evaluation.record}
-    # Distances of the Inception network have published values to be compared with.
+    # Distances of the Inception network need no reference, as there are published values.
     if evaluation.real_features is not None and "features" in evaluation.real_features.names:
         count = len(evaluation.features)
         record["real_to_real"] = real_to_real(evaluation.real_features, count, settings.metrics)
@@ -221,7 +228,7 @@ def _check_background(settings: EvaluateSettings, real: str) -> None:
 
 
 def _report_writer(settings: EvaluateSettings) -> Callable[..., None] | None:
-    """The function that writes `--report`, if it is given."""
+    """The function that writes `--report`; `None` if the flag is not given."""
     if settings.report is None:
         return None
     with command.extra("report"):
@@ -235,7 +242,7 @@ def _check(settings: EvaluateSettings) -> None:
     check_values(settings)
     if len(settings.compared) != (2 if settings.compare else 0):
         raise ValueError(
-            "`--compare` expects two files, and nothing else does. Received: "
+            "`--compare` expects two files, and no other flag does. Received: "
             + " ".join(settings.compared)
         )
     if settings.images is not None:
@@ -266,7 +273,7 @@ def _generated_images(
     description: Mapping[str, Any],
     class_names: Sequence[str],
 ) -> tuple["Images", int]:
-    """Images of the run's generator, labelled as the real ones, and the step of its training."""
+    """Images of the run's generator with the labels of the real classes, and its training step."""
     from sagan_tf import sampling
     from sagan_tf.evaluation.images import GeneratedImages
     from sagan_tf.evaluation.matching import match_classes
@@ -278,7 +285,7 @@ def _generated_images(
 
 
 def _real_place(settings: EvaluateSettings, description: Mapping[str, Any]) -> "RealPlace":
-    """Where the real images are; what is not said is as in the run."""
+    """Where the real images are; settings that are not given are the run's."""
     from sagan_tf.evaluation.sides import RealPlace
 
     run = description.get("settings", {})

@@ -15,16 +15,18 @@ from sagan_tf.fields import device_setting, setting
 
 @dataclasses.dataclass(frozen=True)
 class ExportSettings:
-    """What `python -m sagan_tf.export` can be told."""
+    """Command-line flags of `python -m sagan_tf.export`."""
 
-    workdir: str = setting("runs/digits", "The directory of a training run.")
-    best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
-    name: str = setting("sagan", "The model's name: letters, digits, `.`, `_` and `-`.")
-    version: str = setting("auto", "A number, or auto: one more than the highest there.")
-    export_dir: str = setting("exports", "Holds <name>/<version>/.")
+    workdir: str = setting("runs/digits", "Directory of a training run.")
+    best: bool = setting(
+        False, "Export the best checkpoint (`--eval_every` of training) instead of the newest."
+    )
+    name: str = setting("sagan", "Name of the model: letters, digits, `.`, `_` and `-`.")
+    version: str = setting("auto", "Version number, or auto: one more than the highest existing.")
+    export_dir: str = setting("exports", "Directory to which <name>/<version>/ is written.")
     device: str = device_setting()
     check: str | None = setting(
-        None, "Instead: a SavedModel's directory in which to look for what keeps it from serving."
+        None, "Instead of exporting, check a SavedModel's directory for problems with serving."
     )
 
 
@@ -61,7 +63,7 @@ def main(settings: ExportSettings) -> None:
     run = {
         name: value
         for name, value in description["settings"].items()
-        if name not in FREE_SETTINGS  # paths of this machine among them
+        if name not in FREE_SETTINGS  # these include paths of this machine
     }
     with claimed(base_path, "export_dir"):
         versions = versions_in(base_path)

@@ -1,4 +1,4 @@
-"""Settings as dataclass fields: each with its flag, its help and its limits in one place."""
+"""Settings as dataclass fields, each with its flag, its help and its limits in one place."""
 
 import dataclasses
 import difflib
@@ -18,35 +18,35 @@ def setting(
     """Declares a dataclass field that is also a command-line flag.
 
     Args:
-        default: value without the flag. Its field's annotation (`int`, `float`, `bool`, `str`
-            or `tuple[...]` of them, each possibly `| None`) says how the flag is parsed. A
-            field whose name would be a word of Python's, as `from_`, has the flag `--from`.
+        default: value without the flag. The field's annotation (`int`, `float`, `bool`, `str`
+            or `tuple[...]` of them, each possibly `| None`) determines how the flag is parsed. A
+            field whose name would be a Python keyword, such as `from_`, has the flag `--from`.
         help: one sentence for `--help`.
-        also: what other packages call it, in words separated by spaces; who types one of these
-            is told of this flag.
-        **limits: `choices`, `at_least`, `above` and `below`, which `check_values` checks; others
-            are for whoever reads the field's metadata.
+        also: names of the setting in other packages, separated by spaces; the error message for
+            such an unknown flag suggests this one.
+        **limits: `choices`, `at_least`, `above` and `below`, which `check_values` checks. Other
+            names are kept in the field's metadata for other code.
     """
     metadata = {"help": help, "also": also.split(), **limits}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 def device_setting() -> Any:
-    """Declares the flag of commands that compute but do not train."""
+    """Declares the `--device` flag of commands that compute but do not train."""
     return setting(
         "auto",
-        "gpu, cpu, or auto: a GPU if there is any.",
+        "gpu, cpu, or auto (a GPU if there is any).",
         also="use_gpu cpu gpu gpus",
         choices=("auto", "cpu", "gpu"),
     )
 
 
 def as_given(settings_class: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that a program gives by name, in the types that the command line would give.
+    """Settings given by name in Python, converted to the types that the command line gives.
 
     Raises:
-        ValueError: for a setting that is not there, with those of a similar meaning, or a value of
-            another type.
+        ValueError: for an unknown setting, with the names of similar ones, or a value of another
+            type.
     """
     fields = [field for field in dataclasses.fields(settings_class) if "help" in field.metadata]
     hints = typing.get_type_hints(settings_class)
@@ -78,7 +78,8 @@ def check_values(settings: Any) -> None:
     """Checks each value against the limits of its `setting`; `None` is always allowed.
 
     Raises:
-        ValueError: with the flag, what it may be, and what it is.
+        ValueError: for a value outside its limits; the message has the flag, the limits and the
+            value.
     """
     for field in dataclasses.fields(settings):
         value, limits = getattr(settings, field.name), field.metadata
@@ -91,7 +92,7 @@ def check_values(settings: Any) -> None:
 
 
 def _broken_limit(value: Any, limits: Mapping[str, Any]) -> str | None:
-    """What a value should have been, if it is not; not a number is outside every range."""
+    """The limits that a value violates, as text; `None` if it is valid. NaN is never valid."""
     if "choices" in limits:
         choices = limits["choices"]
         names = ", ".join(map(str, choices))
@@ -112,15 +113,15 @@ def _broken_limit(value: Any, limits: Mapping[str, Any]) -> str | None:
 
 
 def words() -> Any:
-    """Declares the field, a `tuple[str, ...]`, of what stands on the command line beside flags.
+    """Declares the field, a `tuple[str, ...]`, for positional arguments of the command line.
 
-    A command that has none refuses such words: they are misspelt flags.
+    A command without such a field refuses positional arguments, as they are misspelt flags.
     """
     return dataclasses.field(default=(), metadata={"words": True})
 
 
 def similar_flags(name: str, fields: Sequence[dataclasses.Field]) -> list[str]:
-    """Flags that mean what was typed: by another name, as a part of their name, or misspelt."""
+    """Flags similar to what was typed: known by that name elsewhere, containing it, or misspelt."""
     typed = name.replace("-", "_")
     parts = f"_{typed}_"
     found = [flag_name(f.name) for f in fields if typed in f.metadata["also"]]
@@ -131,7 +132,7 @@ def similar_flags(name: str, fields: Sequence[dataclasses.Field]) -> list[str]:
 
 
 def kind_of(annotation: Any) -> tuple[type, bool]:
-    """`int`, `float`, `bool`, `str` or `tuple`, and whether it may be `None`."""
+    """An annotation's type (`int`, `float`, `bool`, `str` or `tuple`), and if it allows `None`."""
     kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
     optional = isinstance(annotation, types.UnionType)
     kind = kinds[0] if optional else annotation
@@ -139,5 +140,5 @@ def kind_of(annotation: Any) -> tuple[type, bool]:
 
 
 def flag_name(field_name: str) -> str:
-    """The flag of a field: `from_`, which Python allows, is --from."""
+    """The name of a field's flag, such as `from` for a field that has to be called `from_`."""
     return field_name.removesuffix("_")

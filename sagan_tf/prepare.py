@@ -3,7 +3,7 @@
     python -m sagan_tf.prepare --dataset=imagenet2012 --image_size=128 --out=/data/imagenet128
     python -m sagan_tf.train --dataset=prepared:/data/imagenet128 ...
 
-Interrupted, it keeps its finished shards; the same command goes on from there.
+An interrupted command keeps its finished shards; the same command goes on from there.
 """
 
 import dataclasses
@@ -17,34 +17,35 @@ if TYPE_CHECKING:
     from sagan_tf.data import Source
     from sagan_tf.data.prepared import Prepared
 
-# 200 MB at 128x128, half a minute's work; ImageNet makes 313 shards.
+# A shard has 200 MB at 128x128 and takes half a minute; ImageNet has 313 shards.
 EXAMPLES_PER_SHARD = 4096
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What `prepare` is told."""
+    """Command-line flags of `python -m sagan_tf.prepare`."""
 
     dataset: str = setting("", "Data set to prepare: a TFDS name or folder:PATH.")
     image_size: int = setting(128, "Side of the stored square images.")
-    out: str = setting("", "Folder to write; train with --dataset=prepared:OUT.")
-    data_dir: str | None = setting(None, "Where TFDS keeps its data.")
-    split: str = setting("train", "Part of the data set, as TFDS or a folder names it.")
+    out: str = setting("", "Folder to write to; train with --dataset=prepared:OUT.")
+    data_dir: str | None = setting(None, "Directory in which TFDS keeps its data.")
+    split: str = setting("train", "Split of the data set, as named by TFDS or the folder.")
     background: str = setting(
         "white", "Colour behind transparent images of folder:PATH, by name or as #rrggbb."
     )
 
 
 def prepare(settings: Settings, examples_per_shard: int = EXAMPLES_PER_SHARD) -> "Prepared":
-    """Writes the prepared data set, or what is missing of it, and opens it.
+    """Writes the prepared data set, or the shards that are missing, and opens it.
 
     Args:
         settings: the command's flags.
-        examples_per_shard: how much one interruption may cost.
+        examples_per_shard: number of examples per shard; an interruption costs at most one shard.
 
     Raises:
-        ValueError: a setting is missing; and as `load_source` and `write_prepared`.
-        OSError: the disk is too small, or cannot be written.
+        ValueError: if a setting is missing, and in the same cases as `load_source` and
+            `write_prepared`.
+        OSError: if the disk has too little space or cannot be written.
     """
     from sagan_tf.data.preparation import write_prepared
 
@@ -58,10 +59,10 @@ def prepare(settings: Settings, examples_per_shard: int = EXAMPLES_PER_SHARD) ->
 
 
 def main(settings: Settings) -> None:
-    """Prepares the data set, then says how much faster it reads."""
+    """Prepares the data set, then prints how fast it reads before and after."""
     from sagan_tf.data.preparation import images_per_second
 
-    # SIGTERM, which schedulers send, ends like Ctrl-C: with a message, finished shards kept.
+    # SIGTERM, which schedulers send, ends the command like Ctrl-C: with a message, keeping shards.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         prepared = prepare(settings)

@@ -1,8 +1,9 @@
-"""Samples a trained run.
+"""Generates images with the generator of a trained run.
 
 python -m sagan_tf.sample --workdir=runs/digits --labels=0-9 --seeds=0-7 --out=grid.png
 
-One column per label, one row per seed. The same seed gives the same latents under every label.
+The grid has one column per label and one row per seed. A seed gives the same latent vector for
+every label.
 """
 
 import dataclasses
@@ -23,34 +24,37 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class SampleSettings:
-    """What `python -m sagan_tf.sample` can be told."""
+    """Command-line flags of `python -m sagan_tf.sample`."""
 
-    workdir: str = setting("runs/digits", "The directory of a training run.")
-    best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
+    workdir: str = setting("runs/digits", "Directory of a training run.")
+    best: bool = setting(
+        False, "Use the best checkpoint (`--eval_every` of training) instead of the newest."
+    )
     labels: str | None = setting(
         None,
-        "Classes by number, range or name, as in 0-4,7,cat; numbers are names where all names are "
-        "numbers. Without it the first ten.",
+        "Classes by number, range or name, as in 0-4,7,cat; if all names are numbers, numbers are "
+        "names. By default the first ten classes.",
     )
     seeds: str = setting("0-7", "Seeds by number or range, as in 0-4,7.")
     truncation: float = setting(
-        math.inf, "Limit of the normal that latents are drawn from; smaller is less varied."
+        math.inf,
+        "Limit of the normal distribution of latents; smaller limits give less varied images.",
     )
-    out: str = setting("samples.png", "The grid's PNG.")
-    singles: str | None = setting(None, "A directory for each image as a PNG of its own.")
+    out: str = setting("samples.png", "Path of the grid, a PNG.")
+    singles: str | None = setting(None, "Directory to which to write each image as a PNG, too.")
     interpolate: int | None = setting(
-        None, "Images on the way from each seed and label to the next, instead of a grid."
+        None, "Number of interpolated images from each seed and label to the next, as rows."
     )
     scale: int | None = setting(
         None,
-        "Width of an image's pixel in the grid; without it small images are enlarged.",
+        "Factor by which to enlarge images in the grid; by default small images are enlarged.",
         at_least=1,
     )
     device: str = device_setting()
 
 
 def main(settings: SampleSettings) -> None:
-    """Writes the grid, or the interpolation, and single PNGs if asked for."""
+    """Writes the grid or the interpolation, and single PNGs if requested."""
     seeds = numbers(settings.seeds, "seeds")
     from sagan_tf.machine.devices import in_words, make_team
     from sagan_tf.machine.team import code_facts
@@ -99,7 +103,7 @@ def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
 
 
 def _file_name(seed: int, label: int | None, class_names: list[str]) -> str:
-    """Of one image: by its label, and by the class's name where that could be taken for another."""
+    """The file name of an image: its label, and its class name if that looks like a label."""
     if label is None:
         return f"seed-{seed}.png"
     name = class_names[label]
@@ -109,7 +113,7 @@ def _file_name(seed: int, label: int | None, class_names: list[str]) -> str:
 
 
 def _images_of_all(images: list[np.ndarray], team: "Team", workdir: Path) -> list[np.ndarray]:
-    """The team's images, to the chief alone, by files in the workdir, which all share."""
+    """Gathers all workers' images at the chief, through files in the shared workdir."""
     if team.size == 1:
         return images
     parts = [workdir / f".sample-{index}.npy" for index in range(team.size)]

@@ -1,4 +1,4 @@
-"""Images from seeds: one random stream per image, whatever the batch."""
+"""Images from seeds: each image has a random stream of its own, independent of the batch."""
 
 import math
 import os
@@ -14,20 +14,21 @@ from sagan_tf.models import Generator
 from sagan_tf.run.checkpoint import restore_network
 from sagan_tf.run.workdir import BEST, CHECKPOINTS, load_description
 
-# Images per call of the generator: bounds memory, changes no image.
+# Images per call of the generator: limits memory and does not change any image.
 BATCH_SIZE = 64
 
 
 def latents_from_seeds(seeds: Any, latent_dim: int, truncation: Any = math.inf) -> tf.Tensor:
     """One latent vector per seed, bit-equal in every batch.
 
-    A normal limited to [-truncation, truncation] by its inverse distribution function, not
-    rescaled; without truncation it is N(0, 1). Works eagerly and in a `tf.function`.
+    Elements are normally distributed, N(0, 1). With truncation the distribution is limited to
+    [-truncation, truncation] by the inverse of its distribution function, and not rescaled. Works
+    eagerly and in a `tf.function`.
 
     Args:
         seeds: int64 `(N,)`.
-        latent_dim: length of a vector.
-        truncation: positive float, or `(N,)` of them; infinity does not truncate.
+        latent_dim: length of a latent vector.
+        truncation: positive float, or one for each seed, `(N,)`; infinity does not truncate.
 
     Returns:
         float32 `(N, latent_dim)`.
@@ -35,12 +36,12 @@ def latents_from_seeds(seeds: Any, latent_dim: int, truncation: Any = math.inf) 
     uniform = _uniforms(tf.cast(seeds, tf.int64), latent_dim)
     limit = tf.reshape(tf.cast(truncation, tf.float64), (-1, 1))
     tail = 0.5 * tf.math.erfc(limit / math.sqrt(2.0))  # the probability below -limit
-    # float64 draws lie on a grid of 2^-52: half a step keeps 0 from becoming minus infinity.
+    # float64 draws are multiples of 2^-52: adding half a step keeps 0 from becoming minus infinity.
     probability = tail + (uniform + 2.0**-53) * (1 - 2 * tail)
     return tf.cast(tf.math.ndtri(probability), tf.float32)
 
 
-# Traced, as the loop over seeds is slow in Python: 5 ms per seed.
+# Traced, because the loop over seeds takes 5 ms per seed in Python.
 @tf.function(reduce_retracing=True, autograph=False)
 def _uniforms(seeds: tf.Tensor, latent_dim: int) -> tf.Tensor:
     """A row of numbers in [0, 1) for each seed, float64 `(N, latent_dim)`."""
@@ -54,12 +55,12 @@ def _uniforms(seeds: tf.Tensor, latent_dim: int) -> tf.Tensor:
 
 
 def interpolated_latents(first: Any, last: Any, fraction: Any) -> tf.Tensor:
-    """Latents on the great circle between two, on which their norm changes least.
+    """Spherical interpolation between two latent vectors, which changes their norm least.
 
     Args:
-        first: float32 `(N, latent_dim)`.
-        last: likewise.
-        fraction: `(N,)` in [0, 1], of the way.
+        first: float32 `(N, latent_dim)`, the latent vectors at fraction 0.
+        last: float32 `(N, latent_dim)`, the latent vectors at fraction 1.
+        fraction: `(N,)` in [0, 1], the position between the two.
 
     Returns:
         float32 `(N, latent_dim)`.
@@ -82,10 +83,10 @@ def sample(
     """Generates one image per seed.
 
     Args:
-        generator: a `Generator`, as `load_generator` gives it.
+        generator: a `Generator`, such as `load_generator` returns.
         seeds: integers >= 0, one per image.
-        labels: one per image, counted from 0 whatever the classes' names are (`class_names.
-            class_number` finds the label of a name); `None` for an unconditional generator.
+        labels: class numbers counted from 0, one per image (`class_names.class_number` finds the
+            number of a class name); `None` for an unconditional generator.
         truncation: see `latents_from_seeds`.
 
     Yields:
@@ -114,15 +115,16 @@ def interpolate(
     steps: int,
     truncation: float = math.inf,
 ) -> np.ndarray:
-    """Images on the way from one (seed, label) to another.
+    """Images interpolated from one (seed, label) to another.
 
-    Latents move along the great circle between the two, which keeps their norm; class tables
-    blend linearly.
+    Latents are interpolated spherically, which nearly keeps their norm; the class-conditional
+    scales and offsets are interpolated linearly.
 
     Args:
         generator: a `Generator`.
-        seeds: of the first and the last image.
-        labels: likewise; `None` for an unconditional generator.
+        seeds: seeds of the first and the last image.
+        labels: class numbers of the first and the last image; `None` for an unconditional
+            generator.
         steps: number of images, both ends included; at least 2.
         truncation: see `latents_from_seeds`.
 
@@ -130,7 +132,7 @@ def interpolate(
         uint8 `(steps, image_size, image_size, channels)`.
 
     Raises:
-        ValueError: as `sample`, and for fewer than 2 steps.
+        ValueError: in the same cases as `sample`, and for fewer than 2 steps.
     """
     if steps < 2:
         raise ValueError(f"`interpolate` expects at least 2 images. Received: steps={steps}")
@@ -153,16 +155,18 @@ def to_uint8(images: Any) -> np.ndarray:
 
 
 def from_uint8(images: Any) -> np.ndarray:
-    """Images of bytes as float32 in [-1, 1], as networks take them."""
+    """uint8 images as float32 in [-1, 1], the range of the networks."""
     return np.asarray(images, np.float32) / 127.5 - 1
 
 
 def load_generator(workdir: str | os.PathLike, best: bool = False) -> keras.Model:
-    """The generator of a training run's newest readable checkpoint, the averaged one if kept.
+    """The generator of a training run's newest readable checkpoint.
+
+    If the run keeps a moving average of the generator's weights, this is the averaged generator.
 
     Args:
         workdir: the run's directory, as `python -m sagan_tf.train` wrote it.
-        best: instead of the newest, the checkpoint that scored best while training.
+        best: whether to load the checkpoint that scored best in training instead of the newest.
 
     Returns:
         A built `Generator`.
@@ -176,13 +180,13 @@ def load_generator(workdir: str | os.PathLike, best: bool = False) -> keras.Mode
 def restore_generator(
     workdir: str | os.PathLike, averaged: bool = True, best: bool = False, step: int | None = None
 ) -> tuple[keras.Model, int]:
-    """As `load_generator`, with the step of the checkpoint.
+    """The generator of a checkpoint, as `load_generator` loads it, and the checkpoint's step.
 
     Args:
         workdir: the run's directory.
-        averaged: whether to take the averaged one, if it is kept.
-        best: instead of the newest, the checkpoint that scored best while training.
-        step: instead of the newest, the checkpoint of this step.
+        averaged: whether to load the averaged generator if the run keeps one.
+        best: whether to load the checkpoint that scored best in training instead of the newest.
+        step: step of the checkpoint to load; `None` for the newest.
     """
     description = load_description(workdir)
     name = "ema_generator" if description["ema"] and averaged else "generator"
@@ -193,7 +197,7 @@ def restore_generator(
 
 
 def _whole_numbers(name: str, values: Any) -> np.ndarray:
-    """The values as int64 `(N,)`; a number of another kind is not rounded, a name not guessed."""
+    """The values as int64 `(N,)`; raises `ValueError` for names and for floats, even whole ones."""
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         names = " `sagan_tf.class_names.class_number` gives a name's label." * (name == "labels")

@@ -2,7 +2,7 @@
 
 python -m sagan_tf.train --dataset=imagenet2012 --workdir=runs/imagenet
 
-A workdir that holds a run is gone on with; `--dry_run` prints settings and costs and stops.
+If the workdir holds a run, it is resumed. `--dry_run` prints settings and costs and stops.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
-    """Trains until `--steps`, or prints what that would take."""
+    """Trains until `--steps`, or prints what training would cost."""
     settings, sources = resolved
     if settings.dry_run:
         _report_costs(settings, sources)
@@ -63,7 +63,7 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
                 print(f"device: {in_words()}, {_replicas(replicas, team.size)}")
             session = Session(settings, strategy, team, source, sagan, workdir)
             step, stopped = session.train()
-            # All is saved: a scheduler's late SIGTERM shall not make the run look failed.
+            # All is saved, so a scheduler's late SIGTERM must not make the run look failed.
             handler = signal.signal(signal.SIGTERM, signal.SIG_IGN)
             stack.callback(signal.signal, signal.SIGTERM, handler)
             for name in ("samples", "checkpoints", "tensorboard"):
@@ -93,14 +93,14 @@ def _report_costs(settings: config.TrainSettings, sources: dict[str, str]) -> No
 
 
 def _data(settings: config.TrainSettings, team: "Team", workdir: Path) -> "Source":
-    """The data set, once it is sure that the workdir's run may go on with it."""
+    """The data set, after checking that the workdir's run may be resumed with it."""
     from sagan_tf.data import check_source, load_source
     from sagan_tf.training import resuming
 
     before = resuming.check_workdir(settings, workdir)
     if settings.init_from:
         resuming.check_init_from(settings, settings.init_from)  # before anything is built
-    with team.chief_first():  # which downloads and prepares it
+    with team.chief_first():  # the chief downloads and prepares the data set
         source = load_source(
             settings.dataset,
             settings.data_dir,
@@ -134,7 +134,7 @@ def _check_batch(settings: config.TrainSettings, replicas: int) -> None:
 def _enough_memory(
     settings: config.TrainSettings, source: "Source", replicas: int, replicas_here: int
 ) -> Iterator[None]:
-    """Refuses what cannot fit into memory, and explains what did not."""
+    """Raises `ValueError` if the run cannot fit into memory, and explains out-of-memory errors."""
     import tensorflow as tf
 
     from sagan_tf.machine import memory
@@ -146,7 +146,7 @@ def _enough_memory(
     kept = settings.averaged, int(settings.consistency_weight > 0)
 
     def networks() -> tuple[Any, Any]:
-        with tf.device("CPU"):  # their shapes are enough, and a GPU may be full
+        with tf.device("CPU"):  # only shapes are needed, and a GPU may be full
             return make_networks(settings, source)
 
     def question() -> tuple[Any, ...]:
@@ -154,7 +154,7 @@ def _enough_memory(
         batch_size = settings.global_batch_size // replicas
         return needed, batch_size, settings.gradient_accumulation, available
 
-    # Tracing the step to know better takes seconds.
+    # The cheap upper bound comes first, because tracing for a better estimate takes seconds.
     if available is None or cost.training_bytes_at_most(*networks(), part, *kept) > available:
         memory.check(*question())
     with memory.explained(lambda: memory.complaint(*question())):
@@ -162,7 +162,7 @@ def _enough_memory(
 
 
 def _label_weights(settings: config.TrainSettings, source: "Source") -> "np.ndarray | None":
-    """How often generated images are of each class; `None` for all alike."""
+    """Relative frequency of each class among generated images; `None` for equal frequencies."""
     if settings.label_distribution == "uniform" or settings.class_balanced:
         return None
     from sagan_tf.data import class_counts
@@ -172,7 +172,7 @@ def _label_weights(settings: config.TrainSettings, source: "Source") -> "np.ndar
 
 
 def _print_choices(settings: config.TrainSettings, sources: dict[str, str], workdir: Path) -> None:
-    """The preset, and what differs from it."""
+    """Prints the preset, and the settings that differ from it."""
     from sagan_tf.run.workdir import CONFIG
     from sagan_tf.training import resuming
 
@@ -187,26 +187,26 @@ def _print_choices(settings: config.TrainSettings, sources: dict[str, str], work
 
 
 def resolve(given: dict[str, Any]) -> tuple[config.TrainSettings, dict[str, str]]:
-    """The settings that such flags give, for `main`.
+    """The settings for `main`, from given values, a preset and defaults.
 
     Args:
-        given: settings by name, as in `{"dataset": "folder:pictures", "steps": 2000}`; a folder's
-            pictures are counted, as the preset follows from their number.
+        given: settings by name, as in `{"dataset": "folder:pictures", "steps": 2000}`. The preset
+            of a folder depends on the number of its pictures, so they are counted.
 
     Returns:
-        As `config.resolve`.
+        The settings, and the source of each value by name; see `config.resolve`.
 
     Raises:
-        ValueError: as `config.resolve`, and for a folder that cannot be read.
+        ValueError: in the same cases as `config.resolve`, and for a folder that cannot be read.
     """
     dataset = given.get("dataset", config.TrainSettings.dataset)
     source_name = num_images = None
     if str(dataset).startswith(("prepared:", "folder:")):
-        startup.import_tensorflow()  # which what is imported next would do loudly
+        startup.import_tensorflow()  # quietly; the next imports would print its messages
         from sagan_tf.data import load_source
         from sagan_tf.training.resuming import last_place
 
-        # The preset follows the data set that was prepared, and the number of pictures.
+        # The preset depends on the data set that was prepared, or on the number of pictures.
         workdir = given.get("workdir") or config.default_workdir(dataset)
         try:
             source = load_source(dataset, split=given.get("split", config.TrainSettings.split))

@@ -124,7 +124,7 @@ def test_help_has_every_flag_of_training_in_its_group():
     assert [*itertools.chain(*flags)] == [field.name for field in fields]
     assert "--[no]flip" in text
     assert "--attention_resolutions=A,B\n" in text
-    assert "the folder names it. [train]" in text  # defaults are told
+    assert "as named by TFDS or the folder. [train]" in text  # defaults are told
     assert max(map(len, text.splitlines())) <= 100
 
 

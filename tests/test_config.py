@@ -138,7 +138,7 @@ def test_only_what_changes_the_result_must_match():
         ({"beta_2": 1.0}, r"`--beta_2` must be in \[0, 1\)"),
         ({"generator_learning_rate": float("nan")}, "`--generator_learning_rate` must be above 0"),
         ({"batch_norm_epsilon": 0.0}, "`--batch_norm_epsilon` must be above 0"),
-        ({"dtype_policy": "mixed_float16"}, "mixed_float16 is not offered: its range ends"),
+        ({"dtype_policy": "mixed_float16"}, "mixed_float16 is not offered: its range is"),
         ({"dtype_policy": "float64"}, "`--dtype_policy` must be one of"),
         ({"device": "tpu"}, "`--device` must be one of"),
         ({"schedule": "step"}, "`--schedule` must be one of"),

@@ -1,8 +1,8 @@
-"""What attention layers look at: maps, measures of them, figures and an HTML page.
+"""What attention layers attend to: maps, measures, figures and an HTML page.
 
-`maps` takes them out of any Keras model, `points` chooses where to look from, `measures` sums a
-layer up in five numbers, `overlay` lays maps over images, `figure` puts them into one picture, and
-`map_page` into one interactive file.
+`maps` computes the attention maps of any Keras model, `points` chooses query points in an image,
+`measures` summarises a layer in five numbers, `overlay` lays maps over images, `figure` puts them
+into one picture, and `map_page` into one interactive HTML file.
 """
 
 from sagan_tf.attention.maps import attention_layers, attention_maps, maps_at

@@ -1,4 +1,4 @@
-"""Attention maps as the paper's figure shows them: an image, then what each of its points sees."""
+"""Attention maps as in the paper's figure: an image, then the map of each of its points."""
 
 from collections.abc import Sequence
 
@@ -9,27 +9,27 @@ from sagan_tf.attention.overlay import overlay
 from sagan_tf.output.pictures import grid_scale, image_grid
 from sagan_tf.sampling import from_uint8, to_uint8
 
-# Of the points, in turn: told apart by colour-blind readers too (the first three are from Okabe
-# and Ito, 2008), and none of them the red or yellow of an overlay.
+# The points' colours, in turn. Colour-blind readers can tell them apart (the first three are from
+# Okabe and Ito, 2008), and none is the red or yellow of an overlay.
 COLOURS = ((86, 180, 233), (0, 158, 115), (204, 121, 167), (255, 255, 255), (0, 0, 0))
 _IMAGE_WIDTH = 128
 
 
 def attention_figure(images: np.ndarray, points: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """One row per image: the image with its points marked, then what each of them attends to.
+    """One row per image: the image with its points marked, then each point's map over the image.
 
     A point is marked in the same colour in the image and in its own overlay.
 
     Args:
         images: uint8 `(N, H, W, 1 or 3)`.
-        points: `(N, P, 2)`, row and column of pixels.
-        maps: `(N, P, Hk, Wk)`, as `attention_maps` gives them.
+        points: `(N, P, 2)`, row and column in pixels.
+        maps: `(N, P, Hk, Wk)`, as `attention_maps` returns them.
 
     Returns:
         uint8 `(H', W', 3)`; images narrower than 128 pixels are enlarged.
     """
     scale = grid_scale(images.shape[2], _IMAGE_WIDTH)
-    # Enlarged before they are tinted, so that heat is smooth.
+    # Images are enlarged before they are tinted, so that the overlay is smooth.
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     centres = (points + 0.5) * scale
     colours = [COLOURS[index % len(COLOURS)] for index in range(points.shape[1])]
@@ -54,7 +54,7 @@ def _marked(
     draw = ImageDraw.Draw(picture)
     radius = picture.width // 24
     for (row, column), colour in zip(centres, colours, strict=True):
-        # Two rings: one of them is seen on any ground.
+        # Two rings, so that one of them is visible on any background.
         draw.circle((column, row), radius + 2, fill="black")
         draw.circle((column, row), radius + 1, fill="white")
         draw.circle((column, row), radius - 1, fill=colour)

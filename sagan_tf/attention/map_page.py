@@ -1,4 +1,4 @@
-"""All maps of some images as one interactive HTML file."""
+"""All attention maps of some images in one interactive HTML file."""
 
 import base64
 import json
@@ -13,15 +13,15 @@ from sagan_tf.output.files import write_text
 from sagan_tf.output.pictures import png_address, to_picture
 
 _TEMPLATE = Path(__file__).with_name("map_page.html")
-# Places per side to look from: of larger maps every second, fourth, ... place is left in.
+# Largest number of query positions per side; of a larger map, every second, third, ... is kept.
 _MOST_PLACES = 32
-# How the page says what `attention_measures` gives.
+# The page's text for each number of `attention_measures`.
 _MEASURES = {
     "distance": "Mean distance, relative to uniform attention",
     "entropy": "Entropy, relative to uniform attention",
-    "effective_keys": "Keys in effect",
-    "far_mass": "Attention farther than a quarter of the map",
-    "usage": "Length of what is added, relative to the input",
+    "effective_keys": "Effective number of keys",
+    "far_mass": "Attention farther away than a quarter of the map",
+    "usage": "Norm of what attention adds, relative to the input",
 }
 
 
@@ -33,18 +33,18 @@ def write_page(
     scores: Mapping[str, np.ndarray],
     measures: Mapping[str, Mapping[str, float]],
 ) -> None:
-    """Writes a page where a reader points at a place and sees what it attends to.
+    """Writes a page that shows the attention map of the position under the reader's pointer.
 
-    The file asks for no other file and no network; it is written whole or not at all. Maps are
-    kept in 256 levels of their own greatest place.
+    The file needs no other file and no network; it is written whole or not at all. Maps are stored
+    in 256 levels, relative to their own largest value.
 
     Args:
-        path: of the file.
-        title: its heading.
-        images: uint8 `(N, S, S, 1 or 3)`; the page shows squares.
+        path: path of the file.
+        title: heading of the page.
+        images: uint8 `(N, S, S, 1 or 3)`; the page can show square images only.
         captions: one per image.
-        scores: by the layer's path `(N, H, W, Hk, Wk)`, as `attention_maps` gives them.
-        measures: by the layer's path, as `attention_measures` gives them.
+        scores: `(N, H, W, Hk, Wk)` by the layer's path, as `attention_maps` returns them.
+        measures: numbers by the layer's path, as `attention_measures` returns them.
     """
     data = {
         "title": title,
@@ -58,14 +58,14 @@ def write_page(
             for name, of_layer in scores.items()
         ],
     }
-    # Names come from users' folders: none may end the script that holds them.
+    # Names come from users' folders, and none may end the script element that holds them.
     text = json.dumps(data).replace("<", "\\u003c")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, _TEMPLATE.read_text(encoding="utf-8").replace("DATA", text))
 
 
 def _packed(scores: np.ndarray) -> dict[str, Any]:
-    """Sizes and, of each image, the maps of a layer as base64: query by query, key by key."""
+    """Sizes of a layer's maps, and each image's maps in base64, ordered by query, then by key."""
     step = -(-max(scores.shape[1:3]) // _MOST_PLACES)
     scores = scores[:, step // 2 :: step, step // 2 :: step]
     levels = np.rint(255 * scores / scores.max(axis=(3, 4), keepdims=True)).astype(np.uint8)

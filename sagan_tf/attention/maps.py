@@ -1,4 +1,4 @@
-"""Attention maps of any Keras model: where a place of the image looks."""
+"""Attention maps of any Keras model: what each position of an image attends to."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,19 +10,19 @@ from keras import ops
 
 from sagan_tf.layers import SelfAttention2D
 
-# Scores computed at a time: 64 MiB of float32, or those of one image if these are more.
+# Scores computed at a time: 64 MiB of float32, or the scores of one image if they are more.
 _SCORES_AT_A_TIME = 2**24
 
 
 def attention_layers(model: keras.layers.Layer) -> dict[str, SelfAttention2D]:
-    """A model's attention layers by path, however deep inside.
+    """A model's attention layers by path, at any depth of nesting.
 
-    Of layers that share a path, as those of nested models may, the second one's ends in `:1`.
+    Layers of nested models may share a path; the second one's key then ends in `:1`.
     """
     layers: dict[str, SelfAttention2D] = {}
     for layer in model._flatten_layers():  # the only way to reach layers inside blocks
         if isinstance(layer, SelfAttention2D):
-            path = layer.path or layer.name  # one that was never called has no path
+            path = layer.path or layer.name  # a layer that was never called has no path
             same = sum(other.partition(":")[0] == path for other in layers)
             layers[f"{path}:{same}" if same else path] = layer
     return layers
@@ -34,28 +34,28 @@ def attention_maps(
     points: Any = None,
     layers: Iterable[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """How much points of images attend to each place, by every attention layer of a model.
+    """Attention scores from points of images to all positions, for each attention layer of a model.
 
-    The model runs once, in inference. Keys live on a grid of their own, pooled by the layer's
-    `pool_size`; `figure.overlay` lays a map over an image.
+    The model runs once, in inference mode. Keys have a grid of their own, pooled by the layer's
+    `pool_size`; `overlay.overlay` lays a map over an image.
 
     Args:
-        model: with `SelfAttention2D` layers: functional, sequential, subclassed or nested.
-        inputs: what the model is called with; a tuple holds several arguments, such as a
+        model: a model with `SelfAttention2D` layers: functional, sequential, subclassed or nested.
+        inputs: argument of the model's call; a tuple holds several arguments, such as a
             generator's latents and labels.
-        points: integers `(P, 2)`, or `(N, P, 2)` for points of each image's own: row and column
-            of pixels. The image is what goes in, or, if that is none, what comes out. `None` looks
-            from everywhere.
-        layers: paths of the layers to look at; `None` for all.
+        points: query points, integers `(P, 2)`, or `(N, P, 2)` for different points in each image:
+            row and column in pixels. The image is the first argument with four axes, or else the
+            model's output. `None` returns the maps of all positions.
+        layers: paths of the layers whose maps to return; `None` for all.
 
     Returns:
         float32 `(N, P, Hk, Wk)` by the layer's path; without points `(N, H, W, Hk, Wk)`, one map
-        for each place of the layer's own input. Each map sums to 1. Of a layer that is called
-        several times, the last call's.
+        for each position of the layer's own input. Each map sums to 1. If a layer is called
+        several times, the maps are those of its last call.
 
     Raises:
-        ValueError: for a model without attention, an unknown layer, one that the model does not
-            call, or a point outside the image.
+        ValueError: for a model without attention, an unknown layer, a layer that the model does
+            not call, or a point outside the image.
 
     Example:
 
@@ -83,10 +83,10 @@ def attention_maps(
 
 
 def maps_at(scores: np.ndarray, points: Any, image_size: tuple[int, int]) -> np.ndarray:
-    """The maps of pixels: of the cells of the layer's map that they lie in.
+    """The attention maps of pixels, taken from the cells of the feature map that contain them.
 
     Args:
-        scores: `(N, H, W, Hk, Wk)`, as `attention_maps` gives them without points.
+        scores: `(N, H, W, Hk, Wk)`, as `attention_maps` returns them without points.
         points: `(P, 2)` or `(N, P, 2)`, see `attention_maps`.
         image_size: height and width of the images.
 
@@ -104,7 +104,7 @@ def maps_at(scores: np.ndarray, points: Any, image_size: tuple[int, int]) -> np.
 def run_noting(
     model: keras.Model, inputs: Any, layers: Iterable[str] | None = None
 ) -> tuple[tuple[Any, ...], dict[str, tuple[SelfAttention2D, Any]], Any]:
-    """Runs a model; notes what goes into its attention layers.
+    """Runs a model and records the inputs of its attention layers.
 
     Args:
         model: see `attention_maps`.
@@ -112,31 +112,32 @@ def run_noting(
         layers: see `attention_maps`.
 
     Returns:
-        The model's arguments; by path each layer and its input `(N, H, W, C)`; the outputs.
+        The model's arguments, each layer with its input `(N, H, W, C)` by the layer's path, and
+        the model's outputs.
 
     Raises:
         ValueError: see `attention_maps`.
     """
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
     if not model.built:
-        model(*arguments)  # which may be when the layers come to be
+        model(*arguments)  # a subclassed model may create its layers in its first call
     chosen = _chosen_layers(model, layers)
     with _noting(chosen) as noted:
         outputs = model(*arguments)
     missing = chosen.keys() - noted.keys()
     if missing:
         raise ValueError(
-            "`layers` must be called by the model, in Python: one inside a `tf.function` that has "
-            f"run before is not seen. Received: {sorted(missing)}, which were not called. Name "
-            "the others."
+            "`layers` must be called by the model, in Python: a call inside a `tf.function` that "
+            f"was traced before is not seen. Received: {sorted(missing)}, which were not called. "
+            "Name the others."
         )
     return arguments, {path: (layer, noted[path]) for path, layer in chosen.items()}, outputs
 
 
 def scored(layer: SelfAttention2D, hidden: Any) -> Iterator[tuple[np.ndarray, ...]]:
-    """Inputs, outputs and scores of a layer, a few images at a time, as float32 arrays.
+    """Yields a layer's inputs, outputs and scores for a few images at a time, as float32 arrays.
 
-    All scores at once need more memory than training in chunks does.
+    All scores at once would need more memory than training with chunks of queries does.
     """
     height, width = hidden.shape[1:3]
     of_image = height * width * -(-height // layer.pool_size) * -(-width // layer.pool_size)
@@ -169,7 +170,7 @@ def _chosen_layers(
 
 @contextlib.contextmanager
 def _noting(layers: Mapping[str, SelfAttention2D]) -> Iterator[dict[str, Any]]:
-    """Notes what each layer is called with while entered."""
+    """Records each layer's input by path while the context is active."""
     noted: dict[str, Any] = {}
 
     def noting(path: str, call: Any) -> Any:
@@ -180,7 +181,7 @@ def _noting(layers: Mapping[str, SelfAttention2D]) -> Iterator[dict[str, Any]]:
         return noting_call
 
     for path, layer in layers.items():
-        # Of this one object; `del` below brings the class's method back.
+        # This replaces the method of one object; `del` below brings the class's method back.
         layer.call = noting(path, layer.call)  # type: ignore[method-assign]
     try:
         yield noted
@@ -207,7 +208,7 @@ def _checked_points(points: Any, image_size: tuple[int, int], num_images: int) -
     points = np.asarray(points)
     if points.ndim not in (2, 3) or points.shape[-1] != 2 or points.dtype.kind not in "iu":
         raise ValueError(
-            "`points` must be whole numbers of shape (P, 2) or (N, P, 2), row and column of pixels."
+            "`points` must be whole numbers of shape (P, 2) or (N, P, 2), row and column in pixels."
             f" Received: {points.dtype} {points.shape}"
         )
     outside = points[((points < 0) | (points >= image_size)).any(axis=-1)]
@@ -218,7 +219,7 @@ def _checked_points(points: Any, image_size: tuple[int, int], num_images: int) -
         )
     if points.ndim == 3 and len(points) != num_images:
         raise ValueError(
-            f"`points` of each image's own must be as many as the {num_images} images. Received: "
+            f"`points` of shape (N, P, 2) must be as many as the {num_images} images. Received: "
             f"{len(points)}"
         )
     return np.broadcast_to(points, (num_images, *points.shape[-2:]))

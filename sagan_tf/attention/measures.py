@@ -1,4 +1,4 @@
-"""What an attention layer does, in five numbers."""
+"""Five numbers that describe what an attention layer does."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +13,7 @@ from sagan_tf.layers.self_attention import query_key_distances
 def attention_measures(
     model: keras.Model, inputs: Any, layers: Iterable[str] | None = None
 ) -> dict[str, dict[str, float]]:
-    """How far, how widely and how effectively each attention layer of a model looks.
+    """How far and how widely each attention layer of a model attends, and how much it adds.
 
     Args:
         model: see `attention_maps`.
@@ -21,9 +21,9 @@ def attention_measures(
         layers: see `attention_maps`.
 
     Returns:
-        By the layer's path, the means over images of `score_measures`, and `usage`: the length of
-        what attention adds, `gamma * attention(x)`, relative to that of `x`. A map that is not
-        used means nothing: at the start of training `usage` is 0.
+        By the layer's path, the means over images of `score_measures`, and `usage`: the norm of
+        `gamma * attention(x)`, which attention adds, relative to the norm of `x`. The other
+        numbers mean little where `usage` is near 0, as at the start of training.
 
     Raises:
         ValueError: see `attention_maps`.
@@ -41,19 +41,19 @@ def attention_measures(
 
 
 def score_measures(scores: np.ndarray, pool_size: int) -> dict[str, float]:
-    """How far and how widely scores look, means over images and queries.
+    """How far and how widely attention scores spread, as means over images and queries.
 
-    Distances are between the centres of cells, in cells of the layer's map.
+    Distances are measured between the centres of cells, in cells of the layer's map.
 
     Args:
-        scores: `(N, H, W, Hk, Wk)`, sums over the last two axes 1.
-        pool_size: the layer's, by which its keys are pooled.
+        scores: `(N, H, W, Hk, Wk)`, which sum to 1 over the last two axes.
+        pool_size: the layer's `pool_size`, by which its keys are pooled.
 
     Returns:
         `distance`, the mean distance relative to that of uniform attention; `entropy`, relative to
-        the largest, so that uniform attention has 1 and one key 0; `effective_keys`, the
-        exponential of the entropy; and `far_mass`, the attention to what is farther away than a
-        quarter of the map's longer side.
+        its largest value, so that uniform attention has 1 and attention to a single key 0;
+        `effective_keys`, the exponential of the entropy; and `far_mass`, the share of attention
+        that goes farther than a quarter of the map's longer side.
     """
     return {
         name: float(values.mean()) for name, values in _image_measures(scores, pool_size).items()
@@ -61,15 +61,16 @@ def score_measures(scores: np.ndarray, pool_size: int) -> dict[str, float]:
 
 
 def partner_lift(scores: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """How much more each of two parts looks at the other one than its area alone would have.
+    """How much more two parts of an image attend to each other than their areas would explain.
 
     Args:
-        scores: `(N, H, W, Hk, Wk)`, as `attention_maps` gives them.
-        parts: bool `(N, 2, S, S)`, the pixels of each; S a multiple of H, W, Hk and Wk.
+        scores: `(N, H, W, Hk, Wk)`, as `attention_maps` returns them.
+        parts: bool `(N, 2, S, S)`, the pixels of each part; S is a multiple of H, W, Hk and Wk.
 
     Returns:
-        float64 `(N,)`: the attention from one part to the other, over the other's share of the
-        image; the mean of both ways. Uniform attention has 1; NaN where a part is missing.
+        float64 `(N,)`: the attention from one part to the other, divided by the other's share of
+        the image's area; the mean of both directions. Uniform attention has 1. NaN where a part is
+        missing.
     """
     from_parts = _shares(parts, *scores.shape[1:3])
     to_parts = _shares(parts, *scores.shape[3:])
@@ -84,14 +85,14 @@ def partner_lift(scores: np.ndarray, parts: np.ndarray) -> np.ndarray:
 
 
 def _shares(parts: np.ndarray, height: int, width: int) -> np.ndarray:
-    """How much of each cell of a map each part takes, `(N, 2, height, width)`."""
+    """The share of each cell of a map that each part covers, `(N, 2, height, width)`."""
     count, both, *size = parts.shape
     cells = parts.reshape(count, both, height, size[0] // height, width, size[1] // width)
     return cells.mean(axis=(3, 5))
 
 
 def _image_measures(scores: np.ndarray, pool_size: int) -> dict[str, np.ndarray]:
-    """`score_measures` of each image."""
+    """`score_measures` of each image, arrays `(N,)`."""
     height, width = scores.shape[1:3]
     flat = scores.reshape(len(scores), height * width, -1)  # (N, queries, keys)
     distances = query_key_distances(height, width, pool_size)  # (queries, keys)
@@ -110,12 +111,12 @@ def _image_measures(scores: np.ndarray, pool_size: int) -> dict[str, np.ndarray]
 
 
 def _relative(values: np.ndarray, uniform: float) -> np.ndarray:
-    """Values over that of uniform attention; with a single key attention cannot but be uniform."""
+    """Values divided by that of uniform attention; 1 with a single key, which is always uniform."""
     return values / uniform if uniform else np.ones_like(values)
 
 
 def _usage(inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-    """Length of what a layer added to each image, relative to its input."""
+    """Norm of what a layer added to each image, relative to the norm of its input."""
     added, before = (
         np.linalg.norm(value.reshape(len(value), -1), axis=1)
         for value in (outputs - inputs, inputs)

@@ -4,15 +4,15 @@ from typing import Any
 
 from keras import ops
 
-# How much of an image's own colour the heat replaces where it is greatest.
+# Share of an image's own colour that the overlay replaces where attention is strongest.
 STRENGTH = 0.7
 
 
 def overlay(images: Any, maps: Any) -> Any:
-    """Images tinted from red to yellow by how much is attended to each place.
+    """Images tinted from red to yellow, the more strongly a position is attended to.
 
     Maps are enlarged bilinearly, so that each key covers the pixels it was pooled from, and
-    compared with their own greatest place.
+    divided by their own largest value.
 
     Args:
         images: float32 `(N, H, W, 1 or 3)` in [-1, 1].

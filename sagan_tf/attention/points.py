@@ -1,23 +1,23 @@
-"""Points of an image that are worth looking from."""
+"""Query points: positions of an image whose attention maps are worth looking at."""
 
 import numpy as np
 
 
 def automatic_points(image: np.ndarray, count: int = 5) -> np.ndarray:
-    """Points far apart where the image changes most, always the same.
+    """Points far apart where the image changes most; the same image gives the same points.
 
-    The first one lies where the brightness changes most; each further one where the change times
-    the distance to the nearest point so far is largest.
+    The first point lies where the brightness changes most; each further one where the change times
+    the distance to the nearest earlier point is largest.
 
     Args:
         image: `(H, W, C)`, both sides at least 2.
-        count: how many.
+        count: number of points.
 
     Returns:
-        int64 `(count, 2)`, row and column of pixels, all different.
+        int64 `(count, 2)`, row and column in pixels, all different.
 
     Raises:
-        ValueError: if it is no image, or `count` is not in [1, H * W].
+        ValueError: if `image` has another shape, or `count` is not in [1, H * W].
 
     Example:
 
@@ -33,7 +33,7 @@ def automatic_points(image: np.ndarray, count: int = 5) -> np.ndarray:
     if not 1 <= count <= height * width:
         raise ValueError(f"`count` must be in [1, {height * width}]. Received: count={count}")
     change = np.hypot(*np.gradient(np.asarray(image, np.float64).mean(axis=-1)))
-    # The floor lets distance decide where nothing changes.
+    # The small constant lets the distance decide where nothing changes.
     worth = change + 1e-3 * (change.max() or 1)
     places = np.indices((height, width))
     nearest = np.ones((height, width))

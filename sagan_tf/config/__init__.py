@@ -1,10 +1,10 @@
-"""Settings of a training run, and named presets that set them.
+"""Settings of a training run, and named presets for them.
 
-A flag is written once, with its help and limits: of the data and the networks in
-`network_settings`, of optimisation and regularization in `optimisation_settings`, of hardware and
-of what is kept in `settings`, which joins them. `validation` checks which go together. `presets`
-are values with their sources, and `resolving` makes the settings of a run from flags over a
-preset.
+Each flag is defined once, with its help and limits: those of the data and the networks in
+`network_settings`, those of optimisation and regularization in `optimisation_settings`, those of
+hardware, checkpoints and logs in `settings`, which joins them all. `validation` checks which
+settings go together. `presets` holds values with their sources, and `resolving` combines flags,
+preset and defaults.
 """
 
 from sagan_tf.config.presets import PRESETS, default_preset

@@ -1,4 +1,4 @@
-"""How the networks learn: steps, rates and averages, and what helps with few images."""
+"""Settings for optimisation (steps, learning rates, averages) and for regularisation."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ class OptimisationSettings:
 
     steps: int = setting(
         2_000_000,
-        "Generator updates in all.",
+        "Total number of training steps, each with one generator update.",
         also="epochs num_epochs iterations iters total_step max_steps num_steps max_iter kimg",
         at_least=1,
         free=True,
@@ -31,7 +31,7 @@ class OptimisationSettings:
     )
     label_distribution: str = setting(
         "uniform",
-        "Of the classes of generated images: uniform, or data, the frequencies of the real ones.",
+        "Classes of generated images in training: uniform, or data (as frequent as in the data).",
         choices=("uniform", "data"),
     )
     d_steps: int = setting(
@@ -42,35 +42,41 @@ class OptimisationSettings:
     )
     gradient_accumulation: int = setting(
         1,
-        "Parts into which each update's batch is split.",
+        "Number of parts that each update's batch is split into, to save memory.",
         also="accumulation num_G_accumulations num_D_accumulations accumulate",
         at_least=1,
         published=False,
     )
     generator_learning_rate: float = setting(
-        1e-4, "Adam's, of the generator.", also="lr learning_rate g_lr G_lr lr_g", above=0
+        1e-4, "Adam's learning rate, generator.", also="lr learning_rate g_lr G_lr lr_g", above=0
     )
     discriminator_learning_rate: float = setting(
-        4e-4, "Adam's, of the discriminator.", also="lr learning_rate d_lr D_lr lr_d", above=0
+        4e-4,
+        "Adam's learning rate, discriminator.",
+        also="lr learning_rate d_lr D_lr lr_d",
+        above=0,
     )
-    beta_1: float = setting(0.0, "Adam's, of both.", also="beta1", at_least=0, below=1)
-    beta_2: float = setting(0.999, "Adam's, of both.", also="beta2", at_least=0, below=1)
+    beta_1: float = setting(0.0, "Adam's beta_1, both networks.", also="beta1", at_least=0, below=1)
+    beta_2: float = setting(
+        0.999, "Adam's beta_2, both networks.", also="beta2", at_least=0, below=1
+    )
     schedule: str = setting(
         "constant",
-        "Of both learning rates: constant; linear or cosine, which end at 0.",
+        "Schedule of both learning rates: constant; linear or cosine, which decay to 0.",
         also="lr_schedule lr_scheduler scheduler decay",
         choices=("constant", "linear", "cosine"),
         published=False,
     )
     freeze_discriminator: int = setting(
         0,
-        "Blocks of the discriminator, from the image on, that keep the weights of --init_from.",
+        "Number of discriminator blocks, counted from the image, that keep the weights of "
+        "--init_from.",
         at_least=0,
         published=False,
     )
     ema_decay: float = setting(
         0.0,
-        "Of the generator's moving average, per step; 0 keeps none.",
+        "Decay per step of the moving average of the generator's weights; 0 keeps none.",
         also="ema use_ema momentum",
         at_least=0,
         below=1,
@@ -78,19 +84,23 @@ class OptimisationSettings:
     ema_start_step: int = setting(0, "Before this step the average is a copy.", published=False)
     ema_half_life: int = setting(
         0,
-        "Instead of a decay: images after which a weight counts half in the average.",
+        "Instead of --ema_decay: number of images after which a weight counts half in the average.",
         at_least=0,
         published=False,
     )
     ema_ramp: float = setting(
         0.05,
-        "The half-life is at most this share of the images seen so far.",
+        "Limit of the half-life, as a fraction of the images seen so far.",
         at_least=0,
         below=math.inf,
         published=False,
     )
     seed: int = setting(
-        0, "Of weights, noise and the order of the data.", at_least=0, below=2**63, published=False
+        0,
+        "Seed of weights, noise and the order of the data.",
+        at_least=0,
+        below=2**63,
+        published=False,
     )
 
 
@@ -98,7 +108,7 @@ class OptimisationSettings:
 class RegularizationSettings:
     """Augmentation and penalties of the discriminator."""
 
-    title: ClassVar[str] = "What keeps the discriminator from learning few images by heart"
+    title: ClassVar[str] = "What keeps the discriminator from memorising few images"
 
     augment: tuple[str, ...] = setting(
         (),
@@ -109,7 +119,7 @@ class RegularizationSettings:
     )
     adaptive_augment: bool = setting(
         False,
-        "Augment with a probability that begins at 0 and follows --augment_target.",
+        "Augment with a probability that starts at 0 and is adapted towards --augment_target.",
         published=False,
     )
     augment_target: float = setting(
@@ -121,34 +131,36 @@ class RegularizationSettings:
     )
     augment_ramp_images: int = setting(
         500_000,
-        "Real images in which the probability can rise from 0 to 1.",
+        "Number of real images in which the probability can rise from 0 to 1.",
         at_least=1,
         published=False,
     )
     consistency_weight: float = setting(
         0.0,
-        "Of the difference of the logits of a real image and its augmented copy, squared.",
+        "Weight of the squared difference between the logits of a real image and its augmented "
+        "copy.",
         at_least=0,
         below=math.inf,
         published=False,
     )
     lecam_weight: float = setting(
         0.0,
-        "Of the distance of logits to the moving average of the other kind's, squared.",
+        "Weight of LeCam: squared distance of real logits to the moving average of fake logits, "
+        "and vice versa.",
         at_least=0,
         below=math.inf,
         published=False,
     )
     r1_weight: float = setting(
         0.0,
-        "Of half the squared gradient of logits by real images.",
+        "Weight of R1: half the squared gradient of the logits with respect to real images.",
         at_least=0,
         below=math.inf,
         published=False,
     )
     r1_interval: int = setting(
         16,
-        "Discriminator updates of which one has the gradient penalty.",
+        "Discriminator updates from one R1 penalty to the next.",
         at_least=1,
         published=False,
     )

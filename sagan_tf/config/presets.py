@@ -1,4 +1,4 @@
-"""Named presets: what each changes in the defaults, every value with its source."""
+"""Named presets: the defaults that each one changes, every value with its source."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ OURS_NOT_RUN = "ours, not run to its end"
 ABLATION = "python -m sagan_tf.study --ablation"
 ADA = "StyleGAN2-ADA, arXiv 2006.06676"
 
-# Fewer pictures than this take the preset `small`: published methods for limited data gain most
-# below some ten thousand (arXiv 2006.06676, figure 7).
+# Folders with fewer pictures than this take the preset `small`: published methods for limited data
+# gain most below some ten thousand (arXiv 2006.06676, figure 7).
 FEW_PICTURES = 10_000
 
-# Many small colour pictures on 2 CPU cores. By its table of filters the generator has four times
-# `base_filters` everywhere, the discriminator two times, so that it needs twice as many to see as
-# much as the generator can draw.
+# Many small colour pictures on 2 CPU cores. At this size the generator has four times
+# `base_filters` in every feature map, and the discriminator two times
+# `discriminator_base_filters`. So the latter is twice as large, to make both networks equally wide.
 _AT_32_PIXELS: dict[str, tuple[Any, str]] = {
     "dense_bias": (False, ABLATION),
     "d_steps": (2, ABLATION),
@@ -47,14 +47,14 @@ _AT_32_PIXELS_ONE_UPDATE = {
     name: value for name, value in _AT_32_PIXELS.items() if name != "d_steps"
 }
 
-# What a preset changes in the defaults, each value with its source.
+# The settings that each preset changes, as (value, source).
 PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
     # python -m sagan_tf.train --dataset=imagenet2012
     # The released code on ImageNet 128x128. The paper reports two weeks on 4 GPUs and FID 18.28
     # with attention at 32x32 (table 1). Not run by us.
     "released": {},
     # python -m sagan_tf.train --dataset=imagenet2012 --preset=paper
-    # The paper's equations where its code differs. Not run by us.
+    # The paper's equations and numbers where the released code differs. Not run by us.
     "paper": {
         "value_ratio": (8, f"{PAPER}, section 3: k = 8 for f, g and h"),
         "pool_size": (1, f"{PAPER}, section 3: no pooling"),
@@ -62,7 +62,7 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
         "steps": (1_000_000, f"{PAPER}, section 5: one million iterations"),
     },
     # python -m sagan_tf.train --dataset=imagenet2012 --preset=modern
-    # What later reproductions that beat the paper share: 69.54 IS, 12.83 FID (mmgeneration,
+    # Settings shared by later reproductions that beat the paper: 69.54 IS, 12.83 FID (mmgeneration,
     # batch 32 x 8, 826k steps). Not run by us.
     "modern": {
         "attention_resolutions": ((64,), BIGGAN_PYTORCH),
@@ -87,8 +87,8 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
         }.items()
     },
     # python -m sagan_tf.train --dataset=folder:PATH
-    # Own pictures, up to some thousands. docs/variety.md has what it does with 2,000 pictures at 32
-    # pixels, where augmentation made every score worse in 2,000 steps; not run at 64.
+    # Own pictures, up to some thousands. docs/variety.md has the results with 2,000 pictures at 32
+    # pixels, where augmentation made every score worse in 2,000 steps. Not run at 64 pixels.
     "small": {
         "image_size": (64, OURS_NOT_RUN),
         "base_filters": (32, OURS_NOT_RUN),
@@ -127,11 +127,11 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
         },
     },
     # python -m sagan_tf.train --dataset=fashion_mnist
-    # The recipe of robohash; not run.
+    # The settings for small colour pictures above; not run.
     "fashion_mnist": _AT_32_PIXELS,
     # python -m sagan_tf.train --dataset=robohash
-    # Here the discriminator outruns the generator by two updates a step, and shapes and colours
-    # become alike; with one, and equal rates, they do not.
+    # With two updates per step the discriminator becomes too strong here, and shapes and colours
+    # become alike. With one update and equal learning rates they stay varied.
     "robohash": {
         **_AT_32_PIXELS_ONE_UPDATE,
         "generator_learning_rate": (1e-3, OURS_AT_32),
@@ -139,8 +139,8 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
     },
     # python -m sagan_tf.train --dataset=geotex
     # Drawn images that tell geometry from texture, small enough for a CPU.
-    # The discriminator is twice as wide as the generator's maps, without which it does not see
-    # geometry; two updates of it a step leave the generator behind.
+    # The discriminator's maps are twice as wide as the generator's; otherwise it does not see
+    # geometry. With two discriminator updates per step the generator falls behind.
     "geotex": {
         **_AT_32_PIXELS_ONE_UPDATE,
         "base_filters": (8, OURS_NOT_RUN),
@@ -153,14 +153,14 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
 
 
 def default_preset(dataset: str, num_images: int | None = None) -> str:
-    """The preset of a data set that names none.
+    """The preset for a data set if none is given.
 
-    imagenet2012 takes `released`; cifar10, fashion_mnist, digits, robohash and geotex those named
-    after them; a folder of few pictures `small`; any other data set `modern`.
+    imagenet2012 takes `released`; cifar10, fashion_mnist, digits, robohash and geotex take the
+    presets named after them; a folder of few pictures takes `small`, any other data set `modern`.
 
     Args:
-        dataset: its name.
-        num_images: of a folder; `None` if they were not counted.
+        dataset: name of the data set.
+        num_images: number of images in a folder; `None` if they were not counted.
     """
     name = dataset.split("/")[0].split(":")[0]
     if name == "imagenet2012":

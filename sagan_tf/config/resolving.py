@@ -1,4 +1,4 @@
-"""Flags over a preset over defaults -> the settings of a run, and where each came from."""
+"""Combines flags, a preset and defaults into a run's settings, and records each value's source."""
 
 import dataclasses
 import difflib
@@ -16,22 +16,24 @@ FLAG, SHARE = "flag", "the preset's share of the image"
 def resolve(
     given: dict[str, Any], *, source_name: str | None = None, num_images: int | None = None
 ) -> tuple[TrainSettings, dict[str, str]]:
-    """Lays the flags that were given over the preset, and the preset over the defaults.
+    """The settings of a run: given flags override the preset, which overrides the defaults.
 
-    Attention resolutions follow an image size that is given without them: they keep their share
-    of the image, but are not smaller than 8.
+    If an image size is given without attention resolutions, these are scaled with the image size,
+    to 8 at least.
 
     Args:
-        given: settings by name, as their flags would give them.
-        source_name: the data set's own name, from which the preset follows if none is given: of
-            prepared:PATH that of what was prepared; by default what `given` says.
+        given: settings by name, as parsed from their flags.
+        source_name: the data set's own name, by which a preset is chosen if none is given; for
+            prepared:PATH the name of the data set that was prepared. By default the name in
+            `given`.
         num_images: see `default_preset`.
 
     Returns:
-        The settings, and where each value came from.
+        The settings, and the source of each value by name.
 
     Raises:
-        ValueError: for an unknown setting or preset, or a value of another type or out of range.
+        ValueError: for an unknown setting or preset, a value of another type or out of range, or
+            settings that do not go together.
     """
     given = as_given(TrainSettings, given)
     dataset = source_name or given.get("dataset", TrainSettings.dataset)
@@ -45,7 +47,7 @@ def resolve(
     values = {name: value for name, (value, _) in PRESETS[preset].items()}
     for name, other in (("ema_decay", "ema_half_life"), ("ema_half_life", "ema_decay")):
         if given.get(name) and other not in given:
-            values.pop(other, None)  # the flag says how to average, instead of the preset
+            values.pop(other, None)  # the flag replaces the preset's way of averaging
     sources = {
         field.name: "default" if field.name in UNPUBLISHED else RELEASED
         for field in dataclasses.fields(TrainSettings)
@@ -68,13 +70,13 @@ def resolve(
 
 
 def default_workdir(dataset: str) -> str:
-    """The directory of a run that was given none."""
+    """The directory of a run without `--workdir`."""
     return "runs/" + dataset.replace(":", "-").replace("/", "-").strip("-")
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """The settings that change the result and differ, as `name: before -> after`."""
-    # Learning rates that fall reach 0 at the last step.
+    """The settings that differ and change the result, as `name: before -> after`."""
+    # With a schedule, learning rates reach 0 at the last step, so `steps` changes the result.
     free = (
         FREE_SETTINGS
         if after.get("schedule", "constant") == "constant"
@@ -88,7 +90,7 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def as_flags(values: Mapping[str, Any]) -> list[str]:
-    """Returns the flags that give a command these values."""
+    """The command-line flags for these values."""
     return [f"--{name}={_as_text(value)}" for name, value in values.items()]
 
 

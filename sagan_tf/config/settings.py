@@ -1,4 +1,4 @@
-"""Everything `python -m sagan_tf.train` can be told: each setting once, with what goes with it."""
+"""Command-line flags of `python -m sagan_tf.train`, each with default, help and limits."""
 
 import dataclasses
 from typing import ClassVar
@@ -10,53 +10,53 @@ from sagan_tf.fields import setting
 
 @dataclasses.dataclass(frozen=True)
 class HardwareSettings:
-    """Devices, number formats and compilers."""
+    """Devices, dtypes and compilation."""
 
     title: ClassVar[str] = "How to compute it"
 
     device: str = setting(
         "auto",
-        "gpu, cpu, or auto: GPUs if there are any.",
+        "gpu, cpu, or auto (GPUs if there are any).",
         also="use_gpu cpu",
         choices=("auto", "cpu", "gpu"),
         free=True,
     )
     num_replicas: int | None = setting(
         None,
-        "Replicas on each machine: GPUs, or logical CPU devices; without it all GPUs, or one CPU.",
+        "Replicas per machine: GPUs, or logical CPU devices; by default all GPUs, or one CPU.",
         also="gpus num_gpus ngpu gpu devices num_devices",
         at_least=1,
         published=False,
     )
     worker_timeout: int = setting(
         300,
-        "Seconds to wait for other workers, of TF_CONFIG or a SLURM step, to come up.",
+        "Seconds to wait for the other workers of TF_CONFIG or a SLURM step to start.",
         free=True,
     )
     dtype_policy: str = setting(
         "float32",
-        "float32 or mixed_bfloat16.",
+        "Dtype policy of the networks: float32 or mixed_bfloat16.",
         also="fp16 bf16 amp mixed_precision half precision dtype",
         choices=("float32", "mixed_bfloat16"),
         published=False,
     )
     query_chunk_size: int | None = setting(
         None,
-        "Positions that attend at a time, to save memory; without it all.",
+        "Number of positions that attend at a time, to save memory; by default all.",
         at_least=1,
         published=False,
     )
     xla: bool = setting(
         False,
-        "Compile forward pass and gradients with XLA.",
+        "Compile forward passes and gradients with XLA.",
         also="jit jit_compile compile",
         published=False,
     )
     deterministic: bool = setting(
-        False, "Forbid kernels whose sums have no fixed order (GPU).", free=True
+        False, "Use only kernels that sum in a fixed order (GPU).", free=True
     )
     steps_per_call: int = setting(
-        10, "Steps per call from Python into TensorFlow.", at_least=1, free=True
+        10, "Training steps per call from Python into TensorFlow.", at_least=1, free=True
     )
 
 
@@ -67,12 +67,12 @@ class KeepingSettings:
     title: ClassVar[str] = "What to keep and show"
 
     resume: bool = setting(
-        True, "Go on from the workdir's newest checkpoint.", also="continue restart", free=True
+        True, "Resume from the workdir's newest checkpoint.", also="continue restart", free=True
     )
     dry_run: bool = setting(False, "Print settings, sizes and costs, then stop.", free=True)
     time: bool = setting(
         False,
-        "With --dry_run: run some steps on noise, and tell how long the run would take.",
+        "With --dry_run: time some steps, and print how long the run would take.",
         free=True,
     )
     log_every: int = setting(
@@ -92,33 +92,35 @@ class KeepingSettings:
         at_least=1,
         free=True,
     )
-    max_to_keep: int = setting(3, "Checkpoints to keep.", at_least=1, free=True)
+    max_to_keep: int = setting(3, "Number of checkpoints to keep.", at_least=1, free=True)
     eval_every: int = setting(
         0,
-        "Steps between scores, of which the best's checkpoint is kept; 0 for none.",
+        "Steps between scores; the checkpoint that scores best is kept. 0 for no scores.",
         also="test_every metrics fid_every",
         at_least=0,
         free=True,
     )
-    eval_images: int = setting(5000, "Images generated for each score.", at_least=2, free=True)
+    eval_images: int = setting(5000, "Images to generate for each score.", at_least=2, free=True)
     extractor: str | None = setting(
         None,
-        "Of features to score: inception, classifier or PATH.keras, as `sagan_tf.evaluate` says.",
+        "Feature extractor for scores: inception, classifier or PATH.keras, see "
+        "`sagan_tf.evaluate --help`.",
         free=True,
     )
     cache_dir: str = setting(
-        "~/.cache/sagan_tf", "Where features of real images are kept.", free=True
+        "~/.cache/sagan_tf", "Directory in which features of real images are cached.", free=True
     )
     max_rollbacks: int = setting(
         0,
-        "How often in all to go back to the newest checkpoint, and on from there with other noise "
-        "and order of the data, when losses or weights are not finite; then, or with 0, stop.",
+        "How often the run may go back to its newest checkpoint when losses or weights are not "
+        "finite, and continue with other noise and another order of the data. After that, or with "
+        "0, it stops.",
         at_least=0,
         free=True,
     )
 
 
-# In the order of their fields: of a dataclass, those of the last base come first.
+# In the order of their fields: a dataclass has the fields of its last base first.
 _GROUPS = (
     DataSettings,
     NetworkSettings,
@@ -138,15 +140,16 @@ class TrainSettings(
     NetworkSettings,
     DataSettings,
 ):
-    """Settings of a training run. Defaults are the `released` preset.
+    """Settings of a training run. The defaults are the `released` preset.
 
-    Beside what `setting` knows, `free` settings may differ between the parts of one run, as they do
-    not change what is computed, and `published=False` marks those that no publication gives.
+    Fields carry two more marks than `setting` describes. `free` settings may change when a run is
+    resumed, as they do not change its result. `published=False` marks settings whose default is not
+    from a publication.
     """
 
-    # Names of those that some preset sets; filled where presets are known.
+    # Names of the settings that some preset sets; filled in by the package's `__init__`.
     by_preset: ClassVar[frozenset[str]] = frozenset()
-    # By the first field of each.
+    # Title of each group, by the name of the group's first field.
     flag_groups: ClassVar[dict[str, str]] = {
         dataclasses.fields(group)[0].name: group.title for group in _GROUPS
     }

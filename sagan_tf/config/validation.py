@@ -1,37 +1,37 @@
-"""Which settings go together; the range of each is written beside it."""
+"""Checks that settings go together; the range of a single setting is given with its definition."""
 
 from sagan_tf.architecture import DISCRIMINATOR_FILTERS, GENERATOR_FILTERS, check_sizes
 from sagan_tf.config.settings import TrainSettings
 from sagan_tf.fields import check_values
 
-# What `sagan_tf.training.augmentation` knows.
+# Names of the policies in `sagan_tf.training.augmentation`.
 AUGMENTATIONS = ("color", "translation", "cutout")
 
 
 def check_settings(settings: TrainSettings) -> None:
-    """Checks values that would fail only after minutes.
+    """Checks values at once that would otherwise fail only after minutes.
 
     Raises:
         ValueError: for a value out of its range, or values that do not go together.
     """
     if settings.dtype_policy == "mixed_float16":
         raise ValueError(
-            "`--dtype_policy` mixed_float16 is not offered: its range ends at 65504 and 6e-8, so "
-            "it needs loss scaling, which a GAN's two losses would each want for themselves. "
-            "mixed_bfloat16 has float32's range, the same speed and needs none."
+            "`--dtype_policy` mixed_float16 is not offered: its range is 6e-8 to 65504, so it "
+            "needs loss scaling, separately for each of a GAN's two losses. mixed_bfloat16 has "
+            "float32's range, is as fast and needs no scaling."
         )
     check_values(settings)
     if settings.xla and settings.deterministic:
         raise ValueError(
-            "`--xla` and `--deterministic` exclude each other: XLA chooses kernels by itself, also "
-            "such whose sums have no fixed order. Turn one off. Received: both"
+            "`--xla` and `--deterministic` exclude each other: XLA chooses kernels by itself, "
+            "including kernels whose sums have no fixed order. Turn one off. Received: both"
         )
     _check_networks(settings)
     _check_regularization(settings)
 
 
 def _check_networks(settings: TrainSettings) -> None:
-    """Raises for sizes that do not fit one another, before anything heavy is imported."""
+    """Raises `ValueError` for sizes that do not fit together, before TensorFlow is imported."""
     attention = (
         settings.attention_resolutions,
         settings.query_key_ratio,
@@ -46,7 +46,7 @@ def _check_networks(settings: TrainSettings) -> None:
 
 
 def _check_regularization(settings: TrainSettings) -> None:
-    """Raises for settings that need or exclude one another."""
+    """Raises `ValueError` for settings that need or exclude one another."""
     if not set(settings.augment) <= set(AUGMENTATIONS) or len(set(settings.augment)) < len(
         settings.augment
     ):

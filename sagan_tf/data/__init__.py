@@ -1,11 +1,11 @@
-"""A data set's name -> batches of images, float32 NHWC in [-1, 1] or bytes, and labels int32.
+"""Turns a data set's name into batches of images (float32 in [-1, 1] or uint8) and int32 labels.
 
-`registry` knows the names. Each gives a `source` that reads examples by index: `tfds` (with
-`fashion_mnist` and the names of `imagenet`, from `records`), `folder` (found by `walk`), `prepared`
-(written by `preparation`), `digits`, `robohash` and `drawn`. `decode` makes a square of each image,
-`loading` reads many at once and names the damaged, `order` says which come when, and `pipeline`
-makes batches of them. `labels` counts the classes, and `inspection` looks at a data set before it
-is trained on.
+`registry` opens a data set by name, as a `source` that reads examples by index: `tfds` (with
+`fashion_mnist`, the class names of `imagenet`, and `records` for TFRecord files), `folder` (whose
+files `walk` finds), `prepared` (written by `preparation`), `digits`, `robohash` or `drawn`.
+`decode` cuts a square out of each image, `loading` reads many images at once and reports damaged
+ones, `order` decides which image comes when, and `pipeline` makes the batches. `labels` counts the
+images of each class, and `inspection` checks a data set before training.
 """
 
 from sagan_tf.data.inspection import check_source

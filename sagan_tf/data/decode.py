@@ -1,8 +1,8 @@
-"""One stored image -> one square of pixels: as published ImageNet code cut it, or as seen.
+"""Decodes a stored image to a square of pixels, like the published ImageNet code or as displayed.
 
-Pillow decodes whole images: on 500x375 JPEGs `tf.io.decode_and_crop_jpeg`, which skips what the
-crop drops, gives the same pixels and is slower (320 against 420 images/s on one core), and Pillow's
-`draft` mode changes them by up to 23 levels. Pillow frees Python's global lock while it works.
+Pillow decodes whole images. On 500x375 JPEGs, `tf.io.decode_and_crop_jpeg`, which decodes the crop
+alone, gives the same pixels and is slower (320 against 420 images/s on one core); Pillow's `draft`
+mode changes pixels by up to 23 levels. Pillow releases Python's global lock while it works.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageFile, ImageOps, UnidentifiedImageError
 
 WHITE = (255, 255, 255)
-# Pillow brings levels of few bits to 0-255, but not the level that a PNG calls transparent.
+# Pillow scales 2-bit and 4-bit levels to 0-255, but not a PNG's transparent level.
 _LEVEL_SCALES = {"L;2": 85, "L;4": 17}
 
 
@@ -29,13 +29,14 @@ def decode_square(
     (openai/improved-gan, convert_imagenet_to_records.py) is the same Pillow call.
 
     Args:
-        image: an encoded file of any format Pillow knows, told by its first bytes and not by its
-            name (ImageNet holds a PNG named .JPEG); or pixels, uint8 `(H, W, C)`, C of 1, 3 or 4.
+        image: an encoded file of any format that Pillow knows, recognised by its first bytes and
+            not by its name (ImageNet holds a PNG named .JPEG); or pixels, uint8 `(H, W, C)`, with
+            C of 1, 3 or 4.
         image_size: side of the result.
         channels: 3 for RGB (grey is repeated, CMYK converted), 1 for grey.
-        background: RGB, 0 to 255, to see the image as a viewer shows it: turned as its EXIF data
-            say, and with this colour behind what is transparent. Without it, as the published
-            pipeline did: orientation is ignored and alpha dropped.
+        background: RGB, 0 to 255, to decode the image as a viewer shows it: rotated by its EXIF
+            orientation, and with this colour behind transparent pixels. `None` decodes like the
+            published pipeline, which ignores the orientation and drops alpha.
 
     Returns:
         uint8 `(image_size, image_size, channels)`.
@@ -48,23 +49,23 @@ def decode_square(
         picture = _as_shown(picture, background)
     elif picture.mode == "I;16":  # 16-bit grey, which `convert` would clip instead of scale
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    elif picture.mode == "P":  # only RGBA holds every kind of transparency a palette may have
+    elif picture.mode == "P":  # only RGBA can hold every kind of a palette's transparency
         picture = picture.convert("RGBA")
     picture = picture.convert("RGB" if channels == 3 else "L")
     width, height = picture.size
     side = min(width, height)
     left, top = round((width - side) / 2), round((height - side) / 2)
-    # Not `resize(box=...)`: that blends pixels from outside the box into the edges.
+    # `resize(box=...)` would blend pixels from outside the box into the edges.
     square = picture.crop((left, top, left + side, top + side))
     resized = square.resize((image_size, image_size), Image.Resampling.BILINEAR)
     return np.asarray(resized).reshape(image_size, image_size, channels)
 
 
 def parse_background(text: str) -> tuple[int, int, int]:
-    """The RGB of a colour's name or #rrggbb.
+    """The RGB values of a colour given by its name or as #rrggbb.
 
     Raises:
-        ValueError: for anything that is no opaque colour.
+        ValueError: if the text is not an opaque colour.
     """
     colour: tuple[()] | tuple[int, int, int] | tuple[int, int, int, int] = ()
     with contextlib.suppress(ValueError):
@@ -86,26 +87,26 @@ def is_transparent(image: bytes | np.ndarray) -> bool:
 
 
 def _as_shown(picture: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    """Turned, opaque, and of 8 bits."""
+    """The picture as a viewer shows it: rotated, opaque and with 8 bits per channel."""
     if picture.has_transparency_data:
         shown = _with_alpha(picture)
         shown = Image.alpha_composite(Image.new("RGBA", shown.size, background), shown)
         shown = shown.convert("RGB")
     else:
         shown = _eight_bits(picture)
-    # What says how to turn it; of what it calls transparent nothing is left.
+    # Keeps the EXIF data with the orientation; no transparent colour is left.
     shown.info = {key: value for key, value in picture.info.items() if key != "transparency"}
     try:
         return ImageOps.exif_transpose(shown)
-    except Exception:  # damaged EXIF data, which Pillow meets with several exceptions
+    except Exception:  # damaged EXIF data, for which Pillow raises several exceptions
         return shown
 
 
 def _with_alpha(picture: Image.Image) -> Image.Image:
-    """As RGBA, where Pillow's `convert` gets PNGs of few or of 16 bits wrong."""
+    """The picture as RGBA; corrects Pillow's `convert` for PNGs with fewer or more than 8 bits."""
     tiles = picture.tile if isinstance(picture, ImageFile.ImageFile) else []
     rawmode = tiles[0].args if tiles else None
-    key: Any = picture.info.get("transparency")  # of a type that follows from the mode
+    key: Any = picture.info.get("transparency")  # its type depends on the mode
     if picture.mode == "I;16":
         levels = np.asarray(picture)
         alpha = np.where(levels == key, 0, 255).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""Fashion-MNIST without the internet: TFDS prepares it from four files that are here already.
+"""Fashion-MNIST without the internet: lets TFDS prepare it from four files on this machine.
 
-TFDS takes files from `<data_dir>/downloads/manual` by itself, but only if they are packed byte by
-byte as its server's. Debian's differ in their gzip headers, so the unpacked content is checked.
+TFDS itself takes files from `<data_dir>/downloads/manual` only if they equal the server's byte by
+byte. Debian's files differ in their gzip headers, so this module checks the unpacked content.
 """
 
 import dataclasses
@@ -35,14 +35,14 @@ _DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 def find_files(manual_dir: Path) -> Path | None:
     """Finds the first folder that holds the four files; None without any.
 
-    Looks into `manual_dir/fashion_mnist`, then into `manual_dir`, where TFDS looks, then into the
-    folder of Debian's package.
+    It looks into `manual_dir/fashion_mnist`, then into `manual_dir`, where TFDS looks, then into
+    the folder of Debian's package.
 
     Args:
         manual_dir: TFDS's folder for files downloaded by hand.
 
     Raises:
-        ValueError: a file is damaged, or is MNIST's of the same name.
+        ValueError: if a file is damaged, or is MNIST's file of the same name.
     """
     for folder in (manual_dir / "fashion_mnist", manual_dir, _DEBIAN_FOLDER):
         if all((folder / name).exists() for name in _CONTENTS):
@@ -56,8 +56,8 @@ def reading_from(folder: Path, builder: tfds.core.DatasetBuilder) -> tfds.core.D
     """Returns a builder of the same data set that accepts the files in `folder` as its downloads.
 
     Args:
-        folder: from `find_files`; also to be given to TFDS as its `manual_dir`.
-        builder: TFDS's own.
+        folder: folder from `find_files`; give it to TFDS as its `manual_dir`, too.
+        builder: TFDS's own builder of Fashion-MNIST.
     """
     infos = {}
     for url, info in builder.url_infos.items():
@@ -65,7 +65,7 @@ def reading_from(folder: Path, builder: tfds.core.DatasetBuilder) -> tfds.core.D
         checksum = hashlib.sha256(packed).hexdigest()
         infos[url] = dataclasses.replace(info, size=len(packed), checksum=checksum)
 
-    # TFDS has no types, so that this base is not known to be a builder.
+    # TFDS has no type annotations, so the type checker does not know this base class.
     class FromFiles(type(builder), skip_registration=True):  # type: ignore[misc, call-arg]
         """TFDS's builder with the checksums of these files, whose gzip headers may differ."""
 
@@ -76,7 +76,7 @@ def reading_from(folder: Path, builder: tfds.core.DatasetBuilder) -> tfds.core.D
 
 
 def advice(manual_dir: Path) -> str:
-    """Says how to have the files without TFDS's download."""
+    """A sentence on how to get the files without TFDS's download."""
     return (
         f"Fashion-MNIST can also be had by `apt install dataset-fashion-mnist` on Debian or "
         f"Ubuntu, or by putting {', '.join(_CONTENTS)} into {manual_dir / 'fashion_mnist'}."
@@ -93,6 +93,6 @@ def _check_content(path: Path, checksum: str, manual_dir: Path) -> None:
         ) from error
     if hashlib.sha256(content).hexdigest() != checksum:
         raise ValueError(
-            f"Expected a file of Fashion-MNIST. Received: {path}, whose content is another; MNIST "
+            f"Expected a file of Fashion-MNIST. Received: {path} with other content; MNIST "
             f"has files of the same names. {advice(manual_dir)}"
         )

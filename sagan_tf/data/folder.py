@@ -1,4 +1,4 @@
-"""Own pictures as data: one sub-folder per class, perhaps below `train`, `val` and `test`."""
+"""A folder of images as a data set: one sub-folder per class, optionally below split folders."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from sagan_tf.data.imagenet import readable_names
 from sagan_tf.data.source import Source
 from sagan_tf.data.walk import NAMED_LIKE_IMAGES, Found, image_suffixes, suffix_of, walk
 
-# Names that folders of splits go by, in lower case, and the split that each means.
+# Names of split folders, in lower case, and the split that each stands for.
 SPLITS = {
     "train": "train",
     "training": "train",
@@ -24,7 +24,7 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
-# Of the entries of one kind that are not used, so many are named.
+# Largest number of unused entries of one kind that a note names.
 _MOST_EXAMPLES = 3
 
 
@@ -33,12 +33,12 @@ class Pictures:
     """The image files of a folder, by class.
 
     Attributes:
-        class_names: the names of the class folders, as `class_names.readable` gives them, or
-            ImageNet's words where all are WordNet's identifiers.
-        files: the paths of each class's images.
-        loose: the paths of images that lie in no class folder.
+        class_names: names of the class folders, as `class_names.readable` returns them, or
+            ImageNet's words if all names are WordNet identifiers.
+        files: paths of each class's images.
+        loose: paths of images outside the class folders.
         empty: names of sub-folders without images.
-        notes: sentences that name what is not used, and what may be meant otherwise.
+        notes: sentences that name unused files, and folders that may be meant differently.
     """
 
     class_names: tuple[str, ...]
@@ -51,16 +51,16 @@ class Pictures:
 class Folder(Source):
     """Images in one sub-folder per class, at any depth below it.
 
-    Which files are read, and in which order, is said in `data.walk`.
+    `data.walk` describes which files are read, and in which order.
 
     Args:
-        path: of the folder.
-        split: the folder of a split to read, where there are folders of splits above the classes.
+        path: path of the folder.
+        split: name of the split folder to read, if the class folders are inside split folders.
         background: RGB, 0 to 255, shown behind transparent images.
 
     Raises:
-        ValueError: the folder is missing or unreadable, has no sub-folders or no such split, a
-            class is empty, or two have one name.
+        ValueError: if the folder is missing or unreadable, has no sub-folders or no such split, a
+            class is empty, or two classes have the same name.
     """
 
     labels: np.ndarray
@@ -97,7 +97,7 @@ class Folder(Source):
             return file.read(), int(self.labels[index])
 
     def example_name(self, index: int) -> str:
-        """Its path."""
+        """The path of the image file."""
         return self._files[index]
 
 
@@ -105,13 +105,13 @@ def find_pictures(path: str, split: str | None) -> Pictures:
     """Lists the image files of a folder by class.
 
     Args:
-        path: of the folder; `~` is the home directory.
-        split: which folder of a split to read, where there are such above the classes; `None`
-            where none is expected.
+        path: path of the folder; `~` is the home directory.
+        split: name of the split folder to read, if the class folders are inside split folders;
+            `None` if no split folders are expected.
 
     Raises:
-        ValueError: the folder is missing or unreadable, has no such split, or two classes have
-            one name.
+        ValueError: if the folder is missing or unreadable, has no such split, or two classes have
+            the same name.
     """
     root = os.path.expanduser(path)
     place = f"folder:{readable(os.path.normpath(path))}"
@@ -143,8 +143,8 @@ def find_pictures(path: str, split: str | None) -> Pictures:
 
 
 def _chosen_split(found: Found, place: str, split: str | None) -> str:
-    """The folder of the split to read; "" where there are no such folders."""
-    depths: dict[str, int] = {}  # of the images below each folder
+    """Name of the split folder to read; "" if there are no split folders."""
+    depths: dict[str, int] = {}  # depth of the images below each folder
     for image in found.images:
         top, *below = image.split(os.sep)
         if below:
@@ -224,7 +224,7 @@ def _notes(found: Found, place: str, classes: dict[str, list[str]], loose: list[
 
 
 def unused_notes(found: Found, place: str) -> list[str]:
-    """Sentences on images whose names hide what they are, and on what is no image."""
+    """Sentences on images whose names do not look like images, and on unused files."""
     notes = []
     if found.by_content:
         notes.append(
@@ -238,7 +238,7 @@ def unused_notes(found: Found, place: str) -> list[str]:
 
 
 def _note_of_one_class(place: str, only: tuple[str, list[str]]) -> str:
-    """Says that there is one class, and where others may be that were meant."""
+    """A sentence that there is one class, and where the intended classes may be."""
     name, images = only
     note = f"{place} has one class, {readable(name)}."
     below = [image.split(os.sep)[1:] for image in images]
@@ -252,7 +252,7 @@ def _note_of_one_class(place: str, only: tuple[str, list[str]]) -> str:
 
 
 def _counted(paths: list[str]) -> str:
-    """How many paths, and the first of them."""
+    """The number of paths and the first of them, such as `4 (a, b, c, ...)`."""
     return f"{len(paths)} ({shortened(list(map(readable, paths)), _MOST_EXAMPLES)})"
 
 

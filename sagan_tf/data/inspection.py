@@ -1,4 +1,4 @@
-"""A look at a data set before hours of training are spent on it."""
+"""Checks a data set before hours of training are spent on it."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,35 +15,36 @@ from sagan_tf.data.source import Source
 from sagan_tf.machine.processors import num_cores
 
 _NUM_IMAGES = 256
-# Two equal pictures may be chance or a plain background; four of four are a mistake.
+# Two equal images may be chance or plain backgrounds; four equal images of four are a mistake.
 _LEAST_TO_CALL_REPEATED = 4
-# How many times as many images one class has as another where both count as very unequal.
+# Classes are very unequal if the largest has more than this many times the images of another.
 _UNEQUAL = 10
-# Up to so many classes, the summary names each with its count.
+# Largest number of classes for which the summary lists each with its count.
 _MOST_COUNTS_LISTED = 20
 
 
 def check_source(
     source: Source, image_size: int, seed: int = 0, global_batch_size: int | None = None
 ) -> str:
-    """Looks at the first images of a run and at the labels, where those are cheap to know.
+    """Checks the first images of a run, and the labels if they are known without reading all data.
 
-    Warns in the log of classes that repeat one image, of images of one flat colour, of fewer
-    images than a batch takes, of classes with no image, with one, or with far fewer than others,
-    and as `warn_of_findings` does.
+    It logs warnings for classes that repeat one image, images of a single colour, a data set with
+    fewer images than a batch, and classes with no image, one image or far fewer images than others;
+    and the warnings of `warn_of_findings`.
 
     Args:
-        source: from `load_source`.
+        source: data set from `load_source`.
         image_size: side of the images to train on.
         seed: the run's seed.
-        global_batch_size: the run's; without it, the number of images is not compared with it.
+        global_batch_size: the run's global batch size; `None` does not compare the number of images
+            with it.
 
     Returns:
-        One line that sums up the data set, also logged.
+        One line that summarises the data set; it is also logged.
 
     Raises:
-        ValueError: a label has no class, all images looked at are the same or flat, or more than
-            1 % are unreadable.
+        ValueError: if a label is out of range, all checked images are the same or each has a single
+            colour, or more than 1 % of the images are unreadable.
     """
     indices = _first_indices(source.num_examples, seed)
     loader = Loader(source, image_size)
@@ -67,7 +68,7 @@ def check_source(
 
 
 def summary(source: Source) -> str:
-    """Sums up a data set in one line, without reading it: images, classes, channels, counts."""
+    """One line on a data set, without reading its images: images, classes, channels, counts."""
     return "; ".join([_sizes(source), *_counts(source)])
 
 
@@ -79,7 +80,7 @@ def _sizes(source: Source) -> str:
 
 
 def _counts(source: Source) -> list[str]:
-    """The numbers of images per class, where they are known."""
+    """A line with the number of images per class, if they are known."""
     return [] if source.labels is None else [_counts_line(source, class_counts(source))]
 
 
@@ -89,11 +90,11 @@ def _number(count: int, thing: str) -> str:
 
 
 def warn_of_findings(source: Source, seed: int = 0) -> None:
-    """Warns in the log of what is not used, and of images that are transparent.
+    """Logs warnings for unused files and for transparent images.
 
     Args:
-        source: from `load_source`.
-        seed: of the order in which the first images are looked at.
+        source: data set from `load_source`.
+        seed: seed of the order in which the first images are checked.
     """
     for note in source.notes:
         logging.warning("%s", note)
@@ -111,19 +112,19 @@ def warn_of_transparency(
     background: tuple[int, int, int],
     seed: int = 0,
 ) -> None:
-    """Warns in the log if some of the first images let the background through.
+    """Logs a warning if some of the first images are transparent.
 
     Args:
-        read: gives the bytes of an image by its index; an error in it does not matter here.
-        num_images: how many there are.
-        background: RGB that is put behind them.
-        seed: of the order in which the first are looked at.
+        read: returns an image (file content or pixels) by its index; its errors are ignored.
+        num_images: number of images.
+        background: RGB that is put behind the images.
+        seed: seed of the order in which the first images are checked.
     """
 
     def lets_through(index: int) -> bool:
         try:
             return is_transparent(read(index))
-        except Exception:  # Pillow meets damage with any of a dozen exceptions
+        except Exception:  # Pillow raises a dozen different exceptions for damaged files
             return False
 
     indices = _first_indices(num_images, seed)
@@ -199,7 +200,7 @@ def _warn_of_counts(source: Source, counts: np.ndarray) -> None:
             source.name,
             _class_names(source, counts == 1),
         )
-    # Very unequal: the largest has more than `_UNEQUAL` times as many as these.
+    # Classes of which the largest has more than `_UNEQUAL` times the images.
     small = (counts > 0) & (counts * _UNEQUAL < counts.max())
     if small.any():
         logging.warning(
@@ -225,7 +226,7 @@ def _counts_line(source: Source, counts: np.ndarray) -> str:
 
 
 def _class_names(source: Source, chosen: np.ndarray) -> str:
-    """The names of the chosen classes, bool `(num_classes,)`, at most ten of them."""
+    """The names of at most ten of the classes selected by `chosen`, bool `(num_classes,)`."""
     return shortened([source.class_names[label] for label in np.flatnonzero(chosen)])
 
 

@@ -1,4 +1,4 @@
-"""How many images each class has, for which TFDS sets have to be read once."""
+"""Counts the images of each class; the labels of TFDS sets have to be read once for that."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,19 +8,19 @@ from tqdm import tqdm
 from sagan_tf.data.source import Source
 from sagan_tf.machine.processors import num_cores
 
-# Records that one thread reads at a time: many are faster than one by one, but all of their images
-# are in memory, 14 MB of ImageNet's.
+# Records that one thread reads at a time. Reading many is faster than one by one, but all their
+# images are in memory: 14 MB for ImageNet.
 _LABELS_PER_TASK = 128
 
 
 def class_counts(source: Source) -> np.ndarray:
     """Counts the images of each class, int64 `(num_classes,)`.
 
-    Where the labels are not known they are read first, which takes as long as reading every
-    record from disk; images are not decoded.
+    If the labels are not known, they are read first, which takes as long as reading every record
+    from disk; images are not decoded.
 
     Raises:
-        ValueError: a label has no class.
+        ValueError: if a label is not in [0, num_classes).
     """
     return np.bincount(all_labels(source), minlength=source.num_classes)
 
@@ -29,7 +29,7 @@ def all_labels(source: Source) -> np.ndarray:
     """Returns every image's label, int32 `(num_examples,)`, and keeps them in `source.labels`.
 
     Raises:
-        ValueError: a label has no class.
+        ValueError: if a label is not in [0, num_classes).
     """
     labels = _read_labels(source) if source.labels is None else source.labels
     check_labels(source, labels)
@@ -38,7 +38,7 @@ def all_labels(source: Source) -> np.ndarray:
 
 
 def check_labels(source: Source, labels: np.ndarray) -> None:
-    """Raises a `ValueError` if any of `labels` is no class of the source."""
+    """Raises `ValueError` if any of `labels` is not in [0, num_classes) of the source."""
     wrong = labels[(labels < 0) | (labels >= source.num_classes)]
     if len(wrong):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Examples by index -> decoded batches, with damaged images named, replaced and counted."""
+"""Loads batches of decoded images by index; damaged images are reported, replaced and counted."""
 
 import contextlib
 import functools
@@ -16,20 +16,20 @@ from sagan_tf.data.source import Source
 from sagan_tf.machine.processors import num_cores
 
 _TOLERATED_FRACTION = 0.01
-# Handing one small image to a thread costs as much as reading it: eight together read prepared
+# Handing one small image to a thread costs as much as reading it. Tasks of eight read prepared
 # images 1.5 times faster, and still spread a batch over many cores.
 _IMAGES_PER_TASK = 8
-# So that a handful of damaged files stops no run, however small the data set or early the step.
+# A handful of damaged files stops no run, however small the data set or early the step.
 _TOLERATED_COUNT = 10
-# Images that are looked at to list the unreadable ones once there are too many.
+# Largest number of images that are read to list the unreadable ones once there are too many.
 _MOST_SEARCHED = 20_000
 
 
 def check_image_size(source: Source, image_size: int) -> None:
-    """Checks that images of a size can come from a source.
+    """Checks that a source can provide images of a size.
 
     Raises:
-        ValueError: for a size below 1, or another than that of a source with a size of its own.
+        ValueError: for a size below 1, or one that differs from a source's fixed size.
     """
     if image_size < 1:
         raise ValueError(f"`image_size` must be positive. Received: image_size={image_size}.")
@@ -46,15 +46,15 @@ def check_image_size(source: Source, image_size: int) -> None:
 class Loader:
     """Reads, decodes and resizes a source's examples in a pool of threads.
 
-    An unreadable image is named in the log once and stands for nothing: `start` takes the next
-    readable example in its place, so which pixels come out is still a function of the index.
+    An unreadable image is logged once. `start` replaces it by the next readable example, so the
+    result is still a function of the index.
 
     Args:
         source: the data set.
-        image_size: side of the square images that come out.
+        image_size: side of the square images to return.
 
     Raises:
-        ValueError: `image_size` differs from the size a source is prepared or drawn at.
+        ValueError: if `image_size` differs from the size at which a source is prepared or drawn.
     """
 
     def __init__(self, source: Source, image_size: int) -> None:
@@ -70,16 +70,16 @@ class Loader:
 
     @property
     def num_unreadable(self) -> int:
-        """How many of the images read so far cannot be."""
+        """Number of unreadable images among those read so far."""
         return len(self._unreadable)
 
     def examples(self, indices: Sequence[int]) -> Iterator[tuple[np.ndarray, int] | None]:
-        """One image, uint8 `(S, S, C)`, and its label for each index, decoded in parallel.
+        """Yields one image, uint8 `(S, S, C)`, and its label for each index, decoded in parallel.
 
-        An unreadable image is None.
+        An unreadable example yields `None`.
 
         Raises:
-            ValueError: more than 1 % of the examples seen were unreadable, and more than ten.
+            ValueError: if more than 1 % of the examples seen were unreadable, and more than ten.
         """
         for task in _in_threads(self._example, indices):
             with self._complaining():
@@ -87,14 +87,14 @@ class Loader:
             yield from examples
 
     def start(self, indices: np.ndarray) -> list[Future]:
-        """Starts to read the examples at `indices`; `finish` waits for them."""
+        """Starts reading the examples at `indices`; `finish` waits for them."""
         return _in_threads(self._example_or_next, indices.tolist())
 
     def finish(self, tasks: list[Future]) -> tuple[np.ndarray, np.ndarray]:
-        """What `start` began: images uint8 `(n, S, S, C)` and labels int32 `(n,)`.
+        """Waits for the tasks of `start`: images uint8 `(n, S, S, C)` and labels int32 `(n,)`.
 
         Raises:
-            ValueError: as `examples`; the message is also kept as `source.failure`.
+            ValueError: in the same cases as `examples`; `source.failure` keeps the message.
         """
         try:
             with self._complaining():
@@ -137,7 +137,7 @@ class Loader:
         try:
             image, label = self._source.read(index)
             return self._pixels(image), label
-        except Exception as error:  # Pillow meets damage with any of a dozen exceptions
+        except Exception as error:  # Pillow raises a dozen different exceptions for damaged files
             self._unreadable[index] = f"{self._source.example_name(index)} ({error})"
             return None
 
@@ -158,12 +158,12 @@ class Loader:
         try:
             yield
         except _TooManyUnreadableError:
-            with self._complaint_lock:  # of several threads that wait for images, one looks
+            with self._complaint_lock:  # one of the waiting threads makes the list
                 self._complaint = self._complaint or self._list_unreadable()
             raise ValueError(self._complaint) from None
 
     def _list_unreadable(self) -> str:
-        # So that they can be mended at one go, the rest of a data set of this size is read, too.
+        # Up to this many images are all read, so that the user can repair them in one go.
         count = min(self._source.num_examples, _MOST_SEARCHED)
         logging.warning("Too many unreadable images: looking for all among %d.", count)
         for task in _in_threads(self._read, range(count)):
@@ -181,11 +181,11 @@ class Loader:
 
 
 class _TooManyUnreadableError(Exception):
-    """Ends the reading; the message takes time, and is made outside of the pool's threads."""
+    """Ends the reading; the message takes time, so it is made outside the pool's threads."""
 
 
 def _in_threads(function: Callable[[int], Any], indices: Sequence[int]) -> list[Future]:
-    """Starts `function` of each index; each task's result is a list of some of them, in order."""
+    """Starts `function(index)` for all indices; each task returns the results of a part of them."""
     starts = range(0, len(indices), _IMAGES_PER_TASK)
     parts = [indices[start : start + _IMAGES_PER_TASK] for start in starts]
     return [_threads().submit(lambda part: list(map(function, part)), part) for part in parts]

@@ -1,20 +1,20 @@
-"""Which example stands at which place of a run: pure functions of (seed, position).
+"""The order of examples in a run, as pure functions of (seed, position).
 
-A position counts examples over the whole run, so resuming needs no iterator state, and no memory
-grows with the data set. NumPy on purpose: `tf.random.experimental.index_shuffle` at its default
-four rounds leaves batches with 2.4 times the label variance of a true shuffle, and epochs that
-correlate.
+A position counts examples over the whole run, so resuming needs no iterator state, and memory does
+not grow with the data set. The code uses NumPy because `tf.random.experimental.index_shuffle` at
+its default four rounds leaves batches with 2.4 times the label variance of a true shuffle, and
+correlated epochs.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-_ROUNDS = 6  # even, so that the two halves end where they began
+_ROUNDS = 6  # an even number, so that the two halves end in their original places
 
 
 def shuffled_indices(positions: np.ndarray, num_examples: int, seed: int) -> np.ndarray:
-    """The example at each position: every epoch is a permutation, each epoch another one.
+    """The example at each position: every epoch is a different permutation of the examples.
 
     A Feistel network permutes the smallest power of two that holds the indices; results beyond
     the last example are permuted again until they fall inside (cycle walking: Black and Rogaway
@@ -53,16 +53,16 @@ def class_members(labels: np.ndarray, num_classes: int) -> ClassMembers:
 
 
 def class_balanced_indices(positions: np.ndarray, members: ClassMembers, seed: int) -> np.ndarray:
-    """The example at each position, where every class comes equally often.
+    """The example at each position, with every class equally often.
 
-    Of K classes, every K positions in a row from a multiple of K hold each class once, in a
-    shuffled order. Each time a class comes, it gives the next of its own examples, which it goes
-    through in shuffled epochs of their number.
+    With K classes, each block of K positions holds each class once, in shuffled order. Each
+    occurrence of a class takes the next example of that class, in shuffled epochs over the class's
+    own examples.
 
     Args:
         positions: int64 `(n,)`, >= 0.
-        members: of at least one example per class.
-        seed: chooses all orders.
+        members: members of the classes, at least one per class.
+        seed: seed of all orders.
 
     Returns:
         int64 `(n,)`, indices of examples.
@@ -70,21 +70,21 @@ def class_balanced_indices(positions: np.ndarray, members: ClassMembers, seed: i
     positions = np.asarray(positions, np.int64)
     num_classes = len(members.counts)
     classes = shuffled_indices(positions, num_classes, seed)
-    # Keys of their own, so that classes of equal size go through their examples differently.
+    # Each class has its own key, so that classes of equal size have different orders.
     keys = _mix(_mix(_key(seed)) + classes.astype(np.uint64))
     places = _shuffle(positions // num_classes, members.counts[classes], keys)
     return members.examples[members.starts[classes] + places]
 
 
 def coin_flips(positions: np.ndarray, seed: int) -> np.ndarray:
-    """One fair coin per position, bool `(n,)`: independent of the order above."""
+    """One fair coin flip per position, bool `(n,)`, independent of the order of examples."""
     # The complement of the key starts another stream from the same seed.
     tosses = _mix(~_key(seed) + np.asarray(positions, np.int64).astype(np.uint64))
     return (tosses & np.uint64(1)).astype(bool)
 
 
 def _shuffle(positions: np.ndarray, sizes: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """`shuffled_indices`, where each position has a size of its own, and maybe a key."""
+    """`shuffled_indices` with a size, and possibly a key, for each position."""
     epochs, places = np.divmod(positions, sizes)
     keys = _mix(keys + epochs.astype(np.uint64))
     # The exponent of a float is the bit length of the integer: exact below 2**53.
@@ -115,7 +115,7 @@ def _key(seed: int) -> np.ndarray:
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
-    """splitmix64's finaliser: every input bit moves every output bit; wraps modulo 2**64."""
+    """splitmix64's finaliser: every input bit affects every output bit; wraps modulo 2**64."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

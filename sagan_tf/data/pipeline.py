@@ -1,7 +1,7 @@
-"""Source -> batches: images `(N, S, S, C)`, float32 in [-1, 1] or bytes, and labels int32 `(N,)`.
+"""Batches of a source: images `(N, S, S, C)`, float32 in [-1, 1] or uint8, and int32 labels `(N,)`.
 
-Every batch is a pure function of (seed, step): a run resumed at any step, or spread over any
-number of replicas, sees the same images in the same order.
+Every batch is a pure function of (seed, step): a run that is resumed at any step, or distributed
+over any number of replicas, sees the same images in the same order.
 """
 
 import contextlib
@@ -47,25 +47,26 @@ def batches(
     within a batch.
 
     Args:
-        source: from `load_source`.
+        source: data set from `load_source`.
         image_size: side S of the square images.
-        seed: chooses the order and the flips, in `[0, 2**64)`.
+        seed: seed of the order and the flips, in `[0, 2**64)`.
         start_step: the first training step to yield.
-        global_batch_size: B, over all replicas; a multiple of `num_replicas`.
+        global_batch_size: batch size B over all replicas; a multiple of `num_replicas`.
         batches_per_step: global batches per training step (discriminator updates).
-        num_replicas: R.
-        replicas: which of them this host feeds; by default all.
-        flip: mirrors half of the images. The published runs do not.
-        class_balanced: every class comes equally often, not every example; reads labels that are
-            not known first.
-        scaled: float32 in [-1, 1]; if not, images are uint8, for `scale`.
+        num_replicas: number of replicas, R.
+        replicas: indices of the replicas that this host feeds; by default all.
+        flip: whether to mirror half of the images. The published runs do not.
+        class_balanced: whether every class, instead of every example, comes equally often; labels
+            that are not known are read first.
+        scaled: whether images are float32 in [-1, 1]; otherwise they are uint8, for `scale`.
 
     Returns:
         `tf.data.Dataset` of (images `(batches_per_step * B / R, S, S, C)`, labels int32
         `(batches_per_step * B / R,)`). Iterate it inside `readable_errors(source)`.
 
     Raises:
-        ValueError: a size does not fit, or a class to be balanced has no images.
+        ValueError: if an argument is out of range, the source has another fixed image size, or a
+            class to be balanced has no images.
     """
     replicas = tuple(range(num_replicas) if replicas is None else replicas)
     _check_numbers(seed, start_step, global_batch_size, batches_per_step, num_replicas, replicas)
@@ -88,7 +89,7 @@ def batches(
 
 
 def scale(images: tf.Tensor) -> tf.Tensor:
-    """Bytes as float32 in [-1, 1]; what is scaled already stays."""
+    """uint8 images as float32 in [-1, 1]; images of other types are returned unchanged."""
     return tf.cast(images, tf.float32) * (2 / 255) - 1 if images.dtype == tf.uint8 else images
 
 
@@ -99,7 +100,7 @@ def _places(
     num_replicas: int,
     replicas: Sequence[int],
 ) -> Callable[[int], np.ndarray]:
-    """The function from an element's number to the places of its examples in the run."""
+    """The function from an element's number to the positions of its examples in the run."""
     share = global_batch_size // num_replicas
     rows = np.arange(batches_per_step)[:, np.newaxis] * global_batch_size + np.arange(share)
 
@@ -112,12 +113,12 @@ def _places(
 
 
 class _ReadAhead:
-    """Reads elements in order, while those that come next are already being loaded.
+    """Reads elements in order while the next ones are already being loaded.
 
     Args:
-        loader: of single images.
+        loader: loader of images by index.
         examples_of: an element's number -> the indices of its examples.
-        ahead: how many elements are loaded at the same time as one is waited for.
+        ahead: number of elements to load ahead.
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class _ReadAhead:
 def _dataset(
     load: Callable[[np.int64], tuple[np.ndarray, np.ndarray]], shape: tuple[int, ...]
 ) -> tf.data.Dataset:
-    """The elements 0, 1, ... of a Python function."""
+    """A dataset of `load(0)`, `load(1)`, ..., whose images have the given shape."""
 
     def loaded(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = tf.numpy_function(load, [element], [tf.uint8, tf.int32])
@@ -151,18 +152,18 @@ def _dataset(
         labels.set_shape(shape[:1])
         return images, labels
 
-    # Reading ahead is Python's work above, not `prefetch`'s: TensorFlow destroys an iterator only
-    # after the calls it has in flight, and where Python's garbage collector meets a dropped
-    # iterator in one of the threads that such a call waits for, both would wait for ever.
+    # `_ReadAhead` reads ahead instead of `prefetch`. TensorFlow destroys an iterator only after its
+    # calls in flight have ended. If Python's garbage collector found a dropped iterator in a thread
+    # that such a call waits for, both would wait forever.
     options = tf.data.Options()
-    options.experimental_optimization.inject_prefetch = False  # it would by itself
+    options.experimental_optimization.inject_prefetch = False  # TensorFlow would add one itself
     options.autotune.enabled = False
     return tf.data.Dataset.counter(dtype=tf.int64).map(loaded).with_options(options)
 
 
 @contextlib.contextmanager
 def readable_errors(source: Source) -> Iterator[None]:
-    """Raises what stopped the loader as a ValueError; TensorFlow wraps it in an `OpError`.
+    """Raises an error of the loader as `ValueError` instead of TensorFlow's `OpError` around it.
 
     Example:
 
@@ -179,7 +180,7 @@ def readable_errors(source: Source) -> Iterator[None]:
 
 
 def _order(source: Source, seed: int, class_balanced: bool) -> Callable[[np.ndarray], np.ndarray]:
-    """The function from positions to the indices of the examples there."""
+    """The function from positions in the run to the indices of the examples there."""
     if not class_balanced:
         return lambda positions: shuffled_indices(positions, source.num_examples, seed)
     members = class_members(all_labels(source), source.num_classes)

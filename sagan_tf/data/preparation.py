@@ -1,4 +1,4 @@
-"""Writes a data set decoded, cut and resized, in shards that one can go on with."""
+"""Writes a data set decoded, cropped and resized, in shards; an interrupted run can be resumed."""
 
 import dataclasses
 import os
@@ -26,7 +26,7 @@ from sagan_tf.data.registry import canonical
 from sagan_tf.data.source import Source
 from sagan_tf.output import files
 
-# In flight at once: enough to keep the threads busy, 13 MB of pixels at 128x128.
+# Examples in flight at once: enough to keep the threads busy, 13 MB of pixels at 128x128.
 _EXAMPLES_AT_ONCE = 256
 _SECONDS_TO_MEASURE = 1
 
@@ -38,19 +38,19 @@ def write_prepared(
     out: str | os.PathLike,
     examples_per_shard: int,
 ) -> Prepared:
-    """Writes the prepared data set, or what is missing of it, and opens it.
+    """Writes the prepared data set, or the shards that are missing, and opens it.
 
     Args:
         source: the data set.
         image_size: side of the stored square images.
-        split: the source's, for the record.
-        out: folder to write.
-        examples_per_shard: how much one interruption may cost.
+        split: the source's split, to be recorded.
+        out: folder to write to.
+        examples_per_shard: number of examples per shard; an interruption costs at most one shard.
 
     Raises:
-        ValueError: `out` holds something else or is in use, or more than 1 % of the images are
+        ValueError: if `out` holds something else or is in use, or more than 1 % of the images are
             unreadable.
-        OSError: the disk is too small, or cannot be written.
+        OSError: if the disk has too little space or cannot be written.
     """
     warn_of_findings(source)
     loader = Loader(source, image_size)
@@ -78,7 +78,7 @@ def write_prepared(
 
 
 def images_per_second(source: Source, image_size: int) -> float:
-    """How fast training can read, in random order, with all processor cores."""
+    """Images per second that all processor cores can read in random order, as training does."""
     loader = Loader(source, image_size)
     count, seconds, start = 0, 0.0, time.perf_counter()
     while seconds <= _SECONDS_TO_MEASURE:
@@ -108,7 +108,7 @@ def _begin(out: Path, manifest: Manifest) -> None:
 
 def _check_same(stored: Manifest, wanted: Manifest, out: Path) -> None:
     stored = dataclasses.replace(stored, shard_lengths=())
-    if canonical(stored.name) == canonical(wanted.name):  # one place, written in another way
+    if canonical(stored.name) == canonical(wanted.name):  # the same place, written differently
         stored = dataclasses.replace(stored, name=wanted.name)
     if stored == wanted:
         return
@@ -125,7 +125,7 @@ def _check_same(stored: Manifest, wanted: Manifest, out: Path) -> None:
 
 
 def _write_missing_shards(out: Path, loader: Loader, manifest: Manifest) -> tuple[int, ...]:
-    """Writes the shards that are not there yet; returns the lengths of all."""
+    """Writes the shards that do not exist yet; returns the number of images in each shard."""
     num_examples = manifest.num_source_examples
     lengths: list[int] = []
     with tqdm(total=num_examples, unit=" images", smoothing=0.05) as progress:
@@ -134,7 +134,7 @@ def _write_missing_shards(out: Path, loader: Loader, manifest: Manifest) -> tupl
             path = shard_path(out, len(lengths))
             if path.exists():
                 lengths.append(shard_length(path))
-                progress.initial += len(indices)  # else the rate would count them
+                progress.initial += len(indices)  # otherwise the rate would count them
                 progress.update(len(indices))
             else:
                 lengths.append(write_shard(path, _readable(loader, indices, progress)))

@@ -1,7 +1,7 @@
-"""Images decoded, cropped and resized once, kept as raw pixels in ArrayRecord files.
+"""Images that were decoded, cropped and resized once, stored as raw pixels in ArrayRecord files.
 
-A folder of it holds `prepared.json`, written last, and shards whose records are a label (int32,
-little-endian) followed by the pixels (uint8, row by row).
+A prepared folder holds shards, and `prepared.json`, which is written last. Each record is a label
+(int32, little-endian) followed by the pixels (uint8, row by row).
 """
 
 import bisect
@@ -26,18 +26,18 @@ _LABEL_BYTES = 4
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """What `prepared.json` says.
+    """The content of `prepared.json`.
 
     Attributes:
-        name: the data set the images come from.
+        name: the data set that the images come from.
         class_names: the name of each label.
-        channels: 1 or 3.
-        image_size: side of the stored squares.
-        split: the part of the data set.
-        num_source_examples: its examples, readable or not.
-        examples_per_shard: how many of those went into a shard.
-        shard_lengths: images in each shard; empty while unfinished.
-        background: RGB behind transparent images; None where pixels are as published.
+        channels: channels of the images, 1 or 3.
+        image_size: side of the stored square images.
+        split: the data set's split.
+        num_source_examples: number of examples in the split, readable or not.
+        examples_per_shard: number of the split's examples per shard, readable or not.
+        shard_lengths: number of images in each shard; empty while unfinished.
+        background: RGB behind transparent images; `None` if pixels are as published.
     """
 
     name: str
@@ -59,12 +59,12 @@ class Manifest:
         """Reads the file.
 
         Raises:
-            ValueError: it is damaged.
+            ValueError: if the file is damaged.
         """
         try:
             fields = json.loads(path.read_text())
             lists = {name: tuple(fields[name]) for name in ("class_names", "shard_lengths")}
-            if fields.get("background") is not None:  # some lack it
+            if fields.get("background") is not None:  # older files lack it
                 lists["background"] = tuple(fields["background"])
             return Manifest(**{**fields, **lists})
         except (KeyError, TypeError, ValueError) as error:
@@ -75,10 +75,10 @@ class Manifest:
 
 
 class Prepared(Source):
-    """What `python -m sagan_tf.prepare` wrote to a folder.
+    """A data set that `python -m sagan_tf.prepare` wrote to a folder.
 
     Raises:
-        ValueError: the folder holds no finished prepared data.
+        ValueError: if the folder holds no finished prepared data.
     """
 
     image_size: int
@@ -121,7 +121,7 @@ class Prepared(Source):
         return pixels.reshape(self.image_size, self.image_size, self.channels), _label(record)
 
     def example_name(self, index: int) -> str:
-        """Its place, and the file that holds it."""
+        """The example's index, and the file that holds it."""
         shard = bisect.bisect_right(self._ends, index)
         return f"example {index} of {self.name}, in {shard_path(self._folder, shard)}"
 
@@ -130,12 +130,12 @@ class Prepared(Source):
 
 
 def shard_path(folder: Path, shard: int) -> Path:
-    """Where a shard of a prepared folder lies."""
+    """The path of a shard in a prepared folder."""
     return folder / f"images-{shard:05d}.array_record"
 
 
 def shard_length(path: Path) -> int:
-    """How many images a finished shard holds."""
+    """The number of images in a finished shard."""
     reader = ArrayRecordReader(str(path))
     try:
         return reader.num_records()
@@ -147,21 +147,21 @@ def write_shard(path: Path, examples: Iterable[tuple[np.ndarray, int]]) -> int:
     """Writes images uint8 `(S, S, C)` with labels; the shard appears whole or not at all.
 
     Returns:
-        How many were written.
+        The number of images written.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: if the shard cannot be written.
     """
     count = 0
     with replacing(path) as temporary:
-        # Pixels barely compress, and a group of one lets a reader fetch any image alone.
+        # Pixels barely compress, and groups of one record let a reader fetch any image alone.
         writer = ArrayRecordWriter(str(temporary), "group_size:1,uncompressed")
         for image, label in examples:
             writer.write(label.to_bytes(_LABEL_BYTES, "little", signed=True) + image.tobytes())
             count += 1
         try:
             writer.close()
-        except RuntimeError as error:  # here it says what went wrong before, too
+        except RuntimeError as error:  # `close` also reports earlier errors of `write`
             raise OSError(errno.EIO, str(error), str(path)) from error
     return count
 

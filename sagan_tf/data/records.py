@@ -1,4 +1,4 @@
-"""Records by index from files that were written to be read in sequence."""
+"""Random access to the records of TFRecord files, which were made to be read in sequence."""
 
 import bisect
 import itertools
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from absl import logging
 
-# A record is its length (8 bytes), a checksum of it (4), the data and the data's checksum (4).
+# A record is its length (8 bytes), the length's checksum (4), the data and the data's checksum (4).
 _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
 
@@ -26,7 +26,7 @@ class Records(Protocol):
     def __getitem__(self, index: int) -> bytes: ...
 
     def __getitems__(self, indices: Sequence[int]) -> Sequence[bytes]:
-        """Several at a time."""
+        """Several examples at a time."""
 
 
 class TFRecords:
@@ -39,13 +39,13 @@ class TFRecords:
         instructions: TFDS file instructions: `filename`, `skip`, `take`.
 
     Raises:
-        ValueError: a shard is cut short.
+        ValueError: if a shard is cut short.
     """
 
     def __init__(self, instructions: Sequence[Any]) -> None:
         self._filenames = [instruction.filename for instruction in instructions]
         logging.info("Indexing %d TFRecord files, once.", len(self._filenames))
-        with ThreadPoolExecutor(16) as threads:  # waits for the disk, hardly for the processor
+        with ThreadPoolExecutor(16) as threads:  # they mostly wait for the disk
             shards = list(threads.map(_record_offsets, self._filenames))
         self._offsets = [
             offsets[instruction.skip : instruction.skip + instruction.take + 1]
@@ -74,7 +74,7 @@ class TFRecords:
             return file.read(end - begin - _HEADER_BYTES - _FOOTER_BYTES)
 
     def __getitems__(self, indices: Sequence[int]) -> list[bytes]:
-        """Several records, as ArrayRecord's data source gives them."""
+        """Several records, with the method name of ArrayRecord's data source."""
         return [self[index] for index in indices]
 
 
@@ -88,12 +88,12 @@ def allow_open_files(count: int) -> None:
 
 
 def _record_offsets(filename: str) -> np.ndarray:
-    """Where each record begins, and the file's end: int64 `(num_records + 1,)`."""
+    """The offset of each record and of the file's end, in bytes: int64 `(num_records + 1,)`."""
     size = os.path.getsize(filename)
     stored = Path(f"{filename}.offsets.npy")
     if stored.exists():
         offsets = np.load(stored)
-        if offsets[-1] == size:  # else the shard was written anew
+        if offsets[-1] == size:  # otherwise the shard was written again
             return offsets
     offsets = _scan(filename, size)
     temporary = stored.with_name(f"{stored.name}.{os.getpid()}")

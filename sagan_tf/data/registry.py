@@ -1,4 +1,4 @@
-"""Where images come from: a name -> a `Source`.
+"""Opens a data set by name, as a `Source`.
 
 A new data set is an entry of `KINDS` and a word in the help of `--dataset` (`config`). If it needs
 a preset, that goes into `config.presets`.
@@ -32,14 +32,14 @@ class _Asked(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """A data set that is not one of TFDS'.
+    """A kind of data set that does not come from TFDS.
 
     Attributes:
         form: how its name is written, for messages.
-        load: opens it.
-        has_path: whether its name ends with a place, as in `folder:PATH`.
-        has_splits: whether there are others than `train`.
-        description: what is known before it is opened, where opening takes seconds.
+        load: opens the data set.
+        has_path: whether the name ends with a path, as in `folder:PATH`.
+        has_splits: whether there are other splits than `train`.
+        description: what `describe_source` returns where opening takes seconds.
     """
 
     form: str
@@ -87,20 +87,20 @@ def load_source(
     image_size: int | None = None,
     background: str = DEFAULT_BACKGROUND,
 ) -> Source:
-    """Opens a data set by name, downloading and preparing it first where TFDS can.
+    """Opens a data set by name; TFDS downloads and prepares it first if it can.
 
     Args:
         name: `digits`, `geotex`, `robohash`, `folder:PATH`, `prepared:PATH` or any TFDS name.
         data_dir: where TFDS keeps its data; by default `~/tensorflow_datasets`.
         split: a TFDS split, such as `train` or `train[:10%]`; `geotex` and `robohash` have `train`
-            and `test`, a folder those that lie above its classes, other sources `train` only.
+            and `test`, a folder has the splits of its split folders, other sources `train` only.
         image_size: side at which `geotex` and `robohash` are drawn, by default 32; others are
             resized later.
         background: colour behind transparent images of a folder, by name or as #rrggbb.
 
     Raises:
-        ValueError: unknown name, no such split, no image classification, or missing files; the
-            message says what to do.
+        ValueError: for an unknown name or split, a data set that is not one of labelled images, or
+            missing files; the message says what to do.
     """
     _check(name, background)
     if name.partition(":")[0] in KINDS:
@@ -117,20 +117,20 @@ def describe_source(
     image_size: int | None = None,
     background: str = DEFAULT_BACKGROUND,
 ) -> Description:
-    """Name, classes and channels of a data set; of a TFDS set even before its data is on disk.
+    """Name, classes and channels of a data set, known for TFDS sets before their data is on disk.
 
     Args:
-        name: as for `load_source`.
-        data_dir: as for `load_source`.
-        split: as for `load_source`.
-        image_size: as for `load_source`; if given, it is checked, too.
-        background: as for `load_source`.
+        name: see `load_source`.
+        data_dir: see `load_source`.
+        split: see `load_source`.
+        image_size: see `load_source`; if given, it is checked against a source's fixed size.
+        background: see `load_source`.
 
     Returns:
-        A `Source` of what is at hand, else what is known of it.
+        A `Source` if the data can be opened without delay, else a `Description`.
 
     Raises:
-        ValueError: as `load_source`, and for data that are prepared at another size.
+        ValueError: in the same cases as `load_source`, and for data prepared at another size.
     """
     _check(name, background)
     kind = KINDS.get(name.partition(":")[0])
@@ -147,20 +147,20 @@ def describe_source(
 
 
 def canonical(name: str) -> str:
-    """The one name of a data set whose place can be written in several ways.
+    """The name of a data set with an absolute path, whichever way the path was written.
 
-    `folder:d`, `folder:d/`, `folder:./d` and `folder:~/d` from the home directory are one; so are
-    `prepared:` places. Other names stay as they are.
+    `folder:d`, `folder:d/`, `folder:./d` and `folder:~/d` from the home directory give the same
+    name; so do the forms of `prepared:` paths. Other names stay as they are.
     """
     kind, _, path = name.partition(":")
     if kind not in KINDS or not KINDS[kind].has_path or not path:
         return name
-    # Not `realpath`: a link that is pointed elsewhere is meant to be the same place.
+    # `realpath` would change the name when a link is pointed elsewhere.
     return f"{kind}:{os.path.abspath(os.path.expanduser(path))}"
 
 
 def _check(name: str, background: str) -> None:
-    """Raises for a name that cannot be one, and for a background where none is put behind."""
+    """Raises `ValueError` for a malformed name, and for a background that would have no effect."""
     kind, colon, path = name.partition(":")
     hint = ""
     if kind in KINDS:

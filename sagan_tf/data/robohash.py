@@ -1,8 +1,9 @@
 """Cartoon robots, monsters, heads and cats, composed from the layers of the package `robohash`.
 
-Each of its sets holds a folder of alternatives per part (body, eyes, mouth and so on), every
-alternative a transparent picture. One of each, laid on top of one another, is an image. The layers
-are scaled once and kept in memory, each cut to what is drawn on it, so composing is fast.
+Each of the package's sets holds one folder per part (body, eyes, mouth and so on) with alternatives
+for it, which are transparent pictures. An image consists of one alternative per part, laid on top
+of one another. The layers are scaled once and kept in memory, each cropped to its drawing, so
+composing is fast.
 
 The drawings are by Zikri Kader, Hrvoje Novakovic, Julian Peter Arias and David Revoy (CC-BY).
 """
@@ -22,35 +23,35 @@ from sagan_tf.data.order import shuffled_indices
 from sagan_tf.data.source import Source
 from sagan_tf.machine.processors import num_cores
 
-# Class c is the package's set c + 1. Its set 5 is left out: its licence is not stated clearly.
+# Class c is the package's set c + 1. Set 5 is left out because its licence is not stated clearly.
 CLASS_NAMES = ("robot", "monster", "head", "cat")
-# Classes take turns, so each has a quarter.
+# Classes alternate, so each has a quarter of the images.
 SPLITS = {"train": range(50_000), "test": range(50_000, 60_000)}
-# Below, eyes and mouths are one pixel.
+# In smaller images, eyes and mouths are one pixel.
 LEAST_SIZE = 32
-# White, as the layers were drawn for: their outlines keep white robots apart from it, and a
-# generator's tanh holds it without effort.
+# The layers were drawn for a white background: their outlines separate white robots from it, and a
+# generator's tanh reaches white easily.
 _BACKGROUND = (255, 255, 255)
 
 
 class _Layer(NamedTuple):
-    """What one alternative of a part shows: RGBA pixels, and where their top left corner lies."""
+    """One alternative of a part: RGBA pixels, and the position of their top left corner."""
 
     pixels: Image.Image
     corner: tuple[int, int]
 
 
 class Robohash(Source):
-    """Composed cartoons, made when they are read: 50,000 and another 10,000 to test.
+    """Composed cartoons, made when they are read: 50,000 for training, 10,000 for tests.
 
-    No two images choose the same parts, so none is in both splits.
+    No two images have the same parts, so none is in both splits.
 
     Args:
         split: `train` or `test`.
-        image_size: side they are composed at.
+        image_size: side at which the images are composed.
 
     Raises:
-        ValueError: another split, a size below 32, or the package `robohash` is missing.
+        ValueError: for another split, a size below 32, or if the package `robohash` is missing.
     """
 
     image_size: int
@@ -95,16 +96,16 @@ class Robohash(Source):
 def choose_parts(
     indices: np.ndarray, label: int, part_sizes: list[int], num_variants: int
 ) -> np.ndarray:
-    """Chooses the parts of images as if all were of one class.
+    """Chooses the parts of images of one class.
 
-    All combinations of a class are numbered and shuffled, and its images take them in that order:
-    each is as likely as any, and none comes twice.
+    All combinations of a class are numbered and shuffled, and the class's images take them in that
+    order: each combination is equally likely, and none comes twice.
 
     Args:
         indices: int64 `(n,)`, image numbers over both splits.
-        label: the class; each has another order.
-        part_sizes: how many alternatives each part has.
-        num_variants: how many colours these come in.
+        label: the class; each class has a different order.
+        part_sizes: number of alternatives for each part.
+        num_variants: number of colour variants.
 
     Returns:
         int64 `(n, 1 + len(part_sizes))`: the variant, then the alternative of each part.
@@ -115,7 +116,7 @@ def choose_parts(
 
 
 def _sets_folder() -> Path:
-    """Where the package's layers lie, found without running its code."""
+    """The folder with the package's layers, found without running the package's code."""
     spec = importlib.util.find_spec("robohash")
     if spec is None or not spec.submodule_search_locations:
         raise ValueError(
@@ -125,13 +126,13 @@ def _sets_folder() -> Path:
     return Path(spec.submodule_search_locations[0]) / "sets"
 
 
-@functools.lru_cache(maxsize=1)  # both splits of a run share them
+@functools.lru_cache(maxsize=1)  # both splits of a run share the layers
 def _load_layers(folder: Path, image_size: int) -> list[list[list[list[_Layer]]]]:
     """All layers at one size, by class, variant and part (from the bottom up)."""
     files = [_variants(folder / f"set{label + 1}") for label in range(len(CLASS_NAMES))]
     flat = [file for variants in files for parts in variants for part in parts for file in part]
     logging.info("Scaling the %d layers of robohash to %d pixels.", len(flat), image_size)
-    with ThreadPoolExecutor(num_cores()) as threads:  # Pillow frees Python's global lock
+    with ThreadPoolExecutor(num_cores()) as threads:  # Pillow releases Python's global lock
         layers = threads.map(lambda file: _load_layer(file, image_size), flat)
         # In the order in which `flat` was listed.
         return [
@@ -143,7 +144,7 @@ def _load_layers(folder: Path, image_size: int) -> list[list[list[list[_Layer]]]
 def _variants(folder: Path) -> list[list[list[Path]]]:
     """The files of a set, by variant and part; robots come in ten colours, others in one variant.
 
-    Folders of parts are named `003#01Body`: they are laid in the order of what follows the `#`.
+    Part folders are named like `003#01Body`; the text after the `#` gives the order of the layers.
     """
     if not any("#" in entry.name for entry in folder.iterdir()):
         return [variant for colour in sorted(folder.iterdir()) for variant in _variants(colour)]
@@ -153,8 +154,8 @@ def _variants(folder: Path) -> list[list[list[Path]]]:
 
 def _load_layer(file: Path, image_size: int) -> _Layer:
     with Image.open(file) as image:
-        # Of an RGBA image Pillow weights colours by their opacity, so the colour of invisible
-        # pixels, mostly black, does not darken edges; when it shrinks it averages over all pixels.
+        # For RGBA images Pillow weights colours by their opacity, so invisible pixels, which are
+        # mostly black, do not darken edges. Shrinking averages over all pixels.
         pixels = image.convert("RGBA").resize((image_size, image_size), Image.Resampling.BILINEAR)
-    box = pixels.getbbox() or (0, 0, 1, 1)  # of what is not fully transparent
+    box = pixels.getbbox() or (0, 0, 1, 1)  # around all pixels that are not fully transparent
     return _Layer(pixels.crop(box), box[:2])

@@ -8,15 +8,15 @@ import numpy as np
 
 from sagan_tf.class_names import readable
 
-# Describes a folder of prepared images, in it.
+# Name of the file that describes a folder of prepared images.
 MANIFEST = "prepared.json"
 
 
 def folder_hint(name: str) -> str:
-    """Asks which folder is meant by a path that stands where a data set's name does.
+    """A hint for a path given instead of a data set's name.
 
     Returns:
-        A sentence with a blank before it; "" if the name is no path that is there.
+        A sentence that starts with a space; "" if the name does not look like a path.
     """
     for path in (name, name.partition(":")[2].removeprefix("//")):
         place = os.path.expanduser(path)
@@ -24,17 +24,17 @@ def folder_hint(name: str) -> str:
             kind = "prepared" if os.path.exists(os.path.join(place, MANIFEST)) else "folder"
             return f" Did you mean {kind}:{readable(path)}?"
     if name.startswith(("/", "./", "../", "~")):
-        return " There is no such folder; one that is there is named folder:PATH."
+        return " There is no such folder; give an existing one as folder:PATH."
     return ""
 
 
 class Description:
-    """What is known of a data set without its images.
+    """Properties of a data set that are known without reading its images.
 
     Attributes:
-        name: the data set's canonical name; presets follow it.
+        name: the data set's canonical name; presets are chosen by it.
         class_names: the name of each label, `num_classes` of them.
-        channels: 1 for grey images, 3 for colour.
+        channels: 1 for grey images, 3 for colour images.
     """
 
     def __init__(self, name: str, class_names: tuple[str, ...], channels: int) -> None:
@@ -44,7 +44,7 @@ class Description:
 
     @property
     def num_classes(self) -> int:
-        """How many labels there are."""
+        """The number of labels."""
         return len(self.class_names)
 
 
@@ -52,16 +52,16 @@ class Source(Description, abc.ABC):
     """A labelled set of images, read by index; safe to read from several threads.
 
     Attributes:
-        num_examples: how many images there are.
-        image_size: the one size all images are stored or drawn at, else None.
-        labels: int32 `(num_examples,)` where known without reading the examples, else None until
+        num_examples: number of images.
+        image_size: the size at which all images are stored or drawn; `None` if sizes vary.
+        labels: int32 `(num_examples,)` if known without reading the examples, else `None` until
             `class_counts` or class-balanced `batches` have read them.
-        failure: why reading stopped, for `readable_errors`; None while all is well.
-        reported: examples that were named in the log as unreadable.
-        files: the files of a local set, all of them; none for others.
-        background: RGB behind transparent images that are decoded as a viewer shows them; None for
-            published data sets, which are decoded as they were published.
-        notes: sentences on what was found but is not used, for the owner of the images.
+        failure: message of the error that stopped reading, for `readable_errors`; else `None`.
+        reported: indices of examples that were logged as unreadable.
+        files: all files of a local data set; empty for other data sets.
+        background: RGB behind transparent images, which are decoded as a viewer shows them; `None`
+            for published data sets, which are decoded like the published code does.
+        notes: sentences on files that were found but are not used.
     """
 
     background: tuple[int, int, int] | None = None
@@ -89,9 +89,9 @@ class Source(Description, abc.ABC):
         """The encoded file or the uint8 `(H, W, C)` pixels of one example, and its label."""
 
     def read_labels(self, indices: Sequence[int]) -> list[int]:
-        """The labels of some examples, where that is cheaper than to read each by itself."""
+        """The labels of some examples; faster than `read` where labels can be read alone."""
         return [self.read(index)[1] for index in indices]
 
     def example_name(self, index: int) -> str:
-        """What to call an example in messages, so that its owner finds it."""
+        """A name for messages by which the user can find an example."""
         return f"example {index} of {self.name}"

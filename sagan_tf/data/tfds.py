@@ -1,4 +1,4 @@
-"""TensorFlow Datasets as a source: encoded images by index, none of them kept in memory."""
+"""TensorFlow Datasets (TFDS) as a source of encoded images, read by index from disk."""
 
 import bisect
 import difflib
@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# Offline, TFDS would otherwise wait for Google Cloud's metadata server. Before its import.
+# Without this, an offline TFDS would wait for Google Cloud's metadata server when it is imported.
 os.environ.setdefault("NO_GCE_CHECK", "true")
 
 import requests
@@ -26,24 +26,25 @@ _IMAGENET_ARCHIVES = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
 
 
 def describe_tfds(name: str, data_dir: str | None) -> Description:
-    """What a TFDS data set's code says of it, without its data.
+    """The description of a TFDS data set from its code, without its data.
 
     Raises:
-        ValueError: no such data set, or it is no labelled set of images.
+        ValueError: if there is no such data set, or it is not one of labelled images.
     """
     return _describe(_builder(name, data_dir))
 
 
 class TFDS(Source):
-    """A TFDS data set, prepared as ArrayRecord or TFRecord; prepares it (ArrayRecord) if needed.
+    """A TFDS data set stored as ArrayRecord or TFRecord; prepared first (as ArrayRecord) if needed.
 
     Args:
         name: TFDS name, such as `cifar10` or `name/config`.
-        data_dir: where TFDS keeps its data; None for `~/tensorflow_datasets`.
-        split: such as `train` or `train[:10%]`.
+        data_dir: where TFDS keeps its data; `None` for `~/tensorflow_datasets`.
+        split: TFDS split, such as `train` or `train[:10%]`.
 
     Raises:
-        ValueError: unknown name or split, no image classification, or the data cannot be had.
+        ValueError: for an unknown name or split, a data set that is not one of labelled images, or
+            data that cannot be downloaded or prepared.
     """
 
     def __init__(self, name: str, data_dir: str | None, split: str) -> None:
@@ -69,12 +70,12 @@ class TFDS(Source):
         return image, features[self._label_key].int64_list.value[0]
 
     def read_labels(self, indices: Sequence[int]) -> list[int]:
-        # Many records at a time come 20 times faster from ArrayRecord than one by one.
+        # ArrayRecord reads many records at a time 20 times faster than one by one.
         records = self._records.__getitems__(indices)
         return [_features(record)[self._label_key].int64_list.value[0] for record in records]
 
     def example_name(self, index: int) -> str:
-        """Its place in the split, and the file that holds it."""
+        """The example's index in the split, and the file that holds it."""
         file = self._shards[bisect.bisect_right(self._ends, index)].filename
         return f"example {index} of {self.name} {self._split!r}, in {file}"
 
@@ -115,7 +116,7 @@ def _image_and_label_keys(info: tfds.core.DatasetInfo) -> tuple[str, str]:
             images.append(key)
         elif isinstance(feature, tfds.features.ClassLabel):
             labels.append(key)
-    # Where a set has several of a kind (cifar100's coarse labels), it says which are meant.
+    # A data set with several features of a kind (cifar100's coarse labels) names the main ones.
     if info.supervised_keys and len(info.supervised_keys) == 2:
         image, label = info.supervised_keys
         if image in images and label in labels:
@@ -130,7 +131,7 @@ def _image_and_label_keys(info: tfds.core.DatasetInfo) -> tuple[str, str]:
 
 
 def _prepared(builder: tfds.core.DatasetBuilder) -> tfds.core.DatasetBuilder:
-    """Prepares the data set if needed; returns the builder that knows of the result."""
+    """Prepares the data set if needed; returns the builder of the prepared data."""
     if builder.is_prepared():
         return builder
     manual_dir = _manual_dir(builder)
@@ -193,10 +194,10 @@ def _check_imagenet_archives(manual_dir: Path) -> None:
 
 
 def _check_network(builder: tfds.core.DatasetBuilder) -> None:
-    """Says so within seconds where TFDS would try a dead network for minutes."""
+    """Raises `ValueError` within seconds if the network is down; TFDS would try for minutes."""
     downloads = Path(builder.data_dir_root) / "downloads"
     if downloads.is_dir() and any(downloads.iterdir()):
-        return  # Archives fetched or laid there earlier need no network.
+        return  # Archives that were downloaded or put there earlier need no network.
     for url in list(builder.url_infos or ())[:1]:
         try:
             requests.head(url, timeout=10)

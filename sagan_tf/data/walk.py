@@ -1,14 +1,14 @@
-"""One walk over a folder of pictures: which files are images, and what else is there.
+"""Walks over a folder of images: which files are images, and what else is there.
 
-Training, `prepare`, `evaluate` and `attend` all find their files here.
+Training, `prepare`, `evaluate` and `attend` all find their files with this module.
 
-- Names are in natural order: 2 comes before 10, otherwise as their characters are numbered.
-- Hidden entries and those that systems leave (`._*`, `@eaDir`, `Thumbs.db`) do not count.
+- Names are in natural order: 2 comes before 10; other characters are ordered by code point.
+- Hidden entries and files that operating systems leave (`._*`, `@eaDir`, `Thumbs.db`) are skipped.
 - Links are followed. A directory is read once: in its own place if that is inside the folder, else
-  where the first link to it stands. So loops end, and a second name for a class adds nothing.
-  Links to files count as files, so pictures may be linked into as many classes as is wanted.
-- Files with a suffix that Pillow reads are images. Others are if they begin like one, whatever
-  their name. Directories, broken links, pipes and sockets are not, whatever their name.
+  at the first link to it. So loops end, and a second name for a class adds nothing. Links to files
+  count as files, so an image may be linked into several classes.
+- Files with a suffix that Pillow reads are images. Other files are images if they begin like one.
+  Directories, broken links, pipes and sockets are never images, whatever their name.
 """
 
 import errno
@@ -33,10 +33,10 @@ _SYSTEM_NAMES = {
     "system volume information",
     "thumbs.db",
 }
-# Pillow tells them, but decodes them with other programs or not at all.
+# Formats that Pillow recognises, but decodes with other programs or not at all.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 _OPTIONAL = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}
-# Told for certain by their first bytes, and common enough to lose their suffix.
+# Common formats whose first bytes identify them, so that files need no suffix.
 _TOLD_BY_CONTENT = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "TIFF", "WEBP")
 
 HIDDEN = "hidden or the system's"
@@ -49,13 +49,13 @@ NO_SUFFIX = "without a suffix"
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder holds, as paths relative to it in natural order.
+    """The content of a folder, as paths relative to it in natural order.
 
     Attributes:
         images: the image files.
         folders: every sub-folder that was read.
-        by_content: those of the images whose suffix names no format that is read.
-        unused: everything else, by what it is: a suffix such as ".txt", or one of this module's
+        by_content: the images whose suffix is not that of a readable format.
+        unused: everything else, by its kind: a suffix such as ".txt", or one of this module's
             constants.
     """
 
@@ -65,7 +65,7 @@ class Found:
     unused: dict[str, list[str]]
 
     def below(self, folder: str) -> "Found":
-        """What one of the sub-folders holds."""
+        """The content of one of the sub-folders."""
         start = folder + os.sep
 
         def inside(paths: list[str]) -> list[str]:
@@ -81,11 +81,11 @@ class Found:
 
 
 def walk(root: str) -> Found:
-    """Lists a folder, at any depth.
+    """Lists a folder and all its sub-folders.
 
     Raises:
-        OSError: a directory is missing or cannot be read. A class would shrink silently if it
-            were passed over.
+        OSError: if a directory is missing or cannot be read. Skipping it would make a class
+            smaller without a message.
     """
     images_of: dict[str, list[str]] = {}
     by_content: list[str] = []
@@ -124,9 +124,9 @@ def walk(root: str) -> Found:
 
 
 def natural_key(name: str) -> tuple[list[int | str], str]:
-    """Sorts names with numbers by the numbers."""
+    """A sort key that orders numbers inside names by their value."""
     parts = re.split(r"(\d+)", name)
-    # Text and numbers take turns, so like is compared with like; the name itself orders 1 and 01.
+    # Text and numbers alternate, so like is compared with like; the name itself orders 1 and 01.
     return [int(part) if part.isdecimal() else part for part in parts], name
 
 
@@ -145,7 +145,7 @@ def _decoded_formats() -> frozenset[str]:
 
 
 def _kind(entry: os.DirEntry) -> str:
-    """`folder`, `file` or why it is not used."""
+    """`folder`, `file` or the reason why an entry is not used."""
     if entry.name.startswith(".") or entry.name.casefold() in _SYSTEM_NAMES:
         return HIDDEN
     try:
@@ -168,7 +168,7 @@ def _begins_like_an_image(entry: os.DirEntry) -> bool:
     formats = [name for name in _TOLD_BY_CONTENT if name in _decoded_formats()]
     try:
         with Image.open(entry.path, formats=formats) as picture:
-            # Raw files of cameras are TIFFs, of which Pillow would see the thumbnail.
+            # Cameras' raw files are TIFFs, and Pillow would read their thumbnails.
             return picture.format != "TIFF" or not suffix_of(entry.name)
-    except Exception:  # Pillow meets what is no image with any of a dozen exceptions
+    except Exception:  # Pillow raises a dozen different exceptions for other files
         return False

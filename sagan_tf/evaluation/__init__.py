@@ -1,16 +1,17 @@
 """Scores of generated images: images -> features -> statistics -> numbers.
 
-What is compared: `sides` finds both sides by their places, `images` and `image_files` number the
-images, `matching` gives them the same classes, `file_identity` tells files that changed.
+Images: `sides` opens the real images and the images to score, `images` and `image_files` read them
+by number, `matching` gives both sides the same class labels, and `file_identity` detects files that
+changed.
 
-Features: `extractors` chooses among `inception` (`inception_network`, `inception_weights`),
-`classifier` and `keras_extractor`, which share `extractor_base`; `feature_files` keeps what they
-give.
+Features: `extractors` makes an extractor: `inception` (with `inception_network` and
+`inception_weights`), `classifier` or `keras_extractor`, all on top of `extractor_base`.
+`feature_files` caches their features.
 
-Numbers: `scores` asks `frechet` (of `moments`, or of `published_statistics`), `kernel_distance`,
-`inception_score` and `manifold` (of `neighbours`); `spread` compares pixels, `groups` averages
-classes, and `yardstick` scores real images against one another.
+Numbers: `scores` computes all scores with `frechet` (from `moments` or `published_statistics`),
+`kernel_distance`, `inception_score` and `manifold` (with `neighbours`). `spread` compares pixels,
+`groups` averages over classes, and `yardstick` scores real images against one another.
 
-`evaluation` runs all of it by a protocol of `protocols`, once `counts` finds images enough.
-`score_lines` and `report` show the result.
+`evaluation` runs all of this with one of the `protocols`, after `counts` has checked that there are
+enough images. `score_lines` and `report` show the result.
 """

@@ -1,7 +1,7 @@
-"""A small classifier of the real images: scores small pictures without a download.
+"""A small classifier trained on the real images, to score small images without a download.
 
-Its features say how generated images differ from the real ones of one data set; numbers made with
-it compare with one another, and with nothing that is published.
+Its features describe how generated images differ from the real images of one data set. Scores made
+with it are comparable with one another, but not with published scores.
 """
 
 import hashlib
@@ -19,24 +19,25 @@ from sagan_tf.output.files import replacing
 
 _EPOCHS = 20
 _BATCH_SIZE = 64
-# Every so many-th real image is kept from the training, to tell how well it went.
+# One in this many real images is held out from training, to measure the accuracy.
 _HELD_OUT = 10
 
 
 class ClassifierExtractor:
-    """A classifier of real images as an extractor: its last layer but one, and its logits.
+    """A classifier of real images as a feature extractor: its penultimate layer and its logits.
 
     Args:
         real: images to train on.
-        directory: where the weights are kept once trained, so that all features come from one.
+        directory: where the trained weights are stored, so that all features come from the same
+            classifier.
 
     Attributes:
         name: "classifier".
         identity: see `feature_files.Extractor`.
-        accuracy: share of held out real images that it recognises.
+        accuracy: accuracy on held-out real images, in [0, 1].
 
     Raises:
-        ValueError: for fewer than two classes with images; and when it is called on images of
+        ValueError: for fewer than two classes with images, and when it is called with images of
             another size or number of channels.
     """
 
@@ -74,9 +75,9 @@ class ClassifierExtractor:
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         if images.shape[1:] != self._shape:
             raise ValueError(
-                f"`--extractor=classifier` has learned the real images, of height, width and "
-                f"channels {self._shape}, and can look at no others. Received: images of "
-                f"{images.shape[1:]}. Score images of that kind, or choose another extractor."
+                f"`--extractor=classifier` was trained on the real images, of height, width and "
+                f"channels {self._shape}, and takes no others. Received: images of "
+                f"{images.shape[1:]}. Score images of that shape, or choose another extractor."
             )
         return {name: value.numpy() for name, value in self._outputs(images).items()}
 

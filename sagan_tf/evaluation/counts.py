@@ -1,4 +1,4 @@
-"""Are there images enough for each metric? Asked before features are extracted."""
+"""Checks, before features are extracted, that there are enough images for each metric."""
 
 from collections.abc import Collection
 
@@ -14,22 +14,22 @@ def check_counts(
     sure_of_classes: bool,
     flag: str = "num_images",
 ) -> None:
-    """Raises a `ValueError` that names the first metric with too few images, and what it needs.
+    """Raises `ValueError` for the first metric with too few images, and says how many it needs.
 
     Args:
-        metrics: what shall be scored.
-        protocol: how.
-        num_generated: images.
-        num_real: images; `None` if statistics take their place.
-        sure_of_classes: whether the extractor gives what the Inception score is made of.
-        flag: the one that asks for generated images.
+        metrics: names of the metrics to compute.
+        protocol: evaluation protocol.
+        num_generated: number of generated images.
+        num_real: number of real images; `None` if statistics take their place.
+        sure_of_classes: whether the extractor returns the logits that the Inception score needs.
+        flag: the flag that sets the number of generated images, for the message.
     """
     neighbours = max(protocol.precision_k, protocol.density_k) + 1
-    # Of each metric, how many generated and real images it needs.
+    # Least number of generated and of real images for each metric.
     needed = {
         "is": (protocol.inception_splits if sure_of_classes else 1, 0),
         "fid": (2, 2),
-        # Parts of different sizes, from two images up.
+        # Fitted to parts of different sizes, from two images up.
         "fid_infinity": (EXTRAPOLATION_POINTS + 1, 2),
         "sfid": (2, 2),
         "kid": (2, 2),

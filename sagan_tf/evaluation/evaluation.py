@@ -1,4 +1,4 @@
-"""Images -> a record of scores, with all that they depend on."""
+"""Scores images, and records the scores with all conditions that they depend on."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
@@ -16,23 +16,23 @@ from sagan_tf.evaluation.scores import all_scores, class_scores, summary
 from sagan_tf.evaluation.spread import spread_of_images
 from sagan_tf.machine.team import SINGLE_PROCESS, Team
 
-# What must be alike for two records to be compared.
+# Fields that must be equal for two records to be comparable.
 _CONDITIONS = ("protocol", "extractor", "real")
-# By which a generator is called better than another, the first that is there.
+# Scores that rank generators; the first one in a record counts.
 _RANKING = ("fid", "frechet_distance")
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What was scored, its features, and the scores.
+    """The images of an evaluation, their features and the scores.
 
     Attributes:
-        record: JSON: `images`, `real`, `extractor` and `protocol` say what was compared and how;
-            `scores`, `by_class` and `groups` what came out.
+        record: record for JSON: `images`, `real`, `extractor` and `protocol` describe what was
+            compared and how; `scores`, `by_class` and `groups` are the results.
         real: the real images.
-        generated: the others.
-        real_features: on disk; `None` if there are no real images.
-        features: of the generated images.
+        generated: the generated images.
+        real_features: features of the real images, on disk; `None` if there are no real images.
+        features: features of the generated images, on disk.
     """
 
     record: Mapping[str, Any]
@@ -56,23 +56,24 @@ def evaluate(
     """Scores generated images against real ones.
 
     Args:
-        real: images, or none of which only moments are known.
-        generated: images; those beyond the protocol's number count for scores of classes alone.
-        extractor: of their features.
-        protocol: how.
-        metrics: see `scores.all_scores` and `scores.class_scores`; and `spread`, see
-            `spread.spread_of_images`.
-        directory: keeps features.
-        known: moments of real features that are taken instead of the images'.
-        groups: classes by the name of their group.
-        team: each extracts features of a part of the images.
+        real: real images, or a set of 0 images if only their moments are known.
+        generated: generated images; those beyond the protocol's number are used only for scores
+            per class.
+        extractor: feature extractor.
+        protocol: evaluation protocol.
+        metrics: names of metrics, see `scores.all_scores` and `scores.class_scores`; also
+            `spread`, see `spread.spread_of_images`.
+        directory: directory in which features are cached.
+        known: moments of real features by name, used instead of those of the real images.
+        groups: class numbers by the name of their group.
+        team: the workers; each extracts the features of a part of the images.
 
     Returns:
-        The evaluation; `None` to those of the team that are not its chief.
+        The evaluation; `None` for workers that are not the chief.
 
     Raises:
         ValueError: for images or features that cannot be scored.
-        OSError: if features cannot be kept.
+        OSError: if features cannot be written.
     """
     asked = min(protocol.num_images, generated.num_images)
     check_counts(metrics, protocol, asked, real.num_images or None, gives_logits(extractor))
@@ -110,7 +111,7 @@ def _add_spread(
     generated: Images,
     features: Features,
 ) -> None:
-    """Adds the scores of the pixels themselves, which features do not keep."""
+    """Adds the scores that are computed from pixels instead of features."""
     spread = spread_of_images(real, real_features.labels, generated, features.labels)
     if spread is None:
         return
@@ -122,12 +123,12 @@ def _add_spread(
 
 
 def gives_logits(extractor: Extractor) -> bool:
-    """Whether the extractor gives what the Inception score is made of."""
+    """Whether the extractor returns the logits that the Inception score needs."""
     return "logits_unbiased" in extractor.identity.get("taps", ())
 
 
 def unlike(first: Mapping[str, Any], second: Mapping[str, Any]) -> str | None:
-    """The field because of which two records cannot be compared; `None` if they can."""
+    """The name of a field that makes two records incomparable; `None` if they are comparable."""
     for condition in _CONDITIONS:
         name = difference(first[condition], second[condition], f"{condition}.")
         if name is not None:
@@ -139,7 +140,7 @@ def ranking_score(record: Mapping[str, Any]) -> float:
     """The score by which records are ranked; lower is better.
 
     Raises:
-        ValueError: if there is none among the record's scores.
+        ValueError: if the record has no such score.
     """
     for name in _RANKING:
         if name in record["scores"]:
@@ -148,5 +149,5 @@ def ranking_score(record: Mapping[str, Any]) -> float:
 
 
 def _rounded(scores: Mapping[Any, float]) -> dict[Any, float]:
-    # Beyond seven digits, rounding differs between machines.
+    # Seven digits, because further digits differ between machines.
     return {name: float(f"{score:.7g}") for name, score in scores.items()}

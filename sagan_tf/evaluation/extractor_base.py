@@ -1,4 +1,4 @@
-"""What extractors of features share: images in, resizing, float32 without shortcuts."""
+"""Functions that feature extractors share: resizing, batching and full float32 precision."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Images that are resized and computed at a time, always: bounds memory, and no feature depends on
-# how many there are, as it would by rounding in kernels that are chosen by size.
+# Images per call of the network. Every call has this many, which limits memory and makes features
+# independent of the number of images: kernels chosen by the batch size would round differently.
 BATCH_SIZE = 32
 RESIZES = ("legacy", "clean")
 
 
 def resize_images(images: Any, size: tuple[int, int], method: str) -> tf.Tensor:
-    """Images as a network wants them, still in [0, 255].
+    """Images resized to a network's input size, still in [0, 255].
 
-    The method moves every score, so it belongs to the score's name:
+    The method changes every score, so state it with the score:
 
     - `legacy`: bilinear without half-pixel centers or antialiasing, as in TensorFlow 1 and in the
-      frozen Inception graph, for scores to compare with the literature's;
+      frozen Inception graph, for scores that are comparable with the literature's;
     - `clean`: bicubic with antialiasing and limited to [0, 255] but not rounded (Parmar et al.,
       "On Aliased Resizing and Surprising Subtleties in GAN Evaluation", arXiv 2104.11222).
 
@@ -57,16 +57,16 @@ def extract(
     """Calls a function on images, a limited number at a time, with TensorFloat-32 off.
 
     Args:
-        function: of float32 `(N, H, W, channels)`, gives float32 arrays by name.
+        function: takes float32 `(N, H, W, channels)` and returns float32 tensors by name.
         images: uint8 `(N, H, W, 1 or 3)`, N > 0, or float32 of the same range that were never
-            rounded; gray ones are repeated if 3 channels are wanted.
-        channels: that the function wants.
+            rounded; gray images are repeated if the function takes 3 channels.
+        channels: number of channels that the function takes.
 
     Returns:
-        What the function gives, for all images.
+        The function's results for all images, as arrays by name.
 
     Raises:
-        ValueError: for other images.
+        ValueError: for images of another dtype or shape.
     """
     images = np.asarray(images)
     known = images.ndim == 4 and images.shape[-1] in {1, channels} and images.size
@@ -74,7 +74,7 @@ def extract(
         shapes = " or ".join(f"(N, H, W, {number})" for number in sorted({1, channels}))
         raise ValueError(
             f"`images` must be uint8 or float32 {shapes} with N > 0; `sagan_tf.sampling.to_uint8` "
-            f"makes them of what lies in [-1, 1]. Received: {images.dtype} {images.shape}"
+            f"makes them from images in [-1, 1]. Received: {images.dtype} {images.shape}"
         )
     parts = []
     with tensor_float_32_off():
@@ -89,9 +89,10 @@ def extract(
 
 @contextlib.contextmanager
 def tensor_float_32_off() -> Iterator[None]:
-    """Products of float32 keep all their bits; GPUs otherwise round the factors to 11.
+    """Computes float32 products at full precision; GPUs may otherwise round factors to 11 bits.
 
-    That alone moves features by parts in a thousand. The process's setting returns at the end.
+    That rounding alone changes features by parts in a thousand. The process's setting is restored
+    at the end.
     """
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)

@@ -1,4 +1,4 @@
-"""The extractor that a name stands for."""
+"""Makes the feature extractor that a name stands for."""
 
 import difflib
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from sagan_tf.evaluation.feature_files import Extractor
 from sagan_tf.evaluation.images import Images, RealImages
 from sagan_tf.evaluation.protocols import Protocol
 
-# Of the Inception network, the features that a metric is made of, where it is not these.
+# Features of the Inception network that metrics use, and the exceptions by metric.
 _USUAL_TAPS = ("2048",)
 _TAPS = {"is": ("logits_unbiased",), "sfid": ("spatial",), "agreement": ("logits",)}
 _IMAGENET_CLASSES = 1000
@@ -23,21 +23,21 @@ def make_extractor(
     protocol: Protocol,
     directory: Path,
 ) -> Extractor:
-    """The extractor of a name.
+    """The extractor with a name.
 
     Args:
         name: "inception", "classifier", or the path of a Keras model; `None` for the classifier if
             the real images are the digits, else Inception.
-        real: the real images, which the classifier is trained on.
-        num_classes: of them.
-        metrics: what shall be computed of the features.
-        protocol: says how images are resized.
-        directory: where the classifier is kept.
+        real: the real images, on which the classifier is trained.
+        num_classes: number of classes of the real images.
+        metrics: names of the metrics to compute from the features.
+        protocol: evaluation protocol, which says how images are resized.
+        directory: where the classifier is stored.
 
     Raises:
-        ValueError: if it cannot be had.
+        ValueError: for an unknown name, or an extractor that cannot be loaded or trained.
     """
-    # Imported where they are needed: each takes time.
+    # Extractors are imported where they are needed, as each import takes time.
     name = name or ("classifier" if real.identity.get("dataset") == "digits" else "inception")
     if name == "inception":
         return _inception(real, num_classes, metrics, protocol)
@@ -68,7 +68,7 @@ def _inception(
     from sagan_tf.evaluation.inception import InceptionExtractor
     from sagan_tf.evaluation.inception_weights import MissingWeights
 
-    # It knows ImageNet's classes alone.
+    # The Inception network knows ImageNet's classes only.
     known = num_classes == _IMAGENET_CLASSES
     wanted = [metric for metric in metrics if known or metric != "agreement"]
     taps = {tap for metric in wanted for tap in _TAPS.get(metric, _USUAL_TAPS)}

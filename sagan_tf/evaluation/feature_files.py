@@ -1,4 +1,4 @@
-"""Features of images, in files that an interrupted evaluation goes on from."""
+"""Caches features of images in files, from which an interrupted evaluation can resume."""
 
 import hashlib
 import json
@@ -16,18 +16,18 @@ from sagan_tf.machine.team import SINGLE_PROCESS, Team
 from sagan_tf.output.files import check_space, replacing, write_text
 
 BATCH_SIZE = 64
-# Rows that moments read from disk at a time.
+# Rows to read from disk at a time when moments are computed.
 _ROWS = 4096
 _LABELS = "labels"
 _DONE = "done.json"
 
 
 class Extractor(Protocol):
-    """What turns images into features.
+    """Interface of a feature extractor.
 
     Attributes:
-        name: of the network.
-        identity: JSON that is equal only for equal features of equal images.
+        name: name of the network.
+        identity: JSON that is equal only for extractors that give equal features for equal images.
     """
 
     @property
@@ -37,18 +37,18 @@ class Extractor(Protocol):
     def identity(self) -> Mapping[str, Any]: ...
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Features float32 `(N, D)` by name, of images uint8 `(N, H, W, C)`."""
+        """Features by name, float32 `(N, D)`, of uint8 images `(N, H, W, C)`."""
 
 
 class Features:
-    """Features of a set of images, on disk; memory holds what is looked at.
+    """Features of a set of images, memory-mapped from disk.
 
     Args:
-        directory: where `extract_features` put them.
-        at_most: only the first so many; `None` for all.
+        directory: directory to which `extract_features` wrote them.
+        at_most: number of first images to which to limit the features; `None` for all.
 
     Attributes:
-        names: of the features.
+        names: names of the features.
         labels: classes of the images, int32 `(N,)`, or `None`.
     """
 
@@ -70,11 +70,11 @@ class Features:
         return self._count
 
     def first(self, count: int) -> "Features":
-        """Those of the first so many images."""
+        """The features of the first `count` images."""
         return Features(self._directory, count)
 
     def moments(self, name: str) -> Moments:
-        """Their moments, a part of them in memory at a time; kept beside them once computed."""
+        """Moments of the features with a name, computed in parts and cached beside the features."""
         path = self._directory / f"moments-{name}-{self._count}.npz"
         if not path.exists():
             features = self[name]
@@ -100,23 +100,23 @@ def extract_features(
     batch_size: int = BATCH_SIZE,
     team: Team = SINGLE_PROCESS,
 ) -> Features | None:
-    """Extracts features, or what is left of them to extract.
+    """Extracts the features of images, except those that are cached already.
 
     Args:
-        images: of what.
-        extractor: by what.
-        directory: holds one sub-directory per pair of the two; made if it is not there. The
-            whole team shares it.
-        title: shown beside the progress.
-        batch_size: images at a time, which changes no feature but by rounding.
-        team: each extracts a part.
+        images: the images.
+        extractor: the feature extractor.
+        directory: cache, with one sub-directory per pair of images and extractor; created if it
+            does not exist. All workers share it.
+        title: name of the images, shown beside the progress bar.
+        batch_size: images per call of the extractor; changes features by rounding only.
+        team: the workers; each extracts a part.
 
     Returns:
-        The features; `None` to those of the team that are not its chief.
+        The features; `None` for workers that are not the chief.
 
     Raises:
-        ValueError: for images that are not finite, with the batch.
-        OSError: if there is too little room.
+        ValueError: for images with values that are not finite; the message names the batch.
+        OSError: if the disk has too little space.
     """
     identity = {"images": images.identity, "extractor": extractor.identity}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
@@ -132,9 +132,9 @@ def extract_features(
 def _extract_parts(
     images: Images, extractor: Extractor, folder: Path, title: str, batch_size: int, team: Team
 ) -> None:
-    """Fills the chief's folder from what each of the team extracts, if it is not full already."""
-    # The chief's word: the directory may look different from another machine for a while, and
-    # what makes up an identity may be rounded differently there.
+    """Lets each worker extract a part, and joins the parts in `folder`, unless it is complete."""
+    # The chief decides: another machine may see an outdated directory for a while, and may round
+    # numbers of an identity differently.
     whole = _done(folder)["count"] == images.num_images
     name = json.loads(team.broadcast(json.dumps(None if whole else folder.name)))
     if name is None:
@@ -152,15 +152,15 @@ def _extract_parts(
 
 
 def _join(parts: Mapping[Path, int], whole: Path) -> None:
-    """Puts the features of folders of so many images, which are removed, into one."""
+    """Joins the features of parts, given by folder and number of images; removes the parts."""
     for part, count in parts.items():
         if _done(part)["count"] != count:
             raise ValueError(
                 f"`--cache_dir` must be a directory that all workers share. Received: {count} "
-                f"features that another one has written are not in {part}"
+                f"features that another worker has written are not in {part}"
             )
     sizes = _done(next(iter(parts)))["sizes"]
-    (whole / _DONE).unlink(missing_ok=True)  # before what it speaks of changes
+    (whole / _DONE).unlink(missing_ok=True)  # removed before the files that it describes change
     for name in sizes:
         with open(whole / name, "wb") as file:
             for part in parts:
@@ -192,7 +192,7 @@ def _extract(
         desc=title,
         unit=" images",
         disable=not shown,
-        leave=None,  # below the bar of a training it vanishes
+        leave=None,  # the bar vanishes if it is below that of a training run
     )
     with bar:
         for start in range(done["count"], images.num_images, batch_size):
@@ -220,7 +220,7 @@ def _extract(
 
 
 def _write_rows(path: Path, rows: np.ndarray, start: int) -> None:
-    """Puts rows where they belong, over what an interrupted run may have begun to write."""
+    """Writes rows at row `start`, over rows that an interrupted run may have begun to write."""
     with open(path, "r+b" if path.exists() else "w+b") as file:
         file.seek(start * rows.shape[1] * rows.itemsize)
         file.write(rows.tobytes())

@@ -1,24 +1,24 @@
-"""What tells files of images from others, so that features of other images are not taken again."""
+"""Identifies sets of image files, so that cached features are used only for the same images."""
 
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Of fewer images, every byte is looked at: a second or two for photographs.
+# Below this number of images, every byte is hashed, which takes a second or two for photographs.
 READ_WHOLE = 10_000
-# In the identity of images: when the files were written. It tells files that changed from what
-# they were, and says nothing of two copies that are compared.
+# Key of the files' modification times in an identity. They reveal that files have changed, but
+# differ between two copies of the same files.
 TIMES = "times"
 
 
 def file_identity(files: Sequence[str | os.PathLike], num_images: int) -> dict[str, str]:
-    """Returns hashes of what files are: names, sizes and contents, and their times.
+    """Hashes of files: one of names, sizes and contents, and one of modification times.
 
     Args:
         files: all files of a set, in any place; a set that is moved keeps its identity.
-        num_images: in them. The contents of 10,000 images or more are not read; there, sizes and
-            times alone tell when a file has changed.
+        num_images: number of images in the files. With 10,000 images or more the contents are not
+            read, so that only sizes and times show when a file has changed.
 
     Raises:
         OSError: if a file cannot be read.
@@ -38,7 +38,7 @@ def file_identity(files: Sequence[str | os.PathLike], num_images: int) -> dict[s
 
 
 def without_times(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The identity of images wherever and whenever their files were copied."""
+    """The identity without modification times, which is the same for all copies of the files."""
     return {
         name: without_times(value) if isinstance(value, Mapping) else value
         for name, value in identity.items()

@@ -1,8 +1,9 @@
 """Fréchet distance between Gaussians fitted to features: FID, sFID and intra-FID.
 
 `|m1 - m2|^2 + Tr(S1) + Tr(S2) - 2 Tr((S1 S2)^(1/2))`, Heusel et al., arXiv 1706.08500. The last
-trace is the sum of the roots of the eigenvalues of `S1 S2`, which are those of a symmetric matrix:
-no square root of a matrix is needed, nothing is added to a diagonal, and nothing is complex.
+trace is the sum of the square roots of the eigenvalues of `S1 S2`, and a symmetric matrix has the
+same eigenvalues. So no matrix square root is needed, nothing is added to a diagonal, and no number
+is complex.
 """
 
 import numpy as np
@@ -10,16 +11,16 @@ import scipy.linalg
 
 from sagan_tf.evaluation.moments import Moments, moments_of
 
-# Points of the extrapolation to infinitely many images, and the least images of a point.
+# Number of points in the extrapolation to infinitely many images, and images of the first point.
 EXTRAPOLATION_POINTS = 15
 _EXTRAPOLATION_START = 5000
 
 
 def frechet_distance(first: Moments, second: Moments) -> float:
-    """The distance between two sets of features, each of more rows than columns.
+    """The Fréchet distance between two sets of features, each with more rows than columns.
 
-    With fewer rows it stays right, to about 1e-6 of the value; `frechet_distance_to_rows` is
-    exact there and much faster.
+    With fewer rows it is accurate to about 1e-6 of the value; `frechet_distance_to_rows` is exact
+    in that case and much faster.
     """
     _must_agree(first.mean, second.mean)
     try:
@@ -36,11 +37,12 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 
 
 def frechet_distance_to_rows(first: Moments | np.ndarray, features: np.ndarray) -> float:
-    """The same distance to features of few rows: a matrix of that many rows is decomposed.
+    """The Fréchet distance to features with few rows, N; it decomposes an N x N matrix.
 
-    With centred rows `A / sqrt(n - 1)`, `S = A^T A`, and the trace is the sum of the roots of the
-    eigenvalues of `A S1 A^T`; or, if the first side's rows B are at hand too, the sum of the
-    singular values of `A B^T` (compare Mathiasen and Hvilshøj, arXiv 2009.14075).
+    With rows `A`, centred and divided by `sqrt(n - 1)`, `S = A^T A`, and the trace is the sum of
+    the square roots of the eigenvalues of `A S1 A^T`. If the first side's rows B are given as well,
+    it is the sum of the singular values of `A B^T` (compare Mathiasen and Hvilshøj, arXiv
+    2009.14075).
 
     Args:
         first: moments, or the rows themselves, `(M, D)`.
@@ -65,16 +67,16 @@ def frechet_distance_to_rows(first: Moments | np.ndarray, features: np.ndarray) 
 
 
 def extrapolated_frechet_distance(first: Moments, features: np.ndarray, seed: int = 0) -> float:
-    """The distance that infinitely many generated images would have.
+    """The Fréchet distance extrapolated to infinitely many generated images.
 
-    A distance to N images is too large by about a constant over N. A line through 15 distances
-    to random parts, of 5,000 images (or a tenth, if that is less) up to all, tells where it goes
+    A distance to N images is too large by about a constant divided by N. So a line in 1/N is fitted
+    to 15 distances to random parts, from 5,000 images (or a tenth, if that is less) up to all
     (Chong and Forsyth, arXiv 1911.07023).
 
     Args:
         first: moments of the real features.
-        features: generated, `(N, D)`.
-        seed: of the random parts.
+        features: generated features, `(N, D)`.
+        seed: seed of the random parts.
     """
     least = min(_EXTRAPOLATION_START, max(2, len(features) // 10))
     counts = np.linspace(least, len(features), EXTRAPOLATION_POINTS).astype(int)
@@ -93,7 +95,7 @@ def extrapolated_frechet_distance(first: Moments, features: np.ndarray, seed: in
 
 
 def _centred(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean, and rows around it over `sqrt(n - 1)`."""
+    """The mean, and the rows centred around it and divided by `sqrt(n - 1)`."""
     if len(features) < 2:
         raise ValueError(f"A covariance needs at least 2 images. Received: {len(features)}")
     features = np.asarray(features, np.float64)
@@ -102,12 +104,12 @@ def _centred(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _root_sum(eigenvalues: np.ndarray) -> float:
-    # What is below 0 is rounding: a product of two covariances has no negative eigenvalue.
+    # Negative values are rounding errors: a product of two covariances has no negative eigenvalue.
     return float(np.sqrt(np.maximum(eigenvalues, 0)).sum())
 
 
 def _distance(first: np.ndarray, second: np.ndarray, traces: float, root_sum: float) -> float:
-    # Of equal sets, rounding may leave less than nothing.
+    # For equal sets, rounding may give a negative result.
     return max(0.0, float(np.sum((first - second) ** 2) + traces - 2 * root_sum))
 
 

@@ -1,4 +1,4 @@
-"""Groups of classes whose scores are averaged: do some kinds of images come out better?"""
+"""Groups of classes whose scores are averaged, to see which kinds of images come out better."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sagan_tf.data.imagenet import wordnet_ids
 
-# What the name of the built-in groups is.
+# Name of the built-in groups.
 IMAGENET = "imagenet"
-# WordNet 3.0: what is below "geological formation" (n09287968) has texture and little shape ...
+# Classes below "geological formation" (n09287968) in WordNet 3.0 have texture and little shape ...
 _TEXTURE = """
 n09193705 n09246464 n09256479 n09288635 n09332890 n09399592 n09421951 n09428293 n09468604 n09472597
 """.split()
@@ -17,16 +17,16 @@ _ANIMALS = "n01440764", "n02655020"
 
 
 def read_groups(path: str, class_names: Sequence[str]) -> dict[str, list[int]]:
-    """Class numbers of each group, by its name.
+    """Class numbers of each group, by the group's name.
 
     Args:
-        path: a file of JSON, `{"group": ["class", 7, ...], ...}`, of names or numbers of classes;
-            or "imagenet", for its animals and geological formations: the classes that SAGAN's
-            paper says attention helps most and least (section 4.2).
-        class_names: of the data set.
+        path: a JSON file, `{"group": ["class", 7, ...], ...}`, with names or numbers of classes;
+            or "imagenet" for its animals and geological formations, the classes that attention
+            helps most and least according to SAGAN's paper (section 4.2).
+        class_names: class names of the data set.
 
     Raises:
-        ValueError: if it is no such file, or a class is not there.
+        ValueError: if the file cannot be read or names an unknown class.
     """
     if path == IMAGENET:
         return _imagenet_groups(class_names)
@@ -55,7 +55,7 @@ def read_groups(path: str, class_names: Sequence[str]) -> dict[str, list[int]]:
 def group_means(
     by_class: Mapping[int, float], groups: Mapping[str, Sequence[int]]
 ) -> dict[str, float]:
-    """The mean score of each group's classes that have one."""
+    """The mean score of each group, over its classes that have a score."""
     means = {}
     for name, classes in groups.items():
         scores = [by_class[number] for number in classes if number in by_class]

@@ -1,4 +1,4 @@
-"""Images that others made, in files."""
+"""Reads the images to score from files that other programs made."""
 
 import functools
 import hashlib
@@ -22,25 +22,26 @@ from sagan_tf.data.walk import suffix_of
 from sagan_tf.evaluation.file_identity import file_identity
 
 _LOSSY_SUFFIXES = (".avif", ".jfif", ".jpeg", ".jpg", ".webp")
-# Images of a file that are hashed at a time.
+# Number of images of a file to hash at a time.
 _HASHED_IMAGES = 256
 
 
 class FileImages:
-    """Image files of a folder; its sub-folders, if there are any, are the classes.
+    """The image files of a folder; its sub-folders, if there are any, are the classes.
 
     Args:
-        path: of the folder.
-        num_images: at most; all if there are fewer.
-        image_size: side they are cut and resized to; `None` for files of one square size.
+        path: path of the folder.
+        num_images: largest number of images; all are used if there are fewer.
+        image_size: side to which images are cropped and resized; `None` for files that all have
+            the same square size.
         background: RGB, 0 to 255, shown behind transparent images.
 
     Attributes:
-        class_names: the names of the class folders, by label; none if images lie directly in the
+        class_names: names of the class folders, by label; empty if images lie directly in the
             folder.
 
     Raises:
-        ValueError: for a folder without images, and when a damaged one is read.
+        ValueError: for a folder without images, and when a damaged image is read.
     """
 
     def __init__(
@@ -60,13 +61,13 @@ class FileImages:
         lossy = [file for file in found if suffix_of(file) in _LOSSY_SUFFIXES]
         if lossy:
             logging.warning(
-                "%d of the images in %s are compressed with loss, which can move a distance by "
+                "%d of the images in %s are compressed with loss, which can change a distance by "
                 "whole points; score PNGs.",
                 len(lossy),
                 path,
             )
         self.num_images = min(num_images, len(found))
-        # Of too many, some of every class.
+        # If there are too many images, take a random selection of all classes.
         chosen = np.sort(shuffled_indices(np.arange(self.num_images), len(found), seed=0))
         self._files = [Path(found[index]) for index in chosen]
         self._labels = None
@@ -99,7 +100,7 @@ class FileImages:
     def _decode(self, file: Path) -> np.ndarray:
         try:
             return decode_square(file.read_bytes(), self._image_size, 3, self._background)
-        except Exception as error:  # Pillow meets damage with any of a dozen exceptions
+        except Exception as error:  # Pillow raises a dozen different exceptions for damaged files
             raise self._damage(file, error) from error
 
     def _damage(self, file: Path, error: Exception) -> ValueError:
@@ -109,12 +110,12 @@ class FileImages:
 
 
 class ArrayImages:
-    """Images of an `.npz` file: `arr_0`, uint8 `(N, H, W, C)`, and perhaps `arr_1`, classes.
+    """Images of an `.npz` file: `arr_0`, uint8 `(N, H, W, C)`, and optionally `arr_1`, classes.
 
-    A file that is not compressed stays on disk but for what is looked at.
+    An uncompressed file is memory-mapped.
 
     Raises:
-        ValueError: if it holds none.
+        ValueError: if the file holds no images.
     """
 
     def __init__(self, path: str | os.PathLike, num_images: int) -> None:
@@ -140,7 +141,7 @@ class ArrayImages:
         self.identity = {"arrays": contents.hexdigest(), "num_images": self.num_images}
 
     def check_labels(self, num_classes: int) -> None:
-        """Raises a `ValueError` for labels that no class has, if so many classes are known."""
+        """Raises `ValueError` for labels outside [0, num_classes); 0 classes check nothing."""
         labels = () if self._labels is None or not num_classes else self._labels
         wrong = sorted({int(label) for label in labels if not 0 <= label < num_classes})
         if wrong:
@@ -150,15 +151,15 @@ class ArrayImages:
             )
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
-        # Opened anew each time: what was read of a mapped file would stay in memory.
+        # Opened again each time, as pages read from a mapped file would stay in memory.
         images = np.array(self._open()[start : min(stop, self.num_images)], order="C")
         return images, None if self._labels is None else self._labels[start:stop]
 
 
 def _array_opener(path: str | os.PathLike, name: str) -> Callable[[], np.ndarray] | None:
-    """What opens an array of an `.npz` file, in place unless it is compressed.
+    """A function that opens an array of an `.npz` file, memory-mapped unless it is compressed.
 
-    `None` if the array is not there.
+    It is `None` if the file does not contain the array.
     """
     with zipfile.ZipFile(path) as archive:
         if f"{name}.npy" not in archive.namelist():
@@ -177,8 +178,9 @@ def _array_opener(path: str | os.PathLike, name: str) -> Callable[[], np.ndarray
             shape, fortran_order, dtype = read_header(file)
             header_size = file.tell()
     with open(path, "rb") as file:
-        # Before the member's data come 30 bytes, of which the last two numbers are the lengths of
-        # a name and of what else is said of it (PKWARE's APPNOTE, section 4.3.7).
+        # The member's data follow a header of 30 bytes, a name and extra fields. The header's last
+        # two numbers are the lengths of the name and of the extra fields (PKWARE's APPNOTE, section
+        # 4.3.7).
         file.seek(member.header_offset + 26)
         name_size, extra_size = struct.unpack("<HH", file.read(4))
     offset = member.header_offset + 30 + name_size + extra_size + header_size
@@ -187,10 +189,10 @@ def _array_opener(path: str | os.PathLike, name: str) -> Callable[[], np.ndarray
 
 
 class NoImages:
-    """In place of real images of which only statistics are known.
+    """Stands for real images of which only statistics are known.
 
     Args:
-        path: of the file of statistics.
+        path: path of the file of statistics.
     """
 
     num_images = 0

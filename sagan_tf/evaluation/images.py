@@ -1,6 +1,6 @@
-"""What is scored: images by number, from wherever they are.
+"""Numbered sets of images to score: real, generated here, exported or served.
 
-Image `i` is the same however many are read at a time, so reading can stop and go on anywhere.
+Image `i` is the same however many are read at a time, so reading can stop and resume anywhere.
 """
 
 import hashlib
@@ -22,9 +22,9 @@ from sagan_tf.sampling import latents_from_seeds, to_uint8
 from sagan_tf.serving.client import Client, ServingError
 from sagan_tf.serving.folding import FoldedGenerator
 
-# Examples whose pixels stand for a data set's in its identity.
+# Number of examples whose pixels are hashed for a data set's identity.
 _IDENTIFYING_EXAMPLES = 64
-# Images that are read at once when the unreadable ones are looked for.
+# Images to read at once when looking for unreadable ones.
 _READ_AT_ONCE = 256
 
 
@@ -32,8 +32,8 @@ class Images(Protocol):
     """A numbered set of images.
 
     Attributes:
-        identity: JSON that is equal only for equal images, as far as can be told cheaply.
-        num_images: how many.
+        identity: JSON that is equal only for equal images, as far as this can be checked cheaply.
+        num_images: number of images.
     """
 
     @property
@@ -43,14 +43,14 @@ class Images(Protocol):
     def num_images(self) -> int: ...
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """Images uint8 `(N, H, W, C)`, and their classes int32 `(N,)` where they have any."""
+        """Images, uint8 `(N, H, W, C)`, and their classes, int32 `(N,)`, or `None`."""
 
 
 class NamedImages(Images, Protocol):
-    """Images that know the names of their classes.
+    """Images with class names.
 
     Attributes:
-        class_names: by label; none for images without classes.
+        class_names: class names by label; empty for images without classes.
     """
 
     @property
@@ -58,17 +58,17 @@ class NamedImages(Images, Protocol):
 
 
 class RealImages:
-    """The first so many readable images of a data set in a shuffled order, always the same.
+    """The first `num_images` readable images of a data set, in a fixed shuffled order.
 
     Args:
         source: the data set.
-        split: its name, for the record.
-        image_size: side they are cut and resized to.
-        num_images: at most; all if the data set has fewer.
+        split: name of the data set's split, for the record.
+        image_size: side to which images are cropped and resized.
+        num_images: largest number of images; all are used if the data set has fewer.
 
     Attributes:
-        class_names: of the data set.
-        notes: its sentences on what was found but is not used.
+        class_names: class names of the data set.
+        notes: the data set's sentences on unused files.
     """
 
     def __init__(self, source: Source, split: str, image_size: int, num_images: int) -> None:
@@ -78,7 +78,7 @@ class RealImages:
         self._loader = Loader(source, image_size)
         self._indices = self._first(min(num_images, source.num_examples))
         self.num_images = len(self._indices)
-        # A folder is known by its files, wherever it lies.
+        # A folder is identified by its files, wherever it is.
         name = "folder" if source.name.startswith("folder:") and source.files else source.name
         self.identity = {
             "dataset": name,
@@ -97,9 +97,9 @@ class RealImages:
         return self._loader.finish(self._loader.start(self._indices[start:stop]))
 
     def _first(self, count: int) -> np.ndarray:
-        """The indices of the first so many that can be read; of large sets, of all.
+        """The indices of the first `count` readable images; large sets are not checked.
 
-        There the loader takes the next image in place of an unreadable one, of at most 1 %.
+        For large sets, the loader replaces an unreadable image by the next one, for up to 1 %.
         """
         total = self._source.num_examples
         if not self._source.files or total >= READ_WHOLE:
@@ -120,15 +120,15 @@ class RealImages:
 
 
 class GeneratedImages:
-    """Images of the seeds 0, 1, 2, ... by a generator in this process.
+    """Images that a generator in this process generates from the seeds 0, 1, 2, ...
 
     Args:
-        generator: a `Generator`; later changes of its weights do not reach here.
-        num_images: how many.
-        labels: "balanced" gives the classes in turn, "uniform" draws each.
+        generator: a `Generator`; later changes of its weights have no effect here.
+        num_images: number of images.
+        labels: "balanced" takes the classes in turn, "uniform" draws each label at random.
         truncation: see `sampling.latents_from_seeds`.
-        quantized: whether images are rounded to 8 bits, as files hold them; else they are float32
-            with `[-1, 1]` mapped to `[0, 256]`, as the paper's evaluation took them.
+        quantized: whether images are rounded to 8 bits, as in files; otherwise they are float32
+            with `[-1, 1]` mapped to `[0, 256]`, as in the paper's evaluation.
     """
 
     def __init__(
@@ -169,17 +169,17 @@ class GeneratedImages:
 
 
 class SavedModelImages:
-    """Images of the seeds 0, 1, 2, ... by an exported generator.
+    """Images that an exported generator generates from the seeds 0, 1, 2, ...
 
     Args:
-        path: a version's directory, as `sagan_tf.export` wrote it.
-        num_images: how many, the classes in turn.
+        path: directory of a version, as `sagan_tf.export` wrote it.
+        num_images: number of images; they take the classes in turn.
 
     Attributes:
-        class_names: the names of the generator's classes; none for one without.
+        class_names: class names of the generator; empty if it is unconditional.
 
     Raises:
-        ValueError: if it is no export.
+        ValueError: if the directory is not that of an exported generator.
     """
 
     def __init__(self, path: str | os.PathLike, num_images: int) -> None:
@@ -221,15 +221,15 @@ class SavedModelImages:
 
 
 class ServedImages:
-    """Images of the seeds 0, 1, 2, ... by a server of the REST API.
+    """Images that a server with the REST API generates from the seeds 0, 1, 2, ...
 
     Args:
-        client: of the model.
-        url: where, for the record.
-        num_images: how many, the classes in turn.
+        client: client of the model.
+        url: address of the server, for the record.
+        num_images: number of images; they take the classes in turn.
 
     Attributes:
-        class_names: the names of the generator's classes; none for one without.
+        class_names: class names of the generator; empty if it is unconditional.
     """
 
     def __init__(self, client: Client, url: str, num_images: int) -> None:
@@ -238,7 +238,7 @@ class ServedImages:
         try:
             self.class_names = tuple(client.class_names)
         except ServingError as error:
-            if error.status != 400:  # which says that there are no classes
+            if error.status != 400:  # status 400 says that there are no classes
                 raise
             self.class_names = ()
         self._labels = asked_classes(num_images, len(self.class_names) or None)
@@ -256,12 +256,12 @@ class ServedImages:
 
 
 class ImagesPart:
-    """Some consecutive images of others, numbered from 0.
+    """Consecutive images of a larger set, numbered from 0.
 
     Args:
-        images: the others.
-        numbers: of those that are taken.
-        identity: see `Images`; without it that of all.
+        images: the larger set.
+        numbers: numbers of the images to take from it.
+        identity: see `Images`; `None` for the identity of the larger set.
     """
 
     def __init__(
@@ -277,14 +277,14 @@ class ImagesPart:
 
 
 def as_uint8(images: np.ndarray) -> np.ndarray:
-    """Images as uint8; those that were never rounded lie in [0, 256]."""
+    """Images as uint8; images that were never rounded are floats in [0, 256]."""
     return np.clip(np.floor(images), 0, 255).astype(np.uint8)
 
 
 def asked_classes(
     num_images: int, num_classes: int | None, labels: str = "balanced"
 ) -> np.ndarray | None:
-    """The class of each image: in turn ("balanced"), or drawn by a fixed seed ("uniform")."""
+    """The class of each image: in turn ("balanced"), or drawn with a fixed seed ("uniform")."""
     if num_classes is None:
         return None
     if labels == "uniform":

@@ -1,4 +1,4 @@
-"""Features of images by the 2015 Inception network, of which IS, FID, KID and sFID are made."""
+"""Extracts features with the 2015 Inception network, on which IS, FID, KID and sFID are based."""
 
 import os
 from collections.abc import Sequence
@@ -14,25 +14,26 @@ from sagan_tf.evaluation.inception_weights import find_weights, fingerprint, loa
 
 
 class InceptionExtractor:
-    """Images -> features of the 2015 Inception network.
+    """Feature extractor with the 2015 Inception network.
 
-    It computes in float32, whatever the global policy and TensorFloat-32 setting are, as scores
-    of other precision cannot be compared.
+    It computes in float32, whatever the global policy and TensorFloat-32 setting are, because
+    scores of different precision are not comparable.
 
     Args:
-        weights: a file of weights, PyTorch's form or the frozen graph (`.pb`); `None` for the
-            environment variable `SAGAN_TF_INCEPTION`, or else the published file, which is
-            downloaded once.
+        weights: a file of weights, in PyTorch's format or as frozen graph (`.pb`); `None` for the
+            path in the environment variable `SAGAN_TF_INCEPTION`, or else the published file,
+            which is downloaded once.
         resize: `legacy` or `clean`; see `sagan_tf.evaluation.extractor_base.resize_images`.
-        taps: the features to give; see `sagan_tf.evaluation.inception_network.build_network`.
+        taps: names of the features to return; see
+            `sagan_tf.evaluation.inception_network.build_network`.
 
     Attributes:
-        name: of network and weights.
+        name: name of the network and its weights.
         identity: see `feature_files.Extractor`.
 
     Raises:
-        ValueError: for an unknown tap or method of resizing, and weights that cannot be had or are
-            not this network's.
+        ValueError: for an unknown tap or resize method, and for weights that cannot be found or
+            downloaded, or are not this network's.
 
     Example:
 
@@ -72,11 +73,11 @@ class InceptionExtractor:
         """Features by tap, float32 `(N, D)`.
 
         Args:
-            images: uint8 `(N, H, W, 3)`, or `(N, H, W, 1)`, which is repeated; any N > 0.
-                Float32 in [0, 256] was never rounded.
+            images: uint8 `(N, H, W, 3)`, or `(N, H, W, 1)`, which is repeated; any N > 0. Images
+                that were never rounded are float32 in [0, 256].
 
         Raises:
-            ValueError: for other images.
+            ValueError: for images of another dtype or shape.
         """
         return extract(self._features, images)
 

@@ -1,12 +1,12 @@
-"""The Inception network that Inception Score and FID are defined by, as a Keras model.
+"""The Inception network that defines Inception Score and FID, as a Keras model.
 
-This is Google's ImageNet classifier of 2015-12-05 with 1008 outputs, as its frozen graph
-`classify_image_graph_def.pb` has it; the blocks are those of Szegedy et al., "Rethinking the
+This is Google's ImageNet classifier of 2015-12-05 with 1008 outputs, the network in the frozen
+graph `classify_image_graph_def.pb`; the blocks are those of Szegedy et al., "Rethinking the
 Inception Architecture for Computer Vision" (arXiv 1512.00567). Here batch norm is folded into the
 convolutions, each of which has a bias and a ReLU.
 
-`keras.applications.InceptionV3` is another network: it has 1000 classes, batch norm without scale,
-average instead of maximum pooling in its last block, and weights of another training.
+`keras.applications.InceptionV3` is a different network: it has 1000 classes, batch norm without
+scale, average instead of maximum pooling in its last block, and weights from another training run.
 """
 
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def _block_8(pool: str) -> dict[str, str]:
     }
 
 
-# By PyTorch's names. The frozen graph counts: `mixed`, `mixed_1` ... `mixed_10`.
+# Blocks by their PyTorch names. The frozen graph numbers them: `mixed`, `mixed_1` ... `mixed_10`.
 _BLOCKS = {
     "Mixed_5b": _block_35(32),
     "Mixed_5c": _block_35(64),
@@ -82,17 +82,18 @@ _BLOCKS = {
 }
 
 
-# Layers that others look at: means over the positions of an output, by its number of channels.
+# Features of other implementations: means over the positions of an output, named by its number of
+# channels.
 _MEANS = {"64": "pool_1", "192": "pool_2", "768": "Mixed_6e", "2048": "Mixed_7c"}
 TAPS = (*_MEANS, "logits_unbiased", "logits", "spatial")
-# The spatial features of sFID (Nash et al., arXiv 2103.03841) as ADM's evaluation has them.
+# The spatial features of sFID (Nash et al., arXiv 2103.03841) as in ADM's evaluation.
 _SPATIAL, _SPATIAL_CHANNELS = "Mixed_6d.branch1x1", 7
 
 
 def build_network() -> keras.Model:
-    """The network with weights of zero, in float32 whatever the global policy is.
+    """The network with all weights zero, in float32 whatever the global policy is.
 
-    Takes images, float32 `(N, 299, 299, 3)` in [-1, 1], and returns by name, each float32:
+    It takes images, float32 `(N, 299, 299, 3)` in [-1, 1], and returns float32 tensors by name:
 
     - `64`, `192`, `768`, `2048`: means over all positions, `(N, 64)` ...; `2048` is `pool_3`;
     - `logits`, `logits_unbiased`: `(N, 1008)`, with and without the bias;
@@ -126,7 +127,7 @@ def build_network() -> keras.Model:
 
 
 def graph_scopes() -> dict[str, str]:
-    """Where each convolution stands in the frozen graph, by its layer's name."""
+    """The scope of each convolution in the frozen graph, by its layer's name."""
     stem = [name for name, step in _STEM.items() if "@" in step]
     scopes = {name: _numbered("conv", number) for number, name in enumerate(stem)}
     for number, (block, branches) in enumerate(_BLOCKS.items()):
@@ -153,7 +154,7 @@ def graph_scopes() -> dict[str, str]:
 
 
 class Bias(keras.layers.Layer):
-    """Adds a vector, so that what it is added to can be had, too."""
+    """Adds a bias as a separate layer, so that logits without bias stay accessible."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.bias = self.add_weight(shape=input_shape[-1:], initializer="zeros", name="bias")
@@ -163,9 +164,9 @@ class Bias(keras.layers.Layer):
 
 
 def _named_steps(branch: str, text: str) -> Iterator[dict[str, str]]:
-    """The steps of a branch by their layers' names; several at once stand side by side.
+    """Yields the steps of a branch, each as text by layer name; parallel layers come together.
 
-    Convolutions are counted from 1 unless there is only one, and a and b stand side by side.
+    Convolutions are numbered from 1 unless there is only one; parallel ones end in a and b.
     """
     number = 0
     for step in text.split():
@@ -185,7 +186,7 @@ def _apply(step: str, name: str, inputs: Any) -> Any:
     kind, _, size = step.removesuffix("/2").removesuffix("valid").partition("@")
     if kind == "max":
         return keras.layers.MaxPooling2D(3, strides, padding, **shared)(inputs)
-    if kind == "average":  # of what lies inside the image, not of the padding
+    if kind == "average":  # the average excludes the padding
         return keras.layers.AveragePooling2D(3, strides, padding, **shared)(inputs)
     kernel_size = tuple(int(side) for side in size.split("x"))
     return keras.layers.Conv2D(

@@ -1,4 +1,4 @@
-"""How sure a classifier is of each image, and how varied its answers are."""
+"""Inception Score: how confident a classifier is of each image, and how varied its answers are."""
 
 import numpy as np
 from scipy.special import log_softmax, xlogy
@@ -10,16 +10,16 @@ _ROWS = 4096
 def inception_score(
     logits: np.ndarray, splits: int = 10, shuffle_seed: int | None = 2020
 ) -> tuple[float, float]:
-    """`exp(E KL(p(y|x) || p(y)))`, Salimans et al., arXiv 1606.03498.
+    """Inception Score, `exp(E KL(p(y|x) || p(y)))`, Salimans et al., arXiv 1606.03498.
 
     Args:
-        logits: `(N, classes)`; the published scores take all 1,008, without their bias.
-        splits: parts of consecutive images whose scores are averaged.
-        shuffle_seed: images are shuffled first, since parts of images that are sorted by class
-            have no variety; `None` keeps their order. 2020 is torch-fidelity's.
+        logits: `(N, classes)`; the published scores use all 1,008 logits, without bias.
+        splits: number of parts, of consecutive images, whose scores are averaged.
+        shuffle_seed: seed with which images are shuffled first, as parts of images sorted by class
+            would have no variety; `None` keeps their order. torch-fidelity uses 2020.
 
     Returns:
-        Mean and standard deviation (of the population) over the splits.
+        Mean and population standard deviation over the splits.
 
     Raises:
         ValueError: for fewer images than splits.
@@ -38,7 +38,7 @@ def inception_score(
 
 
 def _score(logits: np.ndarray, rows: np.ndarray) -> float:
-    """Of the mean divergence of images from their mean, which is a difference of two entropies."""
+    """The score of some rows: the exponential of a difference of two entropies."""
     sum_p, sum_p_log_p = 0.0, 0.0
     for start in range(0, len(rows), _ROWS):
         part = np.asarray(logits[rows[start : start + _ROWS]], np.float64)

@@ -1,8 +1,8 @@
-"""The weights of the 2015 Inception network: where they come from, and how they get in.
+"""Finds, downloads and loads the weights of the 2015 Inception network.
 
-They are Google's, under the Apache licence 2.0, and no part of this package: by default PyTorch's
-form of them is downloaded once. Both forms hold batch norm as it was trained; it is folded into the
-convolutions in float64.
+The weights are Google's, under the Apache licence 2.0, and not part of this package: by default
+they are downloaded once, in PyTorch's format. Both formats hold batch norm as it was trained; it is
+folded into the convolutions in float64.
 """
 
 import hashlib
@@ -31,10 +31,10 @@ ADDRESSES = (
 )
 
 _FOLDER = "sagan_tf"
-# Of every batch norm, in both forms.
+# Epsilon of every batch norm, in both formats.
 _EPSILON = 1e-3
-# What the arrays of one layer are called behind its name; the kernel comes first. First those of a
-# convolution: kernel, gamma, beta, mean, variance. Then those of the dense layer: kernel, bias.
+# Suffixes of the array names of a layer: first of a convolution (kernel, gamma, beta, mean,
+# variance), then of the dense layer (kernel, bias).
 _TORCH_ENDINGS = (
     (".conv.weight", ".bn.weight", ".bn.bias", ".bn.running_mean", ".bn.running_var"),
     ("fc.weight", "fc.bias"),
@@ -49,26 +49,26 @@ _GRAPH_ENDINGS = (
     ),
     ("softmax/weights", "softmax/biases"),
 )
-# From PyTorch's (out, in, height, width) and (out, in), by the number of axes.
+# Transpositions of PyTorch's (out, in, height, width) and (out, in), by the number of axes.
 _TORCH_AXES = {4: (2, 3, 1, 0), 2: (1, 0)}
-_TORCH_COUNTER = ".bn.num_batches_tracked"  # which inference does not need
+_TORCH_COUNTER = ".bn.num_batches_tracked"  # inference does not need it
 
 
-class MissingWeights(ValueError):  # noqa: N818 - it is what happened
-    """The weights are not there, and cannot be downloaded."""
+class MissingWeights(ValueError):  # noqa: N818 - the name says what happened
+    """The weights are missing and cannot be downloaded."""
 
 
 def find_weights(weights: str | os.PathLike | None = None) -> Path:
-    """The file of weights: one's own, that of `SAGAN_TF_INCEPTION`, or the published one.
+    """The file of weights: the given one, that of `SAGAN_TF_INCEPTION`, or the published file.
 
-    The published file is downloaded once, 96 MB, into `sagan_tf` in Keras's folder (`~/.keras` or
-    `$KERAS_HOME`), and taken only with the SHA-256 that is known of it.
+    The published file (96 MB) is downloaded once into `sagan_tf` in Keras's folder (`~/.keras` or
+    `$KERAS_HOME`), and used only if its SHA-256 is correct.
 
     Args:
-        weights: a path; `None` for the others.
+        weights: path of a file; `None` for the environment variable or the published file.
 
     Raises:
-        MissingWeights: if there is no such file, or no address gives it.
+        MissingWeights: if the file does not exist or cannot be downloaded.
     """
     path = weights or os.environ.get(VARIABLE)
     if not path:
@@ -111,12 +111,12 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
     """Sets the weights of a network that `build_network` made.
 
     Args:
-        network: it.
-        path: PyTorch's form, or the frozen graph if its name ends in `.pb`.
+        network: the network.
+        path: file of weights, a frozen graph if its name ends in `.pb`, else in PyTorch's format.
 
     Raises:
-        ValueError: for a damaged file; names what is missing, unknown, of another shape or not
-            finite.
+        ValueError: for a damaged file; the message names arrays that are missing, unknown, of
+            another shape or not finite.
     """
     path = Path(path)
     scopes = graph_scopes()
@@ -146,16 +146,17 @@ def folded(
     mean: np.ndarray,
     variance: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel and bias of the convolution that equals one without bias and its batch norm.
+    """Kernel and bias of the convolution that equals a convolution without bias and batch norm.
 
-    gamma * (x * K - mean) / sqrt(variance + epsilon) + beta, where * is linear in the kernel K.
+    These compute gamma * (x * K - mean) / sqrt(variance + epsilon) + beta, which is linear in the
+    kernel K.
     """
     scale = gamma / np.sqrt(variance + _EPSILON)
     return kernel * scale, beta - mean * scale
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    """Arrays with the axes in Keras's order, by PyTorch's names."""
+    """Arrays by their PyTorch names, with the axes in Keras's order."""
     return {
         name: np.transpose(array, _TORCH_AXES.get(array.ndim))
         for name, array in read_state_dict(path).items()
@@ -164,7 +165,7 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_graph(path: Path) -> dict[str, np.ndarray]:
-    """The constants of a frozen graph that are weights, by their nodes' names."""
+    """The weights of a frozen graph, by the names of their constant nodes."""
     data = path.read_bytes()
     try:
         graph = graph_pb2.GraphDef.FromString(data)
@@ -176,7 +177,7 @@ def _read_graph(path: Path) -> dict[str, np.ndarray]:
         if node.op == "Const" and node.name.endswith(convolution + dense):
             tensor = node.attr["value"].tensor
             size = math.prod(dimension.size for dimension in tensor.tensor_shape.dim)
-            if size > len(data):  # One value may stand for many.
+            if size > len(data):  # a single value may stand for the whole tensor
                 raise ValueError(f"`path` {path} has {size} numbers in {node.name}.")
             arrays[node.name] = tf.make_ndarray(tensor)
     return arrays
@@ -212,5 +213,5 @@ def _check(
     if found:
         raise ValueError(
             f"`path` {path} holds other weights than those of the 2015 Inception network; {found}. "
-            f"The published file is {FILE_NAME}; leave the path away to have it downloaded."
+            f"The published file is {FILE_NAME}; leave the path out to download it."
         )

@@ -1,4 +1,4 @@
-"""Features of images by any Keras model, for scores of one's own."""
+"""Extracts features with any Keras model, for scores that need not match published ones."""
 
 import os
 from pathlib import Path
@@ -11,26 +11,26 @@ import tensorflow as tf
 from sagan_tf.evaluation.extractor_base import check_resize, extract, resize_images
 from sagan_tf.evaluation.inception_weights import fingerprint
 
-# The blocks' names in `keras.applications.InceptionV3`.
+# Names of the blocks in `keras.applications.InceptionV3`.
 _MIXED = {f"mixed{number}" for number in range(11)}
 
 
 class KerasExtractor:
-    """Images -> the output of a Keras model, flattened, under the tap `features`.
+    """Feature extractor that returns a Keras model's flattened output as `features`.
 
-    The model is fed float32 in [0, 255], of its own input size if it has one and else as the
-    images are: it must scale them itself, for example by `keras.layers.Rescaling`.
+    The model receives float32 images in [0, 255], resized if it has a fixed input size. It must
+    rescale pixel values itself, for example by `keras.layers.Rescaling`.
 
     Args:
-        path: of a model that Keras saved (`.keras`), with one image as input and one output.
+        path: file of a Keras model (`.keras`) with one image as input and one output.
         resize: `clean` or `legacy`; see `sagan_tf.evaluation.extractor_base.resize_images`.
 
     Attributes:
-        name: the file's, without its ending.
+        name: name of the file without its suffix.
         identity: see `feature_files.Extractor`.
 
     Raises:
-        ValueError: for a model of other inputs or outputs, one that Keras cannot load, and for
+        ValueError: for a model with other inputs or outputs, one that Keras cannot load, and for
             `keras.applications.InceptionV3`.
     """
 
@@ -56,10 +56,11 @@ class KerasExtractor:
         """Features by tap, float32 `(N, D)`.
 
         Args:
-            images: uint8 `(N, H, W, C)` as the model's, or `(N, H, W, 1)`, which is repeated.
+            images: uint8 `(N, H, W, C)` with the model's channels, or `(N, H, W, 1)`, which is
+                repeated.
 
         Raises:
-            ValueError: for other images.
+            ValueError: for images of another dtype or shape.
         """
         return extract(self._features, images, self._channels)
 
@@ -73,7 +74,7 @@ class KerasExtractor:
 def _load(path: str | os.PathLike) -> keras.Model:
     try:
         return keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises what its parts raise
+    except Exception as error:  # Keras passes on any exception of the model's parts
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
             f"`--extractor` {os.fspath(path)} is no model that Keras can load here: {reason} Save "

@@ -1,6 +1,6 @@
-"""Kernel distance (KID): squared maximum mean discrepancy of a cubic polynomial kernel.
+"""Kernel distance (KID): squared maximum mean discrepancy with a cubic polynomial kernel.
 
-Bińkowski et al., arXiv 1801.01401; `k(x, y) = (x.y / D + 1)^3`, estimated without bias.
+This is the unbiased estimate of Bińkowski et al., arXiv 1801.01401; `k(x, y) = (x.y / D + 1)^3`.
 """
 
 import itertools
@@ -14,14 +14,14 @@ _BLOCK = 2048
 
 
 def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:
-    """The distance between all real and all generated features, without the noise of subsets.
+    """The kernel distance between all real and all generated features, without subset noise.
 
     Args:
-        real: `(M, D)`.
-        fake: `(N, D)`.
+        real: features of real images, `(M, D)`.
+        fake: features of generated images, `(N, D)`.
 
     Raises:
-        ValueError: for fewer than two rows of either.
+        ValueError: if either has fewer than two rows.
     """
     _must_be_several(real, fake)
     within_real, within_fake = (
@@ -38,17 +38,17 @@ def subset_kernel_distance(
     subset_size: int = 1000,
     seed: int = 2020,
 ) -> tuple[float, float]:
-    """The same, averaged over random subsets, as most publish it.
+    """The kernel distance averaged over random subsets, as it is mostly published.
 
     Args:
-        real: `(M, D)`.
-        fake: `(N, D)`.
-        subsets: how many.
-        subset_size: rows of each, of either side.
-        seed: 2020 draws torch-fidelity's subsets.
+        real: features of real images, `(M, D)`.
+        fake: features of generated images, `(N, D)`.
+        subsets: number of subsets.
+        subset_size: number of real, and of generated rows in each subset.
+        seed: seed of the subsets; 2020 draws torch-fidelity's.
 
     Returns:
-        Mean and standard deviation (of the population) over the subsets.
+        Mean and population standard deviation over the subsets.
 
     Raises:
         ValueError: if a side has fewer rows than a subset.
@@ -69,7 +69,7 @@ def subset_kernel_distance(
 
 
 def _sum_between(first: np.ndarray, second: np.ndarray) -> float:
-    """The sum of the kernel over all pairs of a row of one side and one of the other."""
+    """The sum of the kernel over all pairs of a row of `first` and a row of `second`."""
     blocks = itertools.product(_starts(first), _starts(second))
     total = len(_starts(first)) * len(_starts(second))
     return sum(
@@ -79,13 +79,13 @@ def _sum_between(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _sum_within(rows: np.ndarray) -> float:
-    """The sum over all pairs of two different rows."""
+    """The sum of the kernel over all ordered pairs of two different rows."""
     starts = _starts(rows)
     blocks = itertools.combinations_with_replacement(starts, 2)
     total = 0.0
     for row, column in _shown(blocks, len(starts) * (len(starts) + 1) // 2):
         kernel = _cube(_block(rows, row) @ _block(rows, column).T, rows.shape[1])
-        # What is beside the diagonal comes twice.
+        # Blocks off the diagonal count twice.
         total += 2 * kernel.sum() if row != column else kernel.sum() - np.trace(kernel)
     return total
 

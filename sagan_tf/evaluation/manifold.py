@@ -1,8 +1,8 @@
-"""Are generated images where real ones are, and the other way round?
+"""Precision, recall, density and coverage: how the sets of generated and real images overlap.
 
-Each image's neighbourhood is the ball that reaches its k-th nearest neighbour among its own kind.
-Improved precision and recall: Kynkäänniemi et al., arXiv 1904.06991. Density and coverage: Naeem
-et al., arXiv 2002.09797.
+The neighbourhood of an image is the ball around it whose radius is the distance to its k-th nearest
+neighbour in its own set. Improved precision and recall are from Kynkäänniemi et al., arXiv
+1904.06991, density and coverage from Naeem et al., arXiv 2002.09797.
 """
 
 import dataclasses
@@ -14,13 +14,14 @@ from sagan_tf.evaluation.neighbours import squared_distances
 
 @dataclasses.dataclass(frozen=True)
 class ManifoldScores:
-    """How two sets of images overlap.
+    """How the sets of real and generated images overlap.
 
     Attributes:
-        precision: share of generated images in a real neighbourhood.
-        recall: share of real images in a generated neighbourhood.
-        density: real neighbourhoods that a generated image is in, over k; may exceed 1.
-        coverage: share of real neighbourhoods with a generated image in them.
+        precision: fraction of generated images inside the neighbourhood of a real image.
+        recall: fraction of real images inside the neighbourhood of a generated image.
+        density: mean number of real neighbourhoods around a generated image, divided by k; may
+            exceed 1.
+        coverage: fraction of real neighbourhoods that contain a generated image.
     """
 
     precision: float
@@ -32,16 +33,16 @@ class ManifoldScores:
 def manifold_scores(
     real: np.ndarray, fake: np.ndarray, precision_k: int = 3, density_k: int = 5
 ) -> ManifoldScores:
-    """Compares all images with all.
+    """Computes the scores from the distances between all images.
 
     Args:
-        real: features, `(M, D)`.
-        fake: features, `(N, D)`.
-        precision_k: of precision and recall, whose balls are closed.
-        density_k: of density and coverage, whose balls are open.
+        real: features of real images, `(M, D)`.
+        fake: features of generated images, `(N, D)`.
+        precision_k: k for precision and recall, which use closed balls.
+        density_k: k for density and coverage, which use open balls.
 
     Raises:
-        ValueError: if a side has no k-th neighbour.
+        ValueError: if a set has no k-th neighbour.
     """
     largest = max(precision_k, density_k)
     for features in (real, fake):
@@ -72,10 +73,10 @@ def manifold_scores(
 
 
 def _squared_radii(rows: np.ndarray, middle: np.ndarray, ks: tuple[int, ...]) -> np.ndarray:
-    """Squared distance of each row to its k-th nearest other, `(len(ks), N)`."""
+    """Squared distances of each row to its k-th nearest other row, `(len(ks), N)`."""
     radii = np.empty((len(ks), len(rows)), rows.dtype)
     for start, distances in squared_distances(rows, rows, middle):
-        # A row is its own nearest, whatever rounding or an equal row make of it.
+        # A row is its own nearest row, despite rounding and equal rows.
         own = np.arange(len(distances))
         distances[own, start + own] = -1
         distances.partition(ks, axis=1)

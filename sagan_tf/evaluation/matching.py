@@ -1,4 +1,4 @@
-"""Classes by name: images from elsewhere get the labels that the real images have."""
+"""Matches classes by name: other images get the labels of the real images' classes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from sagan_tf.evaluation.images import Images
 
 
 class Relabelled:
-    """Images whose classes have other labels, or none.
+    """Images with other labels for their classes, or without labels.
 
     Args:
         images: the images, of classes 0 to n - 1.
-        table: int32 `(n,)`, the new label of each class; `None` takes all labels away.
+        table: int32 `(n,)`, the new label of each class; `None` removes all labels.
     """
 
     def __init__(self, images: Images, table: np.ndarray | None) -> None:
         self._images, self._table = images, table
         self.num_images = images.num_images
-        # Labels are kept with the features.
+        # The identity includes the labels, as they are cached with the features.
         labels: Any = None if table is None else table.tolist()
         self.identity = {**images.identity, "classes": labels}
 
@@ -40,18 +40,19 @@ def match_classes(
 ) -> Images:
     """Gives images the labels of the real classes of the same names, whatever their order.
 
-    Real classes without images are named in the log.
+    Real classes without images are logged.
 
     Args:
         images: the images.
-        names: of their classes, one per label; none for images without classes.
-        real_names: of the real images' classes, one per label; none if they have numbers alone.
-        argument: the flag that the images come from, for messages.
-        strict: whether a name that no real class has is an error. If not, the labels are taken
-            away, which is said in the log, and scores of classes with them.
+        names: names of their classes, one per label; empty for images without classes.
+        real_names: names of the real images' classes, one per label; empty if they only have
+            numbers.
+        argument: the flag that gave the images, for messages.
+        strict: whether a name that no real class has is an error. Otherwise all labels are removed,
+            with a warning in the log, and there are no scores per class.
 
     Raises:
-        ValueError: for a name that no real class has, or that does not tell which class is meant.
+        ValueError: for a name that no real class has (if `strict`), or that is ambiguous.
     """
     names, real_names = ([readable(name).strip() for name in side] for side in (names, real_names))
     if not names or names == real_names or not (real_names or strict):
@@ -99,7 +100,7 @@ def _name_missing(missing: Sequence[str], real_names: Sequence[str], argument: s
 
 
 def _match_numbers(images: Images, names: Sequence[str], argument: str) -> Images:
-    """Takes names that are numbers for labels, where the real classes have no names."""
+    """Uses names that are numbers as labels, if the real classes have no names."""
     if all(name.isdecimal() and int(name) < 2**31 for name in names):
         return Relabelled(images, np.array([int(name) for name in names], np.int32))
     logging.warning(

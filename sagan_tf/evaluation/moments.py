@@ -1,20 +1,20 @@
-"""Mean and covariance of features, gathered in a stream."""
+"""Mean and covariance of features, computed from a stream."""
 
 import dataclasses
 
 import numpy as np
 from scipy.linalg.blas import dsyrk
 
-# Rows that are multiplied at a time: fewer leave the processor waiting for memory.
+# Rows to multiply at a time: with fewer, the processor waits for memory.
 _ROWS = 1024
 
 
 @dataclasses.dataclass(frozen=True)
 class Moments:
-    """What a Fréchet distance needs to know of features.
+    """Mean and covariance of features, from which a Fréchet distance is computed.
 
     Attributes:
-        count: rows; `None` if that is not known.
+        count: number of rows; `None` if it is not known.
         mean: float64 `(D,)`.
         covariance: float64 `(D, D)`, unbiased (divided by `count - 1`).
     """
@@ -25,20 +25,20 @@ class Moments:
 
 
 class MomentsStream:
-    """Gathers `Moments` in float64 without keeping the features.
+    """Computes `Moments` in float64 without keeping the features.
 
-    Products are taken around the first rows' mean, so that nothing cancels; streams over parts of
-    the data merge into what one stream over all of it gives.
+    Rows are centred around the first rows' mean before they are multiplied, to avoid cancellation.
+    Streams over parts of the data can be merged, with the result of a single stream over all data.
 
     Args:
-        size: of a row.
+        size: length of a row.
     """
 
     def __init__(self, size: int) -> None:
         self._shift: np.ndarray | None = None
         self._count = 0
         self._sum = np.zeros(size)
-        # dsyrk adds to it in place, which needs this order.
+        # dsyrk adds to this matrix in place, which needs Fortran order.
         self._products = np.zeros((size, size), order="F")
         self._waiting: list[np.ndarray] = []
 
@@ -65,14 +65,14 @@ class MomentsStream:
             self._add_waiting()
 
     def merge(self, other: "MomentsStream") -> None:
-        """Adds what another stream has seen."""
+        """Adds the rows of another stream."""
         self._add_waiting()
         other._add_waiting()
         if other._shift is None:
             return
         if self._shift is None:
             self._shift = other._shift
-        # The other's sums, as if taken around this one's shift.
+        # The other stream's sums, converted to this stream's shift.
         step = other._shift - self._shift
         cross = np.outer(step, other._sum)
         self._products += other._products
@@ -104,12 +104,12 @@ class MomentsStream:
         rows -= self._shift
         self._count += len(rows)
         self._sum += rows.sum(axis=0)
-        # The transpose of C-ordered rows is in dsyrk's order: no copy is made of either.
+        # The transpose of C-ordered rows has Fortran order, so dsyrk copies nothing.
         self._products = dsyrk(1.0, rows.T, beta=1.0, c=self._products, overwrite_c=True)
 
 
 def moments_of(features: np.ndarray) -> Moments:
-    """The moments of features `(N, D)` that are at hand."""
+    """The moments of an array of features, `(N, D)`."""
     stream = MomentsStream(features.shape[1])
     stream.update(features)
     return stream.result()

@@ -1,24 +1,24 @@
-"""Distances between all rows of features, a block of them in memory at a time."""
+"""Distances between all rows of features, computed in blocks to limit memory."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from tqdm import tqdm
 
-# Rows of a block of distances: bounds memory, changes nothing.
+# Rows in a block of distances; limits memory and does not change results.
 _BLOCK = 256
 
 
 def squared_distances(
     first: np.ndarray, second: np.ndarray, middle: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields where a block of rows starts, and its squared distances to all of `second`.
+    """Yields the first row's index of each block, and the block's squared distances to `second`.
 
     Args:
         first: `(M, D)`.
         second: `(N, D)`.
-        middle: `(D,)`, a point amid the rows: around it squares are small, and so is their
-            rounding.
+        middle: `(D,)`, a point near the rows' centre; relative to it, squares and their rounding
+            errors are small.
     """
     second = second - middle
     squares = np.einsum("nd,nd->n", second, second)
@@ -33,12 +33,12 @@ def squared_distances(
 
 
 def nearest(rows: np.ndarray, others: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest of other rows, the nearest first.
+    """The nearest neighbours of each row among `others`, the nearest first.
 
     Args:
         rows: `(M, D)`.
         others: `(N, D)`.
-        count: how many of them, at most N.
+        count: number of neighbours, at most N.
 
     Returns:
         Distances and indices, `(M, count)` each.

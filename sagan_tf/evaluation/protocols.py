@@ -1,4 +1,4 @@
-"""How a score is made, so that only like is compared with like."""
+"""Evaluation protocols: how scores are made, so that only like is compared with like."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,22 +7,22 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """All that moves a score beside the images themselves.
+    """All choices that change a score, apart from the images themselves.
 
     Attributes:
-        name: what it is called; "fidelity" unless it says otherwise.
-        resize: how images get the extractor's size: "legacy" as TensorFlow 1 did, bilinear without
-            antialiasing; "clean" as Pillow does, bicubic with it (arXiv 2104.11222).
-        num_images: generated.
-        num_real: real, at most.
-        labels: of generated images: "balanced" or "uniform", see `images.asked_classes`.
+        name: name of the protocol. Other protocols differ from "fidelity" in what they set.
+        resize: how images get the extractor's size: "legacy" as in TensorFlow 1, bilinear without
+            antialiasing; "clean" as in Pillow, bicubic with antialiasing (arXiv 2104.11222).
+        num_images: number of generated images.
+        num_real: largest number of real images.
+        labels: labels of generated images: "balanced" or "uniform", see `images.asked_classes`.
         quantized: whether generated images are rounded to 8 bits.
-        inception_splits: of the Inception score.
+        inception_splits: number of splits for the Inception score.
         shuffled: whether images are shuffled before they are split.
-        kernel_subsets: of the kernel distance's subsets; 0 for none.
-        kernel_subset_size: images of each.
-        precision_k: neighbours, of precision and recall.
-        density_k: neighbours, of density and coverage.
+        kernel_subsets: number of subsets for the kernel distance; 0 for none.
+        kernel_subset_size: number of images in each subset.
+        precision_k: number of neighbours for precision and recall.
+        density_k: number of neighbours for density and coverage.
     """
 
     name: str
@@ -45,7 +45,7 @@ PROTOCOLS = {
         # torch-fidelity 0.4.
         Protocol("fidelity"),
         # brain-research/self-attention-gan, eval_imagenet.py: pixels stay floats, classes are
-        # drawn, the score is of one split.
+        # drawn at random, and the Inception score has a single split.
         Protocol("sagan", labels="uniform", quantized=False, inception_splits=1, shuffled=False),
         # GaParmar/clean-fid.
         Protocol("clean", resize="clean"),
@@ -56,7 +56,7 @@ PROTOCOLS = {
 
 
 def difference(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> str | None:
-    """The name of a field in which two protocols, as JSON, differ; `None` if they are alike."""
+    """The name of a field in which two JSON objects differ; `None` if they are equal."""
     for name in sorted(first.keys() | second.keys()):
         here, there = (side.get(name) for side in (first, second))
         if isinstance(here, Mapping) and isinstance(there, Mapping):

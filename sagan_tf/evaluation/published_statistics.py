@@ -1,4 +1,4 @@
-"""Statistics of real features that others have published, as `.npz` files."""
+"""Reads published statistics of real features from `.npz` files."""
 
 import os
 import zlib
@@ -8,20 +8,20 @@ import numpy as np
 
 from sagan_tf.evaluation.moments import Moments
 
-# Names of mean and covariance in a file, by the 2015 network's features they are of: those of
-# bioinf-jku/TTUR and mseitzer/pytorch-fid, and openai/guided-diffusion's for sFID.
+# Names of mean and covariance in a file, by the features of the 2015 network: the names of
+# bioinf-jku/TTUR and mseitzer/pytorch-fid, and those of openai/guided-diffusion for sFID.
 _NAMES = {"2048": ("mu", "sigma"), "spatial": ("mu_s", "sigma_s")}
 
 
 def read_moments(path: str | os.PathLike) -> dict[str, Moments]:
-    """Moments by the name of the features; none if the file has none.
+    """Moments by the name of the features; empty if the file has none.
 
     Raises:
-        ValueError: if it is no such file, or shapes do not fit.
+        ValueError: if the file cannot be read, or shapes do not fit.
     """
     moments = {}
     try:
-        # Opened here: of a damaged archive NumPy would leave the file open.
+        # Opened here, because NumPy would leave the file of a damaged archive open.
         with open(path, "rb") as archive, np.load(archive) as file:
             for features, (mean_name, covariance_name) in _NAMES.items():
                 if mean_name in file:

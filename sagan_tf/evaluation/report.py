@@ -1,4 +1,4 @@
-"""A page of what an evaluation found, in one file that needs no other."""
+"""Writes the results of an evaluation as a self-contained HTML page."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,17 +16,17 @@ from sagan_tf.output.files import write_text
 from sagan_tf.output.pages import drawing, render
 from sagan_tf.output.pictures import grid_scale, image_grid, png_address, to_picture
 
-# Of a record, what tells how the scores were made.
+# Fields of a record that describe how the scores were made.
 _CONDITIONS = ("protocol", "extractor", "images", "real")
-# Scores of classes of which the best is the greatest.
+# Scores per class for which higher is better.
 _RISING = ("label_agreement", "within_class_spread")
-# Images of a class in its row, and classes among the best and the worst.
+# Number of images in a class's row, and of classes among the best and among the worst.
 _ROW = 8
 _EXTREMES = 6
-# Beyond so many classes, all of them are shown by images of at most so many pixels.
+# With more classes than this, their images are reduced to at most this many pixels.
 _MANY_CLASSES = 100
 _SMALL = 32
-# Generated images whose neighbours are looked for, and how many of them are shown.
+# Number of generated images whose neighbours are searched, of shown ones, and of neighbours.
 _SEARCHED = 2000
 _SHOWN = 8
 _NEIGHBOURS = 5
@@ -42,14 +42,14 @@ def write_report(
     """Writes `index.html`: scores and how they were made, classes, neighbours, curves.
 
     Args:
-        directory: made if it is not there.
-        evaluation: what to show.
-        step: of the training, if that is known.
+        directory: directory of the report; created if it does not exist.
+        evaluation: the evaluation to show.
+        step: training step of the generator, if it is known.
         class_names: one per class.
-        history: records of the same run, of which those that compare give curves.
+        history: records of the same run; those comparable with this evaluation give curves.
 
     Raises:
-        OSError: if it cannot be written.
+        OSError: if the report cannot be written.
     """
     record = evaluation.record
     alike = [other for other in history if unlike(other, record) is None]
@@ -70,7 +70,7 @@ def write_report(
 
 
 def _curves(history: Sequence[Mapping[str, Any]]) -> list[Markup]:
-    """A drawing per score of what it was over the steps; none of a single step."""
+    """One drawing per score, as a curve over training steps; none for a single step."""
     by_step = {record["step"]: record["scores"] for record in history}
     drawings = []
     for name in history[-1]["scores"] if history else ():
@@ -92,7 +92,7 @@ def _curve(name: str, points: Sequence[tuple[int, float]]) -> Markup:
 
 
 def _classes(evaluation: Evaluation, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """A row of generated images per class; without classes rows of the first images."""
+    """A row of generated images per class; without classes, rows of the first images."""
     labels = evaluation.features.labels
     if labels is None:
         count = min(_ROW * _ROW, evaluation.generated.num_images)
@@ -127,7 +127,7 @@ def _name(class_names: Sequence[str], label: int) -> str:
 def _extremes(
     evaluation: Evaluation, class_names: Sequence[str]
 ) -> Iterator[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]]:
-    """Of each score of classes its name, the best classes, and the worst, with real images."""
+    """Yields each score's name, its best and its worst classes, with generated and real images."""
     classes = evaluation.features.labels
     if classes is None:
         return
@@ -162,7 +162,7 @@ def _of_class(labels: np.ndarray, label: int) -> np.ndarray:
 
 
 def _copies(evaluation: Evaluation, class_names: Sequence[str]) -> dict[str, Any] | None:
-    """Generated images, the nearest to a real one first, with their real neighbours."""
+    """Generated images nearest to a real image, and medium ones, with their real neighbours."""
     if evaluation.real_features is None:
         return None
     name = main_names(evaluation.features)[0]
@@ -170,7 +170,7 @@ def _copies(evaluation: Evaluation, class_names: Sequence[str]) -> dict[str, Any
     generated = evaluation.features[name][:_SEARCHED]
     count = min(_NEIGHBOURS, len(real) - 1)
     distances, rows = nearest(generated, real, count)
-    # A real image's nearest is itself.
+    # The nearest neighbour of a real image is the image itself, so take the second.
     among_real, _ = nearest(real[:_SEARCHED], real, 2)
     order = np.argsort(distances[:, 0], kind="stable")
     middle = order[len(order) // 2 :][:_SHOWN]
@@ -197,7 +197,7 @@ def _copies(evaluation: Evaluation, class_names: Sequence[str]) -> dict[str, Any
 
 
 def _strip(images: Images, rows: Sequence[int] | np.ndarray, limit: int | None = None) -> str:
-    """Images side by side as a PNG within an address."""
+    """Images side by side, as the data URL of a PNG."""
     read = [as_uint8(images.read(int(row), int(row) + 1)[0][0]) for row in rows]
     scale = grid_scale(read[0].shape[1])
     picture = to_picture(image_grid(read, len(read)), scale)

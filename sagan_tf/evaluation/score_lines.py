@@ -1,4 +1,4 @@
-"""Scores as lines of text: of one evaluation, and of two side by side."""
+"""Prints scores as lines of text: those of one evaluation, or of two side by side."""
 
 import json
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from sagan_tf.evaluation.evaluation import unlike
 
 
 def print_scores(record: Mapping[str, Any], extractor: str) -> None:
-    """Prints what was compared, and the scores; distances beside those of real images.
+    """Prints what was compared, and the scores; distances come with those between real images.
 
     Args:
-        record: of `evaluation.evaluate`, with its `step`. `real_to_real` is what
-            `yardstick.real_to_real` gave, if it was asked.
-        extractor: its name.
+        record: record of `evaluation.evaluate`, with its `step`, and with the result of
+            `yardstick.real_to_real`, if any, as `real_to_real`.
+        extractor: name of the extractor.
     """
     protocol, step = record["protocol"], record["step"]
     print(
@@ -40,7 +40,7 @@ def print_comparison(*paths: str) -> None:
     """Prints the last scores of two files side by side.
 
     Raises:
-        ValueError: if they were not made alike, or a file holds none.
+        ValueError: if the scores are not comparable, or a file holds none.
     """
     first, second = (_last_record(path) for path in paths)
     name = unlike(first, second)
@@ -56,7 +56,7 @@ def print_comparison(*paths: str) -> None:
 
 
 def _lines(record: Mapping[str, Any]) -> dict[str, float]:
-    """Scores, and their means over groups of classes, by the names under which they are shown."""
+    """Scores and their means over groups of classes, by the names to print."""
     means = {
         f"{name}, {group}": score
         for name, groups in record["groups"].items()

@@ -1,4 +1,4 @@
-"""Features of real and generated images -> numbers."""
+"""Computes scores from the features of real and generated images."""
 
 from collections.abc import Collection, Mapping
 
@@ -20,7 +20,7 @@ from sagan_tf.evaluation.protocols import Protocol
 def distances(
     real: Moments, fake: Features, features: str, name: str, extrapolate: bool = False
 ) -> dict[str, float]:
-    """The Fréchet distance, under `name`, and what infinitely many images would have."""
+    """The Fréchet distance, as `name`, and its extrapolation to infinitely many images."""
     rows = fake[features]
     if len(rows) <= rows.shape[1]:
         found = {name: frechet_distance_to_rows(real, rows)}
@@ -34,7 +34,7 @@ def distances(
 def kernel_distances(
     real: np.ndarray, fake: np.ndarray, protocol: Protocol, name: str
 ) -> dict[str, float]:
-    """The kernel distance of all images, and its mean and deviation over subsets."""
+    """The kernel distance of all images, and its mean and standard deviation over subsets."""
     found = {name: kernel_distance(real, fake)}
     size = min(protocol.kernel_subset_size, len(real), len(fake))
     if protocol.kernel_subsets:
@@ -45,7 +45,7 @@ def kernel_distances(
 
 
 def inception_scores(logits: np.ndarray, protocol: Protocol) -> dict[str, float]:
-    """The Inception score of the protocol's splits, and of one."""
+    """The Inception score with the protocol's splits, and with a single split."""
     seed = 2020 if protocol.shuffled else None
     mean, deviation = inception_score(logits, protocol.inception_splits, seed)
     whole, _ = inception_score(logits, splits=1)
@@ -68,7 +68,7 @@ def overlap(real: np.ndarray, fake: np.ndarray, protocol: Protocol) -> dict[str,
 def class_distances(
     real: np.ndarray, real_labels: np.ndarray, fake: np.ndarray, fake_labels: np.ndarray
 ) -> dict[int, float]:
-    """The Fréchet distance within each class that both sides have two images of, by class."""
+    """The Fréchet distance by class, for classes with two images or more on both sides."""
     found = {}
     for label in np.unique(fake_labels).tolist():
         of_class = [np.flatnonzero(side == label) for side in (real_labels, fake_labels)]
@@ -84,14 +84,14 @@ def all_scores(
     metrics: Collection[str],
     known: Mapping[str, Moments],
 ) -> dict[str, float]:
-    """Those of the scores asked for that the features allow.
+    """Computes the requested scores that the features allow.
 
     Args:
-        real: of real images; `None` leaves what is known of them.
-        fake: of generated ones, by the same extractor.
-        protocol: how.
-        metrics: of `is`, `fid`, `fid_infinity`, `sfid`, `kid` and `overlap`.
-        known: moments of real features, by their name, that are taken instead of the images'.
+        real: features of real images; `None` if only `known` moments are available.
+        fake: features of generated images by the same extractor.
+        protocol: evaluation protocol.
+        metrics: names among `is`, `fid`, `fid_infinity`, `sfid`, `kid` and `overlap`.
+        known: moments of real features by name, used instead of those of the real images.
     """
     main, fid, kid = main_names(fake)
     scores: dict[str, float] = {}
@@ -117,9 +117,9 @@ def all_scores(
 
 
 def summary(by_class: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
-    """What scores of classes amount to: their means, and how many classes come out.
+    """Summary of scores per class: their means, and the fraction of classes that are covered.
 
-    A class counts as covered if most of its images are recognised.
+    A class counts as covered if more than half of its images are recognised.
     """
     found = {name: float(np.mean(list(values.values()))) for name, values in by_class.items()}
     if "label_agreement" in by_class:
@@ -131,13 +131,13 @@ def summary(by_class: Mapping[str, Mapping[int, float]]) -> dict[str, float]:
 def class_scores(
     real: Features | None, fake: Features, metrics: Collection[str]
 ) -> dict[str, Mapping[int, float]]:
-    """Those of the scores asked for that each class has one of, by class.
+    """Computes the requested per-class scores, as scores by class number, by name.
 
     Args:
-        real: of real images.
-        fake: of generated ones, by the same extractor.
-        metrics: of `intra_fid`, whose name here tells how many images a class has, and
-            `agreement`.
+        real: features of real images, or `None`.
+        fake: features of generated images by the same extractor.
+        metrics: names among `intra_fid`, whose result is named with the number of images per
+            class, and `agreement`.
     """
     scores: dict[str, Mapping[int, float]] = {}
     if fake.labels is None:
@@ -161,13 +161,13 @@ def class_scores(
 
 
 def main_names(features: Features) -> tuple[str, str, str]:
-    """The features that distances are of, and the names of the distances."""
-    # FID and KID are distances of the 2015 network's features; others have no such name.
+    """The name of the features from which distances are computed, and names for the distances."""
+    # Only distances between features of the 2015 network are called FID and KID.
     if "2048" in features.names:
         return "2048", "fid", "kid"
     return "features", "frechet_distance", "kernel_distance"
 
 
 def _own_classes(logits: np.ndarray) -> np.ndarray:
-    # Of the 1,008 of the 2015 network, 1 to 1000 are ImageNet's in the order of their folders.
+    # Outputs 1 to 1000 of the 2015 network's 1,008 are ImageNet's classes in folder order.
     return logits[:, 1:1001] if logits.shape[1] == 1008 else logits

@@ -1,4 +1,4 @@
-"""The two sides of a comparison, by the places that hold them: real images, and those to score."""
+"""Opens the two sides of a comparison from where they are: real images, and images to score."""
 
 import dataclasses
 import sys
@@ -25,7 +25,7 @@ from sagan_tf.evaluation.published_statistics import read_moments
 from sagan_tf.run import data_set
 from sagan_tf.serving.client import Client
 
-# Metrics that statistics alone do not give.
+# Metrics that cannot be computed from statistics alone.
 _OF_IMAGES = {"intra_fid", "kid", "overlap", "spread"}
 
 
@@ -34,14 +34,14 @@ class RealPlace:
     """Where real images come from.
 
     Attributes:
-        name: a data set as `load_source` takes it, or npz:PATH with images (`arr_0`) or with
-            statistics that are published.
+        name: a data set as for `load_source`, or npz:PATH with images (`arr_0`) or published
+            statistics.
         data_dir: see `load_source`.
-        split: likewise.
-        image_size: side of the images; `None` for that of the data set.
+        split: see `load_source`.
+        image_size: side of the images; `None` for the data set's fixed size.
         background: colour behind transparent images of a folder.
-        class_names: in the order in which a run knows the classes of a folder, if it is known.
-        metrics: what will be asked of the images.
+        class_names: class names of a folder, in the order of the run, if they are known.
+        metrics: names of the metrics that will be computed.
     """
 
     name: str
@@ -53,11 +53,11 @@ class RealPlace:
     metrics: Collection[str] = ()
 
     def images(self, num_images: int) -> tuple[Images, tuple[str, ...], dict[str, Moments]]:
-        """So many images at most, their classes' names, and moments that are known without them.
+        """At most `num_images` images, their class names, and published moments by feature name.
 
         Raises:
-            ValueError: for a place that holds none, a size that is not known, or metrics that
-                statistics alone do not give.
+            ValueError: for a place without images or statistics, an unknown image size, or metrics
+                that cannot be computed from statistics alone.
         """
         if self.name.startswith("npz:"):
             return self._arrays(self.name.removeprefix("npz:"), num_images)
@@ -72,15 +72,15 @@ class RealPlace:
     def halves(self, protocol: Protocol, asked: int | None) -> tuple[Images, Images]:
         """Real images, and others of the same data set that are scored as if they were generated.
 
-        The others are the last of the data set's fixed order. So the first are also those that
-        generated images are compared with if `--num_real` asks for as many.
+        The others are the last images in the data set's fixed order. So the first ones are the
+        images that generated images are compared with if `--num_real` is the same number.
 
         Args:
-            protocol: says how many of both are taken.
-            asked: others that must be there; `None` takes what half of the data set holds.
+            protocol: evaluation protocol, with the number of images on both sides.
+            asked: number of other images that must exist; `None` takes up to half of the data set.
 
         Raises:
-            ValueError: for fewer images than that takes.
+            ValueError: if the data set has too few images.
         """
         whole, *_ = self.images(sys.maxsize)
         half = whole.num_images // 2
@@ -122,22 +122,22 @@ def images_of_others(
     background: str = DEFAULT_BACKGROUND,
     model_name: str = "sagan",
 ) -> Images:
-    """Images to score that no run here generates, with the labels of the real images' classes.
+    """Images to score from elsewhere than a run, with the labels of the real images' classes.
 
     Args:
         place: folder:PATH, npz:PATH, savedmodel:PATH of an exported version, or a server's URL.
-        num_images: at most.
-        class_names: of the real images; none if those have numbers alone.
-        image_size: of a folder's images; `None` for that of the files.
+        num_images: largest number of images.
+        class_names: class names of the real images; empty if the classes only have numbers.
+        image_size: side of a folder's images; `None` for the files' own size.
         background: colour behind transparent images of a folder.
-        model_name: at a server.
+        model_name: name of the model on a server.
 
     Raises:
-        ValueError: for a place that holds none, or other classes than the real images'.
-        ServingError: if a server refuses.
+        ValueError: for a place without images, or classes that the real images do not have.
+        ServingError: if a server refuses a request.
     """
     kind, _, path = place.partition(":")
-    if kind == "npz":  # whose classes have numbers and no names
+    if kind == "npz":  # the classes of such files have numbers but no names
         arrays = ArrayImages(path, num_images)
         arrays.check_labels(len(class_names))
         return arrays

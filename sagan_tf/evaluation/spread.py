@@ -1,10 +1,11 @@
-"""How varied the images of one class are, beside the real ones: 1 is as varied, 0 all the same.
+"""Spread: how varied the images of one class are relative to real images (1: equal, 0: not at all).
 
-The spread of a class is the mean distance between two of its images, as the root mean square
-difference of their pixels in levels of 255: the Euclidean distance over the square root of the
-number of pixels. Its expectation does not depend on how many images are compared, and a gray image
-has the same spread as the colour image of three equal channels. Scores that compare features can
-be good where a generator shows the same image of each class again and again; this one is not.
+The spread of a class is the mean distance between two of its images. The distance is the root mean
+square difference of their pixels, in levels of 255: the Euclidean distance divided by the square
+root of the number of pixel values. Its expectation does not depend on the number of images, and
+gray images have the same spread as colour images with three equal channels. Scores that compare
+features can be good although a generator shows the same image of each class again and again; this
+score cannot.
 """
 
 import dataclasses
@@ -15,21 +16,21 @@ from scipy.spatial.distance import pdist
 
 from sagan_tf.evaluation.images import Images, as_uint8
 
-# Images of a class that are compared, at most: more change the mean of a class by a few percent.
+# Largest number of images of a class to compare; more change a class's mean by a few percent.
 _CLASS_IMAGES = 100
-# Pixel values in memory at most, if two images of each class allow it: 256 MiB.
+# Largest number of pixel values in memory (256 MiB), unless two images of each class need more.
 _VALUES = 2**28
-# Images that are read at a time.
+# Images to read at a time.
 _BATCH_SIZE = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class RelativeSpread:
-    """The spread of generated images in that of real ones.
+    """The spread of generated images relative to the spread of real images.
 
     Attributes:
-        ratio: mean spread of the generated classes over that of the real ones.
-        by_class: the same of each class.
+        ratio: mean spread of the generated classes divided by that of the real classes.
+        by_class: the ratio of each class.
     """
 
     ratio: float
@@ -43,10 +44,10 @@ def class_spread(
 
     Args:
         images: uint8 `(N, H, W, C)`.
-        labels: `(N,)`; `None` takes all images for class 0.
+        labels: `(N,)`; `None` treats all images as class 0.
 
     Returns:
-        Levels of 255 by class.
+        The spread by class, in levels of 255.
     """
     images = np.asarray(images)
     labels = np.zeros(len(images), np.int64) if labels is None else np.asarray(labels)
@@ -63,11 +64,11 @@ def class_spread(
 def relative_spread(
     real: Mapping[int, float], generated: Mapping[int, float]
 ) -> RelativeSpread | None:
-    """Compares spreads over the classes that both sides have and real images differ in.
+    """Compares spreads over the classes that both sides have and whose real images differ.
 
     Args:
-        real: of `class_spread`.
-        generated: likewise.
+        real: spreads of real images, from `class_spread`.
+        generated: spreads of generated images, from `class_spread`.
 
     Returns:
         The comparison; `None` if there is no such class.
@@ -92,15 +93,15 @@ def spread_of_images(
 ) -> RelativeSpread | None:
     """Reads the first images of each class of both sides and compares their spreads.
 
-    Of each class up to 100 images are read, fewer where there are many classes of large images,
-    but always the same number on both sides, if they have as many.
+    Up to 100 images of each class are read, fewer if there are many classes of large images. The
+    number is the same on both sides, if both have as many.
 
     Args:
         real: the real images.
-        real_labels: int `(N,)`, their classes.
-        generated: the images that are scored.
-        labels: int `(N,)`, their classes. If either side has no classes, all images of both are
-            taken for one class: the ratio is of all images then.
+        real_labels: int `(N,)`, classes of the real images, or `None`.
+        generated: the images to score.
+        labels: int `(N,)`, classes of the images to score, or `None`. If either side has no
+            classes, all images of both sides are treated as one class.
 
     Returns:
         The comparison; `None` if no class has two images on both sides.
@@ -121,13 +122,13 @@ def spread_of_images(
 
 
 def first_of_each_class(labels: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
-    """Returns the places, in ascending order, of the first `count` labels of each class."""
+    """The indices, in ascending order, of the first `count` labels of each class."""
     found = [np.flatnonzero(labels == label)[:count] for label in classes]
     return np.sort(np.concatenate(found))
 
 
 def _read(images: Images, numbers: np.ndarray) -> np.ndarray:
-    """Reads images uint8 `(N, H, W, C)` by number, in batches, and passes over the others."""
+    """Reads the images with some numbers, in batches: uint8 `(N, H, W, C)`."""
     parts = []
     for start in range(0, int(numbers[-1]) + 1, _BATCH_SIZE):
         wanted = numbers[(numbers >= start) & (numbers < start + _BATCH_SIZE)]

@@ -1,6 +1,6 @@
-"""What real images score against one another: says whether a distance is near or far.
+"""Scores real images against one another, as a reference for distances.
 
-Distances between features of one's own have no published values to be compared with.
+Distances between features of a custom extractor have no published values to compare with.
 """
 
 from collections.abc import Collection
@@ -21,13 +21,13 @@ def real_to_real(
 
     Args:
         real: features of the real images.
-        num_generated: images that are scored; of the half that takes their place no more are used,
-            since distances to fewer images are larger.
-        metrics: of which `fid` and `kid` count.
+        num_generated: number of generated images. The half that takes their place has at most as
+            many, since distances to fewer images are larger.
+        metrics: names of metrics; only `fid` and `kid` are computed.
 
     Returns:
-        `num_images` of the smaller side, and the distances by the names under which those of
-        generated images are; `None` for fewer than four real images.
+        `num_images` of the smaller side, and the distances by the names that those of generated
+        images have; `None` for fewer than four real images.
     """
     half = len(real) // 2
     if half < 2:

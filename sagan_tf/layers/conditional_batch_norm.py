@@ -15,32 +15,35 @@ class ConditionalBatchNormalization(keras.layers.Layer):
 
     The tables `gamma` and `beta` are `(num_classes, C)`, start at ones and zeros, and are not
     spectrally normalised (released SAGAN code, `ops.ConditionalBatchNorm`). Moving statistics are
-    shared by all classes and move with every `training=True` call. The variance is the mean of
+    shared by all classes and updated by every `training=True` call. The variance is the mean of
     squared distances from the mean, in float32: `E[x^2] - E[x]^2` loses all digits when the mean
     is large.
 
     Args:
-        num_classes: rows of the tables; `None` gives one scale and one offset for all.
-        momentum: what the moving statistics keep at each update.
-        epsilon: added to the variance.
-        **kwargs: those of `keras.layers.Layer`.
+        num_classes: number of rows in each table; `None` learns one scale and one offset for all
+            inputs and takes no labels.
+        momentum: fraction of the moving statistics that each update keeps, in [0, 1].
+        epsilon: added to the variance before its square root is taken.
+        **kwargs: passed on to `keras.layers.Layer`.
 
     Attributes:
-        replica_mean: function that averages a float32 tensor over replicas of equal batch size,
-            set by whoever distributes the training; `None` normalises each replica by itself.
+        replica_mean: function that averages a float32 tensor over replicas of equal batch size.
+            The code that distributes the training sets it; `None` normalises each replica by
+            itself.
 
-    A frozen layer (`trainable = False`, of its own or set on a model around it) normalises by its
-    moving statistics, which stand still, as `keras.layers.BatchNormalization` does.
+    A frozen layer (`trainable = False`, set on the layer or on a model that contains it)
+    normalises by its moving statistics and does not update them, like
+    `keras.layers.BatchNormalization`.
 
     Inputs `(N, H, W, C)` and `labels`: integers of any type `(N,)` or `(N, 1)`, or floats
     `(N, num_classes)` that weigh the classes' rows (for a blend of classes). A label outside the
-    tables gives zeros (with PyTorch, one that is too large is an error). Output `(N, H, W, C)` of
-    the compute dtype.
+    tables gives zeros (on the PyTorch backend, a label that is too large raises an error). Output
+    `(N, H, W, C)` in the compute dtype.
 
     Raises:
-        ValueError: if `num_classes` is not positive or `None`, if labels are missing, have another
-            shape or are given where there are no classes, if Keras' `image_data_format` is
-            "channels_first", or if the input does not have four axes with known channels.
+        ValueError: if `num_classes` is neither positive nor `None`; if labels are missing, have
+            another shape, or are given to a layer without classes; if Keras' `image_data_format`
+            is "channels_first"; or if the input does not have four axes with known channels.
 
     Example:
 
@@ -89,7 +92,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
             setattr(self, name, statistic)
 
     def call(self, inputs: Any, labels: Any = None, training: bool = False) -> Any:
-        """Normalises `inputs`, by the batch's own statistics if `training` and not frozen."""
+        """Normalises `inputs`, by the batch's statistics if `training` and the layer trains."""
         if (labels is None) != (self.num_classes is None):
             raise ValueError(
                 "`labels` must be given exactly when the layer has classes. Received: "
@@ -123,7 +126,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         }
 
     def _average(self, tensor: Any) -> Any:
-        """The mean over batch and space, and over replicas if they are to agree: `(C,)`."""
+        """The mean over batch and space, and over replicas if `replica_mean` is set: `(C,)`."""
         mean = ops.mean(tensor, axis=(0, 1, 2))
         return mean if self.replica_mean is None else self.replica_mean(mean)
 

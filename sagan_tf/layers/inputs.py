@@ -1,4 +1,4 @@
-"""Checks of what the layers are given, with the way out in the message."""
+"""Checks of the layers' inputs and labels, whose errors say how to correct them."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from keras import ops
 
 
 def check_channels_last(layer: keras.layers.Layer) -> None:
-    """Raises `ValueError` if Keras is set to feature maps `(N, C, H, W)`."""
+    """Raises `ValueError` if Keras is set to channels-first feature maps, `(N, C, H, W)`."""
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(
             f"`{type(layer).__name__}` expects feature maps (N, H, W, C), but Keras' "
@@ -19,7 +19,7 @@ def check_channels_last(layer: keras.layers.Layer) -> None:
 
 
 def check_feature_map(layer: keras.layers.Layer, shape: Any) -> int:
-    """Returns `C` of a shape `(N, H, W, C)`; raises `ValueError` for others, or `C` unknown."""
+    """Returns `C` of a shape `(N, H, W, C)`; raises `ValueError` for others or an unknown C."""
     if len(shape) != 4 or shape[-1] is None:
         raise ValueError(
             f"`{type(layer).__name__}` expects an input of shape (N, H, W, C) with C known. "
@@ -46,16 +46,16 @@ def label_vector(labels: Any) -> Any:
 
 
 def class_weights(labels: Any, num_classes: int) -> Any:
-    """One-hot rows of class numbers, or weights of the classes as they are: `(N, num_classes)`.
+    """One weight per class and image, `(N, num_classes)`: one-hot for class numbers.
 
     Args:
-        labels: class numbers `(N,)` or `(N, 1)`, or weights `(N, num_classes)`. Of one class,
-            floats `(N, 1)` are weights.
+        labels: class numbers `(N,)` or `(N, 1)`, or weights `(N, num_classes)`, which are returned
+            unchanged. With a single class, floats `(N, 1)` are taken as weights.
         num_classes: length of a row.
 
     Returns:
-        float32. A class number outside the classes gives zeros (with PyTorch, one that is too
-        large is an error).
+        float32. A class number outside the classes gives zeros (on the PyTorch backend, one that
+        is too large raises an error).
 
     Raises:
         ValueError: for any other shape.

@@ -1,9 +1,9 @@
-"""Upsampling before and mean pooling after a 3x3 convolution, each as one convolution.
+"""3x3 convolutions merged with the upsampling before them or the mean pooling after them.
 
-Nearest-neighbour x2 upsampling followed by a 3x3 convolution is a 4x4 transposed convolution of
-stride 2, and a 3x3 convolution followed by 2x2 mean pooling is a 4x4 convolution of stride 2:
-the same function of the same 3x3 kernel, with 16 instead of 36 multiply-accumulates per position
-of the small map (upsampling) and 16 instead of 36 per position (pooling).
+Nearest-neighbour x2 upsampling followed by a 3x3 convolution equals a 4x4 transposed convolution
+of stride 2, and a 3x3 convolution followed by 2x2 mean pooling equals a 4x4 convolution of stride
+2. The merged form computes the same function of the same 3x3 kernel with 16 instead of 36
+multiply-accumulates per position of the smaller map, in both cases.
 """
 
 from typing import Any
@@ -14,19 +14,19 @@ from keras import ops
 
 from sagan_tf.layers.spectral_norm import SpectralConv2D
 
-# Along one axis: which of the three taps meet at each of the four taps of the merged kernel. A
-# pooled output sees the inputs -1..2 through two shifted copies of the kernel; an upsampled input
-# reaches the outputs -1..2 with the same sums in the opposite order.
+# Along one axis: which of the three taps are summed into each of the four taps of the merged
+# kernel. A pooled output sees the inputs -1..2 through two shifted copies of the kernel; an
+# upsampled input reaches the outputs -1..2 with the same sums in the opposite order.
 _POOLED = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]], "float32")
 _UPSAMPLED = _POOLED[::-1]
 
-# A merged kernel has 16/9 of the weights to read and to write: on a map smaller than this, that
-# costs more than the multiplications it saves ...
+# A merged kernel has 16/9 times as many weights to read and write. On a map smaller than this many
+# cells, that costs more than the saved multiplications ...
 SMALLEST_MERGED_SIZE = 8
-# ... unless the kernel has no more pairs of an input and an output channel than this.
+# ... unless the kernel has at most this many (input channel, output channel) pairs.
 SMALL_KERNEL_PAIRS = 256 * 256
 
-# The merged forms hold for this convolution alone.
+# The merged forms are exact for these arguments only.
 _FIXED_ARGUMENTS = {
     "kernel_size": (3, 3),
     "strides": (1, 1),
@@ -37,14 +37,14 @@ _FIXED_ARGUMENTS = {
 
 
 def _merge(kernel: Any, sums: np.ndarray) -> Any:
-    """A `(3, 3, *, *)` kernel summed into `(4, 4, *, *)`, by `sums` along each axis."""
+    """A `(3, 3, *, *)` kernel summed into `(4, 4, *, *)`, with the `(4, 3)` `sums` on both axes."""
     weights = np.kron(sums, sums)  # (16, 9)
     merged = ops.matmul(ops.cast(weights, kernel.dtype), ops.reshape(kernel, (9, -1)))
     return ops.reshape(merged, (4, 4, *kernel.shape[2:]))
 
 
 class _ResamplingConv2D(SpectralConv2D):
-    """What both resampling convolutions share: a 3x3 kernel and the choice of the form."""
+    """Base of both resampling convolutions: fixes the 3x3 kernel and chooses the form."""
 
     def __init__(self, filters: int, form: str = "auto", **kwargs: Any) -> None:
         super().__init__(filters, **{**_FIXED_ARGUMENTS, **kwargs})
@@ -59,13 +59,13 @@ class _ResamplingConv2D(SpectralConv2D):
         self.form = form
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Convolves and resamples `inputs`; the singular vectors move if `training`."""
+        """Convolves and resamples `inputs`; the singular vectors are updated if `training`."""
         inputs = ops.cast(inputs, self.compute_dtype)
         convolve = self._merged if self.is_merged(inputs.shape) else self._plain
         return self._add_bias_and_activate(convolve(inputs, self.normalized(self.kernel, training)))
 
     def is_merged(self, input_shape: tuple[int | None, ...]) -> bool:
-        """Whether `(N, H, W, C)` goes through the merged form."""
+        """Whether an input of shape `(N, H, W, C)` is computed in the merged form."""
         if self.form != "auto":
             return self.form == "merged"
         sides = (*input_shape[1:3], *self.compute_output_shape(input_shape)[1:3])
@@ -85,16 +85,16 @@ class SpectralUpsampleConv2D(_ResamplingConv2D):
 
     Args:
         filters: output channels.
-        form: `"plain"` computes it as said; `"merged"` as one 4x4 transposed convolution of
-            stride 2; `"auto"` as the one that is faster at the input's size.
-        **kwargs: those of `SpectralConv2D`; kernel size, strides, padding, dilation and groups
+        form: `"plain"` upsamples, then convolves; `"merged"` computes one 4x4 transposed
+            convolution of stride 2; `"auto"` takes the form that is faster at the input's size.
+        **kwargs: passed on to `SpectralConv2D`; kernel size, strides, padding, dilation and groups
             are fixed.
 
-    Input `(N, H, W, C)`, output `(N, 2H, 2W, filters)`, both of the policy's compute dtype. The
-    spectral norm is that of the 3x3 kernel in every form.
+    Input `(N, H, W, C)`, output `(N, 2H, 2W, filters)`, both in the policy's compute dtype. Every
+    form divides by the spectral norm of the 3x3 kernel.
 
     Raises:
-        ValueError: if `form` is unknown, or an argument that is fixed has another value.
+        ValueError: if `form` is unknown or a fixed argument has another value.
 
     Example:
 
@@ -123,17 +123,17 @@ class SpectralConv2DMeanPool(_ResamplingConv2D):
 
     Args:
         filters: output channels.
-        form: `"plain"` computes it as said; `"merged"` as one 4x4 convolution of stride 2;
-            `"auto"` as the one that is faster at the input's size.
-        **kwargs: those of `SpectralConv2D`; kernel size, strides, padding, dilation and groups
+        form: `"plain"` convolves, then pools; `"merged"` computes one 4x4 convolution of stride 2;
+            `"auto"` takes the form that is faster at the input's size.
+        **kwargs: passed on to `SpectralConv2D`; kernel size, strides, padding, dilation and groups
             are fixed.
 
-    Input `(N, H, W, C)` with even H and W, output `(N, H / 2, W / 2, filters)`, both of the
-    policy's compute dtype. The spectral norm is that of the 3x3 kernel in every form.
+    Input `(N, H, W, C)` with even H and W, output `(N, H / 2, W / 2, filters)`, both in the
+    policy's compute dtype. Every form divides by the spectral norm of the 3x3 kernel.
 
     Raises:
-        ValueError: if `form` is unknown, or an argument that is fixed has another value; at
-            build, if H or W is odd.
+        ValueError: if `form` is unknown or a fixed argument has another value; at build, if H or
+            W is odd.
 
     Example:
 
@@ -164,7 +164,7 @@ class SpectralConv2DMeanPool(_ResamplingConv2D):
 
 
 def merged_upsampling_kernel(kernel: Any) -> Any:
-    """A 3x3 kernel `(3, 3, C, D)` after upsampling as that of `conv_transpose`, `(4, 4, D, C)`."""
+    """The `(4, 4, D, C)` kernel of `conv_transpose` that merges upsampling and a `(3, 3, C, D)`."""
     return _merge(ops.transpose(kernel, (0, 1, 3, 2)), _UPSAMPLED)
 
 

@@ -1,4 +1,4 @@
-"""Convolutions in place of self-attention, with as many weights."""
+"""A convolutional block with as many weights as self-attention, to compare attention with."""
 
 import math
 from typing import Any
@@ -12,26 +12,26 @@ from sagan_tf.layers.spectral_norm import SpectralConv2D
 
 @keras.saving.register_keras_serializable("sagan_tf")
 class ResidualBottleneck2D(keras.layers.Layer):
-    """`x + gamma * f(x)` of three convolutions: what attention is to be compared with.
+    """`x + gamma * f(x)` with three convolutions in `f`: the baseline for `SelfAttention2D`.
 
-    `f` is 1x1 to few filters, ReLU, 3x3, ReLU, 1x1 back to the input's channels, spectrally
-    normalised and without bias. The few are as many as give the number of weights nearest to that
-    of `SelfAttention2D` on the same input. `gamma` starts at 0, as there. SAGAN's paper, too,
-    compares with residual blocks of as many weights (arXiv 1805.08318, table 1), and does not say
-    how they are made.
+    `f` is a 1x1 convolution to a few filters, ReLU, 3x3 convolution, ReLU and a 1x1 convolution
+    back to the input's channels; all are spectrally normalised and have no bias. The number of
+    filters is chosen so that the number of weights comes nearest to that of `SelfAttention2D` on
+    the same input. `gamma` starts at 0, as it does there. SAGAN's paper also compares with
+    residual blocks of as many weights (arXiv 1805.08318, table 1), but does not describe them.
 
     Args:
-        query_key_ratio: of the `SelfAttention2D` to be matched.
-        value_ratio: likewise.
-        kernel_initializer: of the three convolutions.
-        spectral_normalization: of the three convolutions.
-        **kwargs: those of `keras.layers.Layer`.
+        query_key_ratio: `query_key_ratio` of the `SelfAttention2D` to match.
+        value_ratio: `value_ratio` of the `SelfAttention2D` to match.
+        kernel_initializer: initializer of the three convolutions.
+        spectral_normalization: whether the three convolutions are spectrally normalised.
+        **kwargs: passed on to `keras.layers.Layer`.
 
-    Input and output `(N, H, W, C)` of the policy's compute dtype.
+    Input and output `(N, H, W, C)` in the policy's compute dtype.
 
     Raises:
         ValueError: if Keras' `image_data_format` is "channels_first"; at build, if the input does
-            not have four axes with known channels, or fewer channels than a ratio.
+            not have four axes with known channels, or has fewer channels than a ratio.
 
     Example:
 
@@ -80,11 +80,11 @@ class ResidualBottleneck2D(keras.layers.Layer):
         self.gamma = self.add_weight(name="gamma", shape=(), initializer="zeros")
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Adds what the convolutions find; singular vectors move if `training`."""
+        """Adds the convolutions' output; singular vectors are updated if `training`."""
         inputs = ops.cast(inputs, self.compute_dtype)
         hidden = ops.relu(self.reduction(inputs, training=training))
         hidden = ops.relu(self.spatial(hidden, training=training))
-        # Linear, so that `gamma` may scale what goes in, which has fewer channels.
+        # The convolution is linear, so `gamma` can scale its input, which has fewer channels.
         return inputs + self.expansion(self.gamma * hidden, training=training)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -12,41 +12,43 @@ from sagan_tf.layers.spectral_norm import SpectralConv2D
 
 @keras.saving.register_keras_serializable("sagan_tf")
 class SelfAttention2D(keras.layers.Layer):
-    """Lets every position of a feature map look at every other: `x + gamma * attention(x)`.
+    """Lets every position of a feature map attend to every other: `x + gamma * attention(x)`.
 
     `query`, `key` and `value` are 1x1 convolutions without bias (the paper's g, f and h), `output`
-    brings the attended values back to the input's channels, and the scalar `gamma` starts at 0,
-    so that the layer starts as the identity. Scores are not divided by the square root of the
-    query's size. The defaults are the released code's form (`non_local.py`); the paper's
-    equations (arXiv 1805.08318, section 3) are `value_ratio=8, pool_size=1`.
+    is a 1x1 convolution that brings the attended values back to the input's channels, and the
+    scalar `gamma` starts at 0, so that the layer starts as the identity. Logits are not divided by
+    the square root of the number of query channels. The defaults follow the released code
+    (`non_local.py`); the paper's equations (arXiv 1805.08318, section 3) are
+    `value_ratio=8, pool_size=1`.
 
     Args:
-        query_key_ratio: input channels per query and key channel.
+        query_key_ratio: input channels per query channel, and per key channel.
         value_ratio: input channels per value channel.
-        pool_size: keys and values are max-pooled by it; 1 does not pool. A map whose size it does
-            not divide keeps its last, smaller window.
+        pool_size: window and stride of the max pooling of keys and values; 1 does not pool. If it
+            does not divide the map's size, the last window is smaller.
         spectral_normalization: whether the four convolutions are spectrally normalised.
-        kernel_initializer: of the four convolutions.
-        query_chunk_size: how many positions attend at a time, at most; `None` for all. In chunks,
-            each computed again for its gradient, the same result needs the scores of one chunk
-            in memory instead of all.
-        radius: of the places that a position looks at, in cells of the map, from its centre to
-            theirs; `None` for all. Weights and cost are the same.
-        **kwargs: those of `keras.layers.Layer`.
+        kernel_initializer: initializer of the four convolutions.
+        query_chunk_size: largest number of positions that attend at a time; `None` for all. The
+            result is the same. Memory holds the scores of one chunk instead of all scores, and
+            each chunk is computed a second time for its gradient.
+        radius: largest distance, in cells of the map and between centres, over which a position
+            attends; `None` for no limit. It changes neither the weights nor the cost.
+        **kwargs: passed on to `keras.layers.Layer`.
 
-    Input and output `(N, H, W, C)` of the policy's compute dtype; inputs of integers are cast to
-    it. Logits and softmax are float32 under every policy: float16 ends at 65504, which a product
-    of two maps of 256 channels with standard deviation 16 exceeds. A frozen layer (`trainable =
-    False`) keeps its singular vectors. With
-    `return_attention_scores=True` the call also gives the scores, float32
-    `(N, H, W, H / pool_size, W / pool_size)`, rounded up, which sum to 1 over the last two axes;
-    all of them, whatever `query_chunk_size`.
+    Input and output `(N, H, W, C)` in the policy's compute dtype; integer inputs are cast to it.
+    Logits and softmax are float32 under every policy: float16 ends at 65504, which the product of
+    two maps of 256 channels with standard deviation 16 exceeds. A frozen layer (`trainable =
+    False`) keeps its singular vectors.
+
+    With `return_attention_scores=True` the call also returns the scores, float32
+    `(N, H, W, H / pool_size, W / pool_size)` with the last two sizes rounded up. They sum to 1
+    over the last two axes. All scores are computed at once then, whatever `query_chunk_size`.
 
     Raises:
         ValueError: if an argument is not positive, if `radius` comes with `query_chunk_size`, if
             Keras' `image_data_format` is "channels_first"; at build, if the input does not have
-            four axes with known channels (with `radius`, known sizes, too), or if a ratio does
-            not divide the channels.
+            four axes with known channels (and, with `radius`, known height and width), or if a
+            ratio does not divide the channels.
 
     Example:
 
@@ -122,7 +124,7 @@ class SelfAttention2D(keras.layers.Layer):
     def call(
         self, inputs: Any, training: bool = False, return_attention_scores: bool = False
     ) -> Any:
-        """Attends over `inputs`; singular vectors move if `training`."""
+        """Attends over `inputs`; singular vectors are updated if `training`."""
         inputs = ops.cast(inputs, self.compute_dtype)
         _, height, width, channels = ops.shape(inputs)
         query = self._flatten(self.query(inputs, training=training))  # (N, L, C/8)
@@ -135,7 +137,7 @@ class SelfAttention2D(keras.layers.Layer):
         else:
             attended = attend_in_chunks(query, key, value, self.query_chunk_size)
         attended = ops.reshape(attended, (-1, height, width, channels // self.value_ratio))
-        # Linear, so that `gamma` may scale what goes in, which has fewer channels.
+        # The convolution is linear, so `gamma` can scale its input, which has fewer channels.
         outputs = inputs + self.output_convolution(self.gamma * attended, training=training)
         if not return_attention_scores:
             return outputs
@@ -145,7 +147,7 @@ class SelfAttention2D(keras.layers.Layer):
     def compute_output_spec(
         self, inputs: Any, training: bool = False, return_attention_scores: bool = False
     ) -> Any:
-        """The input's shape, and the scores' if they are asked for."""
+        """The output's shape and dtype, and those of the scores if they are requested."""
         outputs = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
         if not return_attention_scores:
             return outputs
@@ -191,12 +193,12 @@ class SelfAttention2D(keras.layers.Layer):
 
 
 def query_key_distances(height: int, width: int, pool_size: int) -> np.ndarray:
-    """From the centre of each cell of a map to that of each key, in cells.
+    """Distances between the centres of the map's cells and of the pooled keys, in cells.
 
     Args:
-        height: of the map.
-        width: likewise.
-        pool_size: by which keys are pooled.
+        height: height of the map, in cells.
+        width: width of the map, in cells.
+        pool_size: window and stride of the keys' pooling.
 
     Returns:
         float64 `(H * W, Hk * Wk)`.
@@ -208,7 +210,7 @@ def query_key_distances(height: int, width: int, pool_size: int) -> np.ndarray:
 
 
 def _key_centres(size: int, pool_size: int) -> np.ndarray:
-    """Of the cells that each key was pooled from; windows hang over both ends alike ("same")."""
+    """Centre of the cells that each key was pooled from; "same" padding is split over both ends."""
     count = -(-size // pool_size)
     first = np.arange(count) * pool_size - (count * pool_size - size) // 2
     last = first + pool_size - 1
@@ -216,16 +218,16 @@ def _key_centres(size: int, pool_size: int) -> np.ndarray:
 
 
 def attend(query: Any, key: Any, value: Any, mask: Any = None) -> tuple[Any, Any]:
-    """Each query's mean of the values, and the scores that weigh them.
+    """The weighted mean of the values for each query, and the attention scores that weigh them.
 
     Args:
         query: `(N, L, C)`.
         key: `(N, M, C)`.
         value: `(N, M, D)`.
-        mask: float32 `(L, M)`, added before the softmax; `None` adds nothing.
+        mask: float32 `(L, M)`, added to the logits before the softmax; `None` adds nothing.
 
     Returns:
-        The means `(N, L, D)` of the values' dtype, and the scores, float32 `(N, L, M)`.
+        The means, `(N, L, D)` in the values' dtype, and the scores, float32 `(N, L, M)`.
     """
     # Cast before the product, which overflows in float16.
     query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
@@ -237,10 +239,11 @@ def attend(query: Any, key: Any, value: Any, mask: Any = None) -> tuple[Any, Any
 def attend_in_chunks(
     query: Any, key: Any, value: Any, chunk_size: int, recompute: bool = True
 ) -> Any:
-    """The means of `attend`, for chunks of at most `chunk_size` queries one after the other.
+    """The means of `attend`, computed for at most `chunk_size` queries at a time.
 
-    With `recompute`, nothing but its queries is kept of a chunk; its gradient computes its scores
-    anew. XLA undoes this where the loop is unrolled, and cannot differentiate `ops.scan`.
+    With `recompute`, only the queries of a chunk are kept for the gradient, which computes the
+    chunk's scores a second time. XLA undoes this where the loop is unrolled, and it cannot
+    differentiate `ops.scan`.
     """
     # Sizes may be tensors here, for a map of unknown size.
     length, channels = ops.shape(query)[1:]
@@ -253,7 +256,7 @@ def attend_in_chunks(
     def means(*arguments: Any) -> Any:
         return attend(*arguments)[0]
 
-    # Keys and values are arguments: `remat` has no gradient for what its function encloses.
+    # Keys and values are arguments, as `remat` has no gradient for variables of a closure.
     of_chunk = keras.remat(means) if recompute else means
     attended = ops.map(
         lambda chunk: of_chunk(chunk, key, value), ops.transpose(split, (1, 0, 2, 3))

@@ -14,26 +14,26 @@ class SpectralNormalization(keras.layers.Layer):
     The stored weight keeps its value: `W / sigma(W)` is a function of it, and the gradient flows
     through `sigma` with the singular vectors held constant (SNGAN, arXiv 1802.05957, section 2.1
     and appendix A; SAGAN, arXiv 1805.08318, section 4). Dividing the layer's output instead would
-    be as exact, but a copy of every activation would have to be kept for the gradient.
+    be as exact, but would keep a copy of every activation for the gradient.
 
     `sigma = v W u = |v W|` comes from power iteration on `W` reshaped to a matrix
-    `(rows, columns)`: `v = normalized(W u)`, then `u = normalized(v W)`. The vectors move only
-    with `training=True`, `power_iterations` times per call; with `training=False` nothing is
-    written, and unchanged weights give exactly the `sigma` of the training call before. Weights
-    and iteration stay float32 under every dtype policy, float64 included.
+    `(rows, columns)`: `v = normalized(W u)`, then `u = normalized(v W)`. The vectors are updated
+    only with `training=True`, `power_iterations` times per call. With `training=False` nothing is
+    written, and unchanged weights give exactly the `sigma` of the last training call. Weights and
+    iteration stay float32 under every dtype policy, float64 included.
 
-    A frozen layer (`trainable = False`, of its own or set on a model around it) stands still, as
-    a frozen `keras.layers.BatchNormalization` does: it computes what it does with
-    `training=False`, whatever it is told. As there, a model that was compiled before `trainable`
-    changed must be compiled anew.
+    A frozen layer (`trainable = False`, set on the layer or on a model that contains it) behaves
+    as with `training=False`, whatever the call says, like a frozen
+    `keras.layers.BatchNormalization`. As with that layer, a model that was compiled before
+    `trainable` changed must be compiled again.
 
-    Inputs of integers, such as images of bytes, are cast to the compute dtype and not rescaled.
+    Integer inputs, such as uint8 images, are cast to the compute dtype and not rescaled.
 
-    With `spectral_normalization=False` the weight is taken as it is, to see what that changes.
+    With `spectral_normalization=False` the layer uses its weight unchanged, for comparisons.
 
     Attributes:
-        vector_u: `(1, columns)` float32, the right singular vector's estimate.
-        vector_v: `(rows, 1)` float32, the left one's.
+        vector_u: `(1, columns)` float32, the estimate of the right singular vector.
+        vector_v: `(rows, 1)` float32, the estimate of the left singular vector.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class SpectralNormalization(keras.layers.Layer):
         spectral_normalization: bool = True,
         **kwargs: Any,
     ) -> None:
-        # Before the rest: an embedding that is given its weights is built at once.
+        # Set before the rest, because an embedding that is given weights is built at once.
         self.spectral_normalization = spectral_normalization
         super().__init__(*args, **kwargs)
         if not isinstance(power_iterations, int) or power_iterations < 1:
@@ -61,7 +61,7 @@ class SpectralNormalization(keras.layers.Layer):
         self.epsilon = epsilon
 
     def add_weight(self, *args: Any, **kwargs: Any) -> keras.Variable:
-        """Creates a float32 weight that mixed precision does not cast behind our back."""
+        """Creates a float32 weight that mixed precision does not cast automatically."""
         return super().add_weight(*args, **{**kwargs, "autocast": False, "dtype": "float32"})
 
     def build(self, input_shape: Any) -> None:
@@ -73,7 +73,7 @@ class SpectralNormalization(keras.layers.Layer):
         self.vector_u = self.add_weight(
             name="vector_u", shape=(1, columns), initializer="random_normal", trainable=False
         )
-        # Any unit vector will do: it is overwritten by the first training call.
+        # Any unit vector will do, as the first training call overwrites it.
         self.vector_v = self.add_weight(
             name="vector_v",
             shape=(rows, 1),
@@ -88,15 +88,15 @@ class SpectralNormalization(keras.layers.Layer):
     def singular_value(self, training: bool = False) -> Any:
         """The estimate of `sigma(W)`, a float32 scalar, differentiable with respect to `W`.
 
-        The vectors move if `training`, unless the layer is frozen. Without spectral normalisation
-        it is 1, by which nothing changes.
+        The singular vectors are updated if `training`, unless the layer is frozen. Without
+        spectral normalisation the value is 1, so that dividing by it changes nothing.
         """
         if not self.spectral_normalization:
             return ops.ones((), "float32")
         training = training and self.trainable
         matrix = self.weight_matrix()
         constant_matrix = ops.stop_gradient(matrix)
-        # Copies: PyTorch assigns in place, and the gradient of a call before may need the vectors.
+        # Copies: PyTorch assigns in place, and an earlier call's gradient may need the vectors.
         vector_u, vector_v = map(ops.copy, (self.vector_u, self.vector_v))
         for _ in range(self.power_iterations if training else 1):
             if training:
@@ -121,7 +121,7 @@ class SpectralNormalization(keras.layers.Layer):
             "spectral_normalization": self.spectral_normalization,
         }
 
-    # Keras' layers write a fixed list of their own variables, in which ours would be missing.
+    # Keras' layers save a fixed list of their own variables, which lacks the singular vectors.
     def save_own_variables(self, store: Any) -> None:
         """Writes every variable, the singular vectors included."""
         keras.layers.Layer.save_own_variables(self, store)
@@ -144,13 +144,13 @@ class SpectralConv2D(SpectralNormalization, keras.layers.Conv2D):
     """A `keras.layers.Conv2D` with spectral normalisation.
 
     Args:
-        *args: those of `keras.layers.Conv2D`; `data_format` must be `"channels_last"`.
-        power_iterations: iterations per call with `training=True`.
-        epsilon: added to a norm before dividing by it.
-        spectral_normalization: whether to normalise.
-        **kwargs: those of `keras.layers.Conv2D`.
+        *args: passed on to `keras.layers.Conv2D`; `data_format` must be `"channels_last"`.
+        power_iterations: power iterations per call with `training=True`.
+        epsilon: added to a vector's norm before dividing by it.
+        spectral_normalization: whether to normalise the kernel.
+        **kwargs: passed on to `keras.layers.Conv2D`.
 
-    Input `(N, H, W, C)`, output `(N, H', W', filters)`, both of the policy's compute dtype.
+    Input `(N, H, W, C)`, output `(N, H', W', filters)`, both in the policy's compute dtype.
 
     Raises:
         ValueError: if `power_iterations` is not a positive integer, `lora_rank` is given, or
@@ -184,7 +184,7 @@ class SpectralConv2D(SpectralNormalization, keras.layers.Conv2D):
         super().build(input_shape)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Convolves `inputs`; the singular vectors move if `training`."""
+        """Convolves `inputs`; the singular vectors are updated if `training`."""
         inputs = ops.cast(inputs, self.compute_dtype)
         outputs = self.convolution_op(inputs, self.normalized(self.kernel, training))
         return self._add_bias_and_activate(outputs)
@@ -195,13 +195,13 @@ class SpectralDense(SpectralNormalization, keras.layers.Dense):
     """A `keras.layers.Dense` with spectral normalisation.
 
     Args:
-        *args: those of `keras.layers.Dense`.
-        power_iterations: iterations per call with `training=True`.
-        epsilon: added to a norm before dividing by it.
-        spectral_normalization: whether to normalise.
-        **kwargs: those of `keras.layers.Dense`.
+        *args: passed on to `keras.layers.Dense`.
+        power_iterations: power iterations per call with `training=True`.
+        epsilon: added to a vector's norm before dividing by it.
+        spectral_normalization: whether to normalise the kernel.
+        **kwargs: passed on to `keras.layers.Dense`.
 
-    Input `(..., C)`, output `(..., units)`, both of the policy's compute dtype.
+    Input `(..., C)`, output `(..., units)`, both in the policy's compute dtype.
 
     Raises:
         ValueError: if `power_iterations` is not a positive integer or `lora_rank` is given.
@@ -216,7 +216,7 @@ class SpectralDense(SpectralNormalization, keras.layers.Dense):
     """
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Multiplies `inputs` by the kernel; the singular vectors move if `training`."""
+        """Multiplies `inputs` by the kernel; the singular vectors are updated if `training`."""
         inputs = ops.cast(inputs, self.compute_dtype)
         outputs = ops.matmul(inputs, self.normalized(self.kernel, training))
         return self._add_bias_and_activate(outputs)
@@ -228,18 +228,18 @@ class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
 
     The normalised matrix is the table transposed, `(output_dim, input_dim)`, with `vector_u` on
     the class side, as in the released SAGAN code (`ops.py`, `sn_embedding`). Rows are looked up
-    by a product with one-hot labels: dense gradients, which XLA and collectives handle and whose
-    sum has one order. A label outside the table gives zeros (with PyTorch, one that is too large
-    is an error).
+    by a product with one-hot labels, which gives dense gradients: XLA and collectives can handle
+    them, and they are always summed in the same order. A label outside the table gives zeros (on
+    the PyTorch backend, a label that is too large raises an error).
 
     Args:
-        *args: those of `keras.layers.Embedding`.
-        power_iterations: iterations per call with `training=True`.
-        epsilon: added to a norm before dividing by it.
-        spectral_normalization: whether to normalise.
-        **kwargs: those of `keras.layers.Embedding`.
+        *args: passed on to `keras.layers.Embedding`.
+        power_iterations: power iterations per call with `training=True`.
+        epsilon: added to a vector's norm before dividing by it.
+        spectral_normalization: whether to normalise the table.
+        **kwargs: passed on to `keras.layers.Embedding`.
 
-    Input integers `(...)` of any type, output `(..., output_dim)` of the policy's compute dtype.
+    Input integers `(...)` of any type, output `(..., output_dim)` in the policy's compute dtype.
 
     Raises:
         ValueError: if `power_iterations` is not a positive integer or `lora_rank` is given.
@@ -252,17 +252,17 @@ class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
     """
 
     def build(self, input_shape: Any = None) -> None:
-        """Creates the table, whose shape no input tells."""
+        """Creates the table; its shape does not depend on the input's."""
         super().build(input_shape)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Looks up the rows of `inputs`; the singular vectors move if `training`."""
+        """Looks up the rows of `inputs`; the singular vectors are updated if `training`."""
         labels = ops.cast(inputs, "int32")
         one_hot = ops.one_hot(labels, self.input_dim, dtype=self.compute_dtype)
         return ops.matmul(one_hot, self.normalized(self.embeddings, training))
 
     def compute_output_spec(self, inputs: Any, training: bool = False) -> keras.KerasTensor:
-        """`(..., output_dim)` of the compute dtype."""
+        """`(..., output_dim)` in the compute dtype."""
         return keras.KerasTensor((*inputs.shape, self.output_dim), dtype=self.compute_dtype)
 
     def set_weights(self, weights: list[Any]) -> None:

@@ -1,7 +1,7 @@
-"""What a process computes on.
+"""Devices, memory and worker processes.
 
 `startup` and `keras_settings` act before TensorFlow and Keras are imported. `processors` counts
-what there is, `devices` makes the strategy of one or several replicas, and `memory` compares what
-training needs with what is left. Of several workers `cluster` knows who they are, `handshake`
-waits for them, and `team` exchanges texts with them.
+cores and finds GPUs, `devices` makes the strategy for one or several replicas, and `memory`
+compares the memory that training needs with what is available. With several workers, `cluster`
+describes them, `handshake` waits for them, and `team` exchanges texts with them.
 """

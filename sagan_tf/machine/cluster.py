@@ -1,7 +1,7 @@
 """The workers of a run, as the environment describes them.
 
 TensorFlow calls the processes workers, and the first of them the chief. All of them run the same
-command and compute the same steps; the chief alone writes.
+command and compute the same steps; only the chief writes files.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-# Workers of SLURM jobs listen from here on: below what Linux gives to outgoing connections.
+# First port of workers in SLURM jobs: below the ports that Linux uses for outgoing connections.
 _SLURM_PORTS = 12000
 
 
@@ -21,8 +21,8 @@ class Cluster:
 
     Attributes:
         jobs: addresses `host:port` by job, "chief" (at most one) and "worker".
-        job: this process's.
-        task: its number there.
+        job: this process's job.
+        task: this process's index among the job's addresses.
     """
 
     jobs: Mapping[str, tuple[str, ...]]
@@ -31,19 +31,19 @@ class Cluster:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Of all workers, the chief's first."""
+        """Addresses of all workers, the chief's first."""
         return self.jobs.get("chief", ()) + self.jobs.get("worker", ())
 
     @property
     def index(self) -> int:
-        """This process's, among `addresses`."""
+        """This process's index among `addresses`."""
         return self.task + (len(self.jobs.get("chief", ())) if self.job == "worker" else 0)
 
     def resolver(self, gpus: int) -> tf.distribute.cluster_resolver.ClusterResolver:
-        """The same, as TensorFlow's strategies want it.
+        """The cluster as a resolver for TensorFlow's strategies.
 
         Args:
-            gpus: of this worker; a strategy counts them for some resolvers alone.
+            gpus: number of GPUs of this worker, which strategies do not count for this resolver.
         """
         spec = tf.train.ClusterSpec({job: list(hosts) for job, hosts in self.jobs.items()})
         return tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -56,13 +56,13 @@ class Cluster:
 
 
 def find_cluster() -> Cluster | None:
-    """The cluster that the environment describes; `None` if this process is alone.
+    """The cluster that the environment describes; `None` for a single process.
 
-    `TF_CONFIG` is TensorFlow's own variable; without it, a SLURM step of several tasks makes a
-    cluster.
+    TensorFlow's variable `TF_CONFIG` comes first; without it, a SLURM step with several tasks makes
+    a cluster.
 
     Raises:
-        ValueError: for a description that is damaged.
+        ValueError: for an invalid description.
     """
     if os.environ.get("TF_CONFIG", "").strip():
         cluster = _from_tf_config(os.environ["TF_CONFIG"])
@@ -105,7 +105,7 @@ def _from_slurm() -> Cluster:
         # Jobs that share a node rarely share a port.
         port = _SLURM_PORTS + 16 * (int(os.environ["SLURM_JOB_ID"]) % 1000)
         own = f"{os.environ['SLURMD_NODENAME']}:{port + int(os.environ['SLURM_LOCALID'])}"
-        # SLURM itself hands out the GPUs, and the resolver, which must be given numbers, none.
+        # SLURM itself assigns the GPUs. The resolver requires these numbers, but assigns no GPU.
         resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
             port_base=port,
             gpus_per_node=int(os.environ["SLURM_STEP_NUM_TASKS"]),
@@ -113,7 +113,7 @@ def _from_slurm() -> Cluster:
             auto_set_gpu=False,
         )
         addresses = tuple(resolver.cluster_spec().as_dict()["worker"])
-        # Not by SLURM_PROCID: the resolver sorts the nodes by name, so that n10 comes before n2.
+        # SLURM_PROCID cannot be the index: the resolver sorts nodes by name, with n10 before n2.
         return Cluster({"worker": addresses}, "worker", addresses.index(own))
     except (KeyError, RuntimeError, ValueError) as error:
         raise ValueError(

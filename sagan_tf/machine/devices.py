@@ -1,4 +1,4 @@
-"""Where a run computes: one strategy for one or several replicas, on one or several machines."""
+"""Makes the distribution strategy: one or several replicas, on one or several machines."""
 
 import collections
 import contextlib
@@ -22,23 +22,23 @@ def make_strategy(
     cluster: Cluster | None = None,
     worker_timeout: float = 300,
 ) -> tf.distribute.Strategy:
-    """Sets TensorFlow's devices up; call it before anything computes where that is possible.
+    """Sets up TensorFlow's devices, and makes a strategy; call it before anything computes.
 
-    Where TensorFlow has started, as in a notebook after the first tensor, its devices stay as
-    they are. One replica and all replicas on GPUs work there, too.
+    Once TensorFlow has started, as in a notebook after the first tensor, its devices cannot change.
+    A single replica, and replicas on all GPUs, work even then.
 
     Args:
-        device: gpu, cpu, or auto: GPUs if there are any.
-        num_replicas: of this machine: GPUs, or logical CPU devices; `None` for all GPUs, or one
-            CPU.
-        deterministic: forbid kernels whose sums have no fixed order.
-        cluster: the workers of which this process is one, and to which it connects.
-        worker_timeout: seconds that it waits for them.
+        device: gpu, cpu, or auto (GPUs if there are any).
+        num_replicas: number of replicas on this machine: GPUs, or logical CPU devices; `None` for
+            all GPUs, or one CPU.
+        deterministic: whether to use only kernels that sum in a fixed order.
+        cluster: the workers, of which this process is one; it connects to them.
+        worker_timeout: seconds to wait for the other workers.
 
     Raises:
-        ValueError: for a GPU that is not there or that TensorFlow does not see, several replicas on
-            the CPU of a cluster's worker, workers that do not come up, settings of Keras that do
-            not work here, or devices that TensorFlow would have to change after its start.
+        ValueError: for a GPU that does not exist or that TensorFlow does not see, several replicas
+            on a CPU worker of a cluster, workers that do not start, unsupported Keras settings, or
+            devices that TensorFlow would have to change after its start.
     """
     check_keras_settings()
     gpus = _gpus(device)
@@ -49,7 +49,7 @@ def make_strategy(
         if replicas > len(gpus):
             raise ValueError(f"`--num_replicas={replicas}` exceeds the {len(gpus)} GPUs here.")
         devices = [f"GPU:{index}" for index in range(replicas)]
-        if replicas < len(gpus):  # else TensorFlow would take the memory of all of them
+        if replicas < len(gpus):  # otherwise TensorFlow would take the memory of all GPUs
             with _before_start(f"--num_replicas={replicas}"):
                 tf.config.set_visible_devices(gpus[:replicas], "GPU")
     else:
@@ -71,16 +71,16 @@ def make_strategy(
 
 
 def use_device(device: str = "auto") -> None:
-    """Sets TensorFlow's devices up for work beside which others may use the same GPU.
+    """Sets up TensorFlow's devices for work that may share a GPU with other processes.
 
-    Memory is taken as it is needed, not all of it. Where TensorFlow has started, its devices stay
-    as they are.
+    TensorFlow then takes memory as it needs it, instead of all memory. If TensorFlow has already
+    started, its devices stay as they are.
 
     Args:
-        device: gpu, cpu, or auto: a GPU if there is any.
+        device: gpu, cpu, or auto (a GPU if there is any).
 
     Raises:
-        ValueError: for a GPU that is not there or that TensorFlow does not see.
+        ValueError: for a GPU that does not exist or that TensorFlow does not see.
     """
     check_keras_settings()
     gpus = _gpus(device)
@@ -91,12 +91,12 @@ def use_device(device: str = "auto") -> None:
 
 
 def replicas_here(device: str, num_replicas: int | None) -> int:
-    """How many replicas this machine makes: those asked for, all GPUs, or one on the CPU."""
+    """Number of replicas on this machine: as requested, else all GPUs, or one on the CPU."""
     return num_replicas or len(_gpus(device)) or 1
 
 
 def in_words() -> str:
-    """What TensorFlow computes on: `2 x NVIDIA H100`, or `CPU, 16 cores`."""
+    """TensorFlow's devices as text, such as `2 x NVIDIA H100` or `CPU, 16 cores`."""
     gpus = tf.config.get_visible_devices("GPU")
     if not gpus:
         return f"CPU, {num_cores()} core{'' if num_cores() == 1 else 's'}"
@@ -107,11 +107,11 @@ def in_words() -> str:
 
 
 def _gpus(device: str) -> list[tf.config.PhysicalDevice]:
-    """The GPUs to compute on, none for the CPU."""
+    """The GPUs to compute on; empty for the CPU."""
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
     if not gpus and device != "cpu":
         reason = _why_no_gpu()
-        # Who empties CUDA_VISIBLE_DEVICES wants the CPU.
+        # A user who empties CUDA_VISIBLE_DEVICES wants the CPU.
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
         if device == "gpu" or (has_gpu() and not hidden):
             raise ValueError(
@@ -123,7 +123,7 @@ def _gpus(device: str) -> list[tf.config.PhysicalDevice]:
 
 
 def _why_no_gpu() -> str:
-    """What most often keeps TensorFlow from GPUs; its own words stand in the output before."""
+    """The most likely reason why TensorFlow sees no GPU; its own messages are printed above."""
     if not has_gpu():
         return "the machine, or this container of it, shows none (/dev/nvidia0)"
     if not tf.test.is_built_with_cuda():
@@ -136,7 +136,7 @@ def _why_no_gpu() -> str:
 
 
 def _use_cpu(replicas: int) -> None:
-    """Makes so many devices of the CPU, and hides GPUs; as far as needed if it is too late."""
+    """Hides GPUs and makes logical CPU devices, or checks them if TensorFlow has started."""
     with _before_start("--device=cpu beside GPUs"):
         tf.config.set_visible_devices([], "GPU")
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -150,7 +150,7 @@ def _use_cpu(replicas: int) -> None:
 
 @contextlib.contextmanager
 def _before_start(what: str) -> Iterator[None]:
-    """Says what to do where TensorFlow refuses to change devices, as it has started."""
+    """Explains the error if TensorFlow refuses to change devices because it has started."""
     try:
         yield
     except RuntimeError:
@@ -160,13 +160,13 @@ def _before_start(what: str) -> Iterator[None]:
 def _too_late(what: str) -> ValueError:
     return ValueError(
         f"`{what}` must come before TensorFlow is used in this process: its devices cannot change "
-        "any more. Restart the notebook's kernel and call this first, leave the setting away, or "
+        "any more. Restart the notebook's kernel and call this first, leave the setting out, or "
         "run the command in a terminal."
     )
 
 
 def _connected_strategy(cluster: Cluster, gpus: int) -> tf.distribute.Strategy:
-    # What TensorFlow takes by itself sends even gradients between a machine's GPUs by gRPC.
+    # By default TensorFlow sends even gradients between the GPUs of one machine by gRPC.
     kinds = tf.distribute.experimental.CommunicationImplementation
     options = tf.distribute.experimental.CommunicationOptions(
         implementation=kinds.NCCL if gpus else kinds.AUTO
@@ -183,7 +183,7 @@ def _connected_strategy(cluster: Cluster, gpus: int) -> tf.distribute.Strategy:
 
 
 def make_team(device: str = "auto") -> Team:
-    """Connects to the workers that the environment names, if any, for work without training.
+    """Connects to the workers that the environment describes, if any, for work without training.
 
     Args:
         device: see `use_device`.

@@ -1,7 +1,7 @@
-"""How workers find one another before TensorFlow connects them.
+"""Lets workers find one another before TensorFlow connects them.
 
-Each worker answers at its address with who it is and whether it has seen all others, and asks the
-others for the same.
+Each worker listens at its address and answers with its index and whether it has seen all others;
+it also asks all others.
 """
 
 import contextlib
@@ -15,23 +15,23 @@ from typing import Any
 
 from sagan_tf.machine.cluster import Cluster
 
-# Longest answer of a worker that is read, in bytes: enough for thousands of addresses.
+# Largest number of bytes to read of a worker's answer: enough for thousands of addresses.
 _LONGEST_ANSWER = 2**20
 
 
 def await_workers(cluster: Cluster, replicas: int, seconds: float) -> None:
     """Blocks until every worker has seen every other.
 
-    TensorFlow, told to connect, waits for missing workers for ever and cannot be interrupted.
+    TensorFlow itself would wait for missing workers forever and could not be interrupted.
 
     Args:
-        cluster: whose.
-        replicas: of this worker; all must have as many.
-        seconds: to wait.
+        cluster: the workers.
+        replicas: number of replicas of this worker; all workers must have as many.
+        seconds: how long to wait.
 
     Raises:
-        ValueError: if some are not there in time, this process's port is taken, or another
-            worker has another cluster, place or number of replicas.
+        ValueError: if workers are missing after that time, this process's port is taken, or
+            another worker has a different cluster, index or number of replicas.
     """
     own = cluster.addresses[cluster.index]
     others = {i: address for i, address in enumerate(cluster.addresses) if address != own}
@@ -48,7 +48,7 @@ def await_workers(cluster: Cluster, replicas: int, seconds: float) -> None:
                     _check_answer(address, answer, {**facts, "index": index})
                     knows_all[address] = answer["knows all"]
                 elif address in knows_all and _listens(address):
-                    # As TensorFlow: it has gone on, which it does when all know all.
+                    # TensorFlow listens there now: that worker goes on once all have seen all.
                     knows_all[address] = here["knows all"]
             here["knows all"] = len(knows_all) == len(others)
             late = [address for address in others.values() if not knows_all.get(address)]
@@ -77,7 +77,7 @@ def _check_answer(address: str, answer: dict[str, Any], expected: dict[str, Any]
 
 @contextlib.contextmanager
 def _answering(address: str, here: dict[str, Any]) -> Iterator[None]:
-    """Tells whoever connects to an address who is there, before TensorFlow's server listens."""
+    """Answers connections at an address with `here`, before TensorFlow's server listens there."""
     port = int(address.rpartition(":")[2])
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
@@ -93,21 +93,21 @@ def _answering(address: str, here: dict[str, Any]) -> Iterator[None]:
         try:
             yield
         finally:
-            server.shutdown(socket.SHUT_RDWR)  # else the thread's `accept` would keep the port
+            server.shutdown(socket.SHUT_RDWR)  # otherwise the thread's `accept` keeps the port
 
 
 def _answer(server: socket.socket, here: dict[str, Any]) -> None:
     while True:
         try:
             connection, _ = server.accept()
-        except OSError:  # it is closed
+        except OSError:  # the server is closed
             return
         with connection, contextlib.suppress(OSError):
             connection.sendall(json.dumps(here).encode())
 
 
 def _asked(address: str) -> dict[str, Any] | None:
-    """What a worker says of itself; `None` if none of ours is there."""
+    """A worker's answer; `None` if no worker of this package listens at the address."""
     try:
         with _connection(address) as connection, connection.makefile("rb") as file:
             answer = json.loads(file.read(_LONGEST_ANSWER))

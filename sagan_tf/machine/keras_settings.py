@@ -1,11 +1,11 @@
-"""The settings of Keras that commands depend on, read before Keras is imported."""
+"""Checks the Keras settings that commands depend on, before Keras is imported."""
 
 import json
 import os
 import sys
 from pathlib import Path
 
-# Commands are written for these; another backend has no `tf.data`, no `tf.distribute`.
+# Settings that commands need; other backends lack `tf.data` and `tf.distribute`.
 NEEDED = {"backend": "tensorflow", "image_data_format": "channels_last", "floatx": "float32"}
 _WAY_OUT = {
     "backend": "set KERAS_BACKEND=tensorflow in the environment",
@@ -15,14 +15,14 @@ _WAY_OUT = {
 
 
 def check_keras_settings() -> None:
-    """Refuses the settings of Keras that commands cannot work with.
+    """Checks that Keras has the settings that commands need.
 
-    They come from the environment variable `KERAS_BACKEND`, from `keras.json` in `$KERAS_HOME` or
-    `~/.keras`, and, where Keras is imported already, as in a notebook, from `keras.config`.
+    Settings come from the environment variable `KERAS_BACKEND`, from `keras.json` in `$KERAS_HOME`
+    or `~/.keras`, and, if Keras has been imported, as in a notebook, from `keras.config`.
 
     Raises:
         ValueError: for another backend than TensorFlow, another `image_data_format` than
-            channels_last, or another `floatx` than float32. It names the place.
+            channels_last, or another `floatx` than float32; the message says where it is set.
     """
     for name, needed in NEEDED.items():
         value, place = _value_and_place(name)
@@ -34,7 +34,7 @@ def check_keras_settings() -> None:
 
 
 def keras_json() -> Path:
-    """Where Keras reads its settings, found as Keras does."""
+    """The path of the file from which Keras reads its settings."""
     if "KERAS_HOME" in os.environ:
         return Path(os.environ["KERAS_HOME"]).expanduser() / "keras.json"
     home = Path.home()
@@ -66,7 +66,7 @@ def _way_out(name: str, place: str) -> str:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """The file's settings; nothing if Keras, too, would pass over it."""
+    """The file's settings; empty for a file that Keras would ignore as well."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

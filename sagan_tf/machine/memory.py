@@ -1,4 +1,4 @@
-"""Whether training fits into the memory there is, and what would fit if it does not."""
+"""Checks whether training fits into the available memory, and says what would fit."""
 
 import contextlib
 import math
@@ -9,28 +9,28 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.python.client import device_lib
 
-# Of cgroups version 2 and 1: the limit, what is used, and how `memory.stat` calls the part of
-# that which the kernel gives back when asked (files read before).
+# Files of cgroups version 2 and 1 with the limit and the memory used, and the entry of
+# `memory.stat` for memory that the kernel can reclaim (cached files).
 _CGROUPS = {
     "cgroup": ("memory.max", "memory.current", "inactive_file"),
     "cgroup/memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
 
-# How NVIDIA's libraries (cuBLAS, cuDNN, NCCL) and drivers say that memory is lacking.
+# Out-of-memory messages of NVIDIA's libraries (cuBLAS, cuDNN, NCCL) and drivers.
 _SAYS_MEMORY = re.compile(
     r"out of memory|ALLOC_FAILED|OUT_OF_MEMORY|failed to allocate|unable to allocate", re.IGNORECASE
 )
 
 
 def available_bytes(replicas: int) -> int | None:
-    """Memory a replica can have: a GPU's, or its share of what this machine or container has left.
+    """Memory available to a replica: a GPU's, or its share of this machine's or container's.
 
     Returns:
-        Bytes; `None` where the system does not tell.
+        Bytes; `None` if the system does not report it.
     """
     if tf.config.list_logical_devices("GPU"):
-        # The one place where TensorFlow tells how much it took of each GPU. It is asked for those
-        # that are used alone, or it would take the others' memory, too.
+        # Only here does TensorFlow report how much memory it took of each GPU. The list is limited
+        # to visible GPUs, as TensorFlow would take the memory of the others, too.
         used = [gpu.name.rpartition(":")[2] for gpu in tf.config.get_visible_devices("GPU")]
         options = tf.compat.v1.GPUOptions(visible_device_list=",".join(used))
         devices = device_lib.list_local_devices(tf.compat.v1.ConfigProto(gpu_options=options))
@@ -43,10 +43,11 @@ def check(needed: Callable[[int], int], batch_size: int, parts: int, available: 
     """Raises `ValueError` if training needs more than is available.
 
     Args:
-        needed: memory in bytes that a replica needs for a part of so many images.
+        needed: function from the number of images in a part to the memory in bytes that a replica
+            needs.
         batch_size: images per update on one replica.
-        parts: into which each update's batch is split now.
-        available: bytes for a replica, or `None` if unknown.
+        parts: number of parts that each update's batch is split into.
+        available: bytes available to a replica, or `None` if unknown.
     """
     if available is not None and needed(batch_size // parts) > available:
         raise ValueError(complaint(needed, batch_size, parts, available))
@@ -55,13 +56,13 @@ def check(needed: Callable[[int], int], batch_size: int, parts: int, available: 
 def complaint(
     needed: Callable[[int], int], batch_size: int, parts: int, available: int | None
 ) -> str:
-    """What to say of a lack of memory: how much is needed, and which flags would need less.
+    """A message on missing memory: how much is needed, and which flags would need less.
 
-    Arguments as `check`'s.
+    The arguments are those of `check`.
     """
     size = batch_size // parts
     total = needed(size)
-    # Where the estimate says it fits and it did not, only less can.
+    # If training ran out of memory although the estimate fits, only a smaller part can fit.
     limit = total if available is None else min(available, total)
     fitting = [
         smaller for smaller in _divisors(batch_size) if smaller < size and needed(smaller) <= limit
@@ -79,7 +80,7 @@ def complaint(
     else:
         lines.append("No smaller batch would fit.")
     lines.append(
-        "Less is needed, too, with a smaller `--image_size`, fewer `--base_filters` or "
+        "Less is also needed with a smaller `--image_size`, fewer `--base_filters` or "
         "`--dtype_policy=mixed_bfloat16`."
     )
     return " ".join(lines)
@@ -87,7 +88,7 @@ def complaint(
 
 @contextlib.contextmanager
 def explained(message: Callable[[], str]) -> Iterator[None]:
-    """Raises a lack of memory as a `ValueError` with the text that `message` makes."""
+    """Raises an out-of-memory error as a `ValueError` with the text of `message()`."""
     try:
         yield
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
@@ -108,7 +109,7 @@ def _gib(size: int) -> str:
 
 
 def _left_on_host(root: Path) -> int | None:
-    """The least of what the kernel and every control group above this process leave."""
+    """The smallest memory left by the kernel and by every control group of this process."""
     left = list(_left_in_cgroups(root))
     with contextlib.suppress(OSError):
         lines = (root / "proc/meminfo").read_text().splitlines()
@@ -121,7 +122,7 @@ def _left_in_cgroups(root: Path) -> Iterator[int]:
     for mount, (limit, used, reclaimable) in _CGROUPS.items():
         top = root / "sys/fs" / mount
         group = top / _cgroup_of_process(root, mount)
-        # In a container the path may be the host's, and the container's own group the top.
+        # In a container the path may be the host's, while the container's own group is the top.
         for folder in (group, *group.parents):
             if not folder.is_relative_to(top):
                 break

@@ -1,4 +1,4 @@
-"""How commands start TensorFlow: with its fast kernels, and without its chatter."""
+"""Starts TensorFlow for commands: with its fast kernels, and without its startup messages."""
 
 import contextlib
 import faulthandler
@@ -14,12 +14,12 @@ from sagan_tf.machine.processors import has_gpu
 
 
 def set_environment() -> None:
-    """Sets what TensorFlow reads from the environment when it is imported; what is set stays.
+    """Sets environment variables that TensorFlow reads when it is imported, unless they are set.
 
-    Without AVX-512 it leaves oneDNN's kernels off, with which a training step at 64 pixels is 1.65
-    times faster on such a processor.
+    On processors without AVX-512, TensorFlow leaves oneDNN's kernels off by default; with them a
+    training step at 64 pixels is 1.65 times faster on such a processor.
     """
-    # Why it does not see a GPU is a warning.
+    # Warnings are shown if there is a GPU, as they say why TensorFlow does not see it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if has_gpu() else "2")
     if platform.machine().lower() in ("x86_64", "amd64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -28,7 +28,7 @@ def set_environment() -> None:
 def import_tensorflow() -> None:
     """Imports TensorFlow and lets it look for GPUs.
 
-    What it then prints (that it has found no GPU, which kernels it takes) is shown only if that
+    TensorFlow's messages (that it found no GPU, which kernels it uses) are shown only if the import
     fails, or if the machine has an NVIDIA GPU that TensorFlow does not see.
     """
     with _errors_kept() as kept:
@@ -41,12 +41,12 @@ def import_tensorflow() -> None:
 
 @contextlib.contextmanager
 def _errors_kept() -> Iterator[IO[bytes]]:
-    """Keeps what C++ writes to standard error in a file, and shows it at the end.
+    """Collects what C++ code writes to standard error in a file, and shows it at the end.
 
-    What Python writes there, and where it was should the process crash, is shown at once.
+    Python's own messages, and its traceback if the process crashes, are shown at once.
 
     Yields:
-        The file; whoever truncates it shows nothing.
+        The file; truncate it to show nothing.
     """
     sys.stderr.flush()
     before = sys.stderr

@@ -1,4 +1,4 @@
-"""What the processes of a run exchange, and how they notice that one is lost."""
+"""Collective operations of a run's processes, and the detection of lost workers."""
 
 import contextlib
 import hashlib
@@ -17,12 +17,12 @@ from sagan_tf.machine.cluster import Cluster
 
 _Item = TypeVar("_Item")
 _TASK = re.compile(r"/job:(\w+)(?:/replica:\d+)?/task:(\d+)")
-# What TensorFlow raises when a worker that it waits for is gone.
+# Exceptions that TensorFlow raises when a worker that it waits for is lost.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
 
 
 def code_facts() -> dict[str, str]:
-    """Facts beside settings that must be the same at all workers: code and versions."""
+    """Facts that must be the same for all workers, besides the settings: code and versions."""
     digest = hashlib.sha256()
     package = Path(sagan_tf.__file__).parent
     for path in sorted(package.rglob("*.py")):
@@ -40,13 +40,13 @@ class Team:
     All processes must call each method that exchanges something, in the same order.
 
     Args:
-        strategy: of the run; its collective operations carry the messages.
-        cluster: see `find_cluster`.
+        strategy: the run's strategy, whose collective operations transmit the messages.
+        cluster: the workers, see `find_cluster`; `None` for a single process.
 
     Attributes:
         size: number of processes.
-        index: of this process among them.
-        is_chief: whether this process is the one that writes.
+        index: index of this process.
+        is_chief: whether this process is the chief, which writes files.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Team:
 
     @contextlib.contextmanager
     def chief_first(self) -> Iterator[None]:
-        """The others enter when the chief has left: what it has prepared is there for them."""
+        """Lets the other workers enter after the chief has left, to use what it has prepared."""
         if not self.is_chief:
             self.barrier()
         yield
@@ -110,8 +110,8 @@ class Team:
         """Checks that all processes have the same facts.
 
         Raises:
-            ValueError: with the first fact that differs, and the workers that differ from the
-                chief.
+            ValueError: if not; the message has the first fact that differs, and the workers that
+                differ from the chief.
         """
         everybody = [json.loads(text) for text in self.all_gather(json.dumps(facts))]
         for name, fact in everybody[0].items():
@@ -128,7 +128,7 @@ class Team:
                 )
 
     def agree_on_weights(self, variables: Mapping[str, Any]) -> None:
-        """Checks that all processes have the same values, by name.
+        """Checks that all processes have the same values of variables.
 
         Raises:
             ValueError: if not.
@@ -141,12 +141,13 @@ class Team:
 
     @contextlib.contextmanager
     def complete(self) -> Iterator[None]:
-        """Keeps the workers together to the end, and says it in one message if one is lost.
+        """Keeps the workers together until the end, and reports in one message if one is lost.
 
-        A worker that ends closes its connections, from which another may still read what was
-        exchanged last. So at the end there are two barriers: who has passed the first knows that
-        all have done their work, and nobody passes the second while another is in the first. The
-        second may fail where another has already ended, and nothing depends on it.
+        A worker that ends closes its connections, from which another worker may still be reading
+        the last message. So there are two barriers at the end. A worker that has passed the first
+        one knows that all have done their work, and none passes the second one while another is
+        still in the first. The second barrier may fail if another worker has already ended, and
+        nothing depends on it.
 
         Raises:
             ValueError: if a worker is lost, which is noticed within half a minute.
@@ -160,19 +161,19 @@ class Team:
             raise ValueError(
                 f"{self._lost(str(error))} was lost: its process or machine ended, or cannot be "
                 "reached. Look there for the cause, then give the same command to all workers "
-                "again: a training goes on from its newest checkpoint."
+                "again: training goes on from its newest checkpoint."
             ) from error
         with contextlib.suppress(*_LOST):
             self.barrier()
 
     def _gathered(self, numbers: Sequence[int] | np.ndarray) -> list[np.ndarray]:
-        """The numbers of all workers, in order; all must give as many."""
-        # Each says who it is: TensorFlow sorts workers by name, so that task 10 comes before 2.
+        """The numbers of all workers, in order; all workers must give equally many."""
+        # Each row starts with its worker's index, as TensorFlow sorts task 10 before task 2.
         own = np.concatenate([[self.index], numbers]).astype(np.float32)
         by_index = {int(row[0]): row[1:] for row in self._exchange(own[np.newaxis]).numpy()}
         return [by_index[index] for index in range(self.size)]
 
-    # Floats are what every device and kind of exchange takes.
+    # Every device and every kind of communication supports floats.
     @tf.function(input_signature=[tf.TensorSpec([1, None], tf.float32)])
     def _exchange(self, row: tf.Tensor) -> tf.Tensor:
         """The rows of all replicas."""

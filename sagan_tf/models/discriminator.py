@@ -21,36 +21,36 @@ from sagan_tf.models.network import MIXERS, Network
 class Discriminator(Network):
     """Tells real images from generated ones, given their labels.
 
-    Residual blocks with pooling, self-attention, ReLU, sum over space, then a dense logit plus
-    the inner product with the label's embedding (released SAGAN code, `discriminator.py`;
-    projection: arXiv 1802.05637). Every weight matrix is spectrally normalised. Sum, projection
-    and logit are float32 under every dtype policy.
+    The network consists of residual blocks with pooling, self-attention, ReLU and a sum over
+    space. The logit is a dense layer's output plus the inner product with the label's embedding
+    (released SAGAN code, `discriminator.py`; projection: arXiv 1802.05637). Every weight matrix is
+    spectrally normalised. Sum, projection and logit are float32 under every dtype policy.
 
     Args:
         image_size: see `Generator`.
         num_classes: see `Generator`.
-        base_filters: filters of the first block; others are multiples of it.
+        base_filters: filters of the first block; the other blocks have multiples of it.
         channels: see `Generator`.
         attention_resolutions: see `Generator`.
         query_key_ratio: see `SelfAttention2D`.
         value_ratio: see `SelfAttention2D`.
         pool_size: see `SelfAttention2D`.
-        kernel_initializer: of every convolution, dense layer and embedding.
-        resampling: see `Generator`; of the pooled convolutions, see `SpectralConv2DMeanPool`.
+        kernel_initializer: initializer of every convolution, dense layer and embedding.
+        resampling: see `Generator`; here the form of the convolutions with pooling, see
+            `SpectralConv2DMeanPool`.
         query_chunk_size: see `SelfAttention2D`.
-        mixing: what stands at the attention resolutions: "attention"; "local_attention", which
-            looks at places within 3 cells; or "residual", a `ResidualBottleneck2D`.
-        spectral_normalization: of every weight.
-        relu_shortcut: whether the shortcut of a block, but the first, begins with the block's
-            first ReLU, too. Not as published, but what PyTorch code computes whose ReLU works in
-            place; for weights that were trained so.
-        frozen_blocks: see `freeze`.
+        mixing: see `Generator`.
+        spectral_normalization: whether every weight is spectrally normalised.
+        relu_shortcut: whether the shortcut of every block except the first also starts from the
+            block's first ReLU. The published network does not do so, but PyTorch code with
+            in-place ReLUs does; use it for weights that were trained by such code.
+        frozen_blocks: number of blocks not to train, see `freeze`.
 
     Call: `images` float `(N, image_size, image_size, channels)` in [-1, 1] and `labels` integers
-    of any type `(N,)` or `(N, 1)`, none if unconditional. Returns logits, float32 `(N, 1)`.
+    of any type `(N,)` or `(N, 1)`, `None` if unconditional. Returns logits, float32 `(N, 1)`.
 
     Raises:
-        ValueError: as `Generator`.
+        ValueError: in the same cases as `Generator`, and if `frozen_blocks` is out of range.
 
     Example:
 
@@ -106,7 +106,7 @@ class Discriminator(Network):
             self.embedding.build()
 
     def call(self, images: Any, labels: Any = None, training: bool = False) -> Any:
-        """Judges `images`; the singular vectors move if `training`."""
+        """Computes the logits of `images`; the singular vectors are updated if `training`."""
         self._check_labels(labels)
         hidden = ops.cast(images, self.compute_dtype)
         for stage in self.stages:
@@ -119,18 +119,19 @@ class Discriminator(Network):
         return logits
 
     def freeze(self, blocks: int) -> None:
-        """Keeps the first blocks, those next to the image, as they are; the others train.
+        """Freezes the first blocks, next to the image, and lets the others train.
 
-        Weights and singular vectors of frozen blocks stand still. What such blocks of a trained
-        discriminator see in images serves other images, too, and fewer weights learn few images by
-        heart less easily (FreezeD, Mo et al., arXiv 2002.10964). Call it before the discriminator
-        is compiled into a `SAGAN`.
+        Neither weights nor singular vectors of frozen blocks change. The first blocks of a trained
+        discriminator detect features that are useful for other images, too, and with fewer weights
+        to train, a small data set is memorised less easily (FreezeD, Mo et al., arXiv 2002.10964).
+        Call this method before the discriminator is compiled into a `SAGAN`.
 
         Args:
-            blocks: how many, each with what mixes behind it.
+            blocks: number of blocks to freeze; attention that follows a frozen block is frozen
+                with it.
 
         Raises:
-            ValueError: if there are not so many.
+            ValueError: if `blocks` is negative or exceeds the number of blocks.
         """
         places = [i for i, stage in enumerate(self.stages) if not isinstance(stage, MIXERS)]
         if not 0 <= blocks <= len(places):
@@ -153,10 +154,10 @@ class Discriminator(Network):
 
 
 class DiscriminatorBlock(keras.layers.Layer):
-    """ReLU, conv, ReLU, conv, pool; plus a pooled 1x1 shortcut.
+    """Residual block: ReLU, conv, ReLU, conv, pool; plus a pooled 1x1 shortcut.
 
-    The first block sees the image and has no ReLU before its convolution. A block that does not
-    downsample keeps its input as the shortcut if the channels allow it.
+    The first block takes the image and has no ReLU before its first convolution. In a block that
+    neither downsamples nor changes the number of channels, the shortcut is the identity.
     """
 
     def __init__(

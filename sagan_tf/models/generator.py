@@ -20,40 +20,42 @@ from sagan_tf.models.network import MIXERS, Network
 class Generator(Network):
     """Turns latents and labels into images.
 
-    Dense to 4x4, one residual block per doubling, self-attention, batch norm, ReLU, 3x3
-    convolution, tanh (released SAGAN code, `generator.py`). All convolutions and the dense layer
-    are spectrally normalised; the class tables are not.
+    The network is a dense layer to 4x4, one residual block per doubling of the size,
+    self-attention, batch norm, ReLU, a 3x3 convolution and tanh (released SAGAN code,
+    `generator.py`). All convolutions and the dense layer are spectrally normalised; the tables of
+    the class-conditional batch norm are not.
 
     Args:
         image_size: 16, 32, 64, 128 or 256 pixels.
-        num_classes: classes to condition on, or `None` for none.
-        base_filters: filters of the last feature map at 128; others are multiples of it.
-        channels: 1 or 3, of the image.
-        attention_resolutions: sizes of the feature maps that attend; any, none or several of
-            8 ... `image_size / 2`.
+        num_classes: number of classes to condition on, or `None` for an unconditional network.
+        base_filters: filters of the last feature map at 128 pixels; all feature maps have
+            multiples of it (`architecture.GENERATOR_FILTERS`).
+        channels: channels of the image, 1 or 3.
+        attention_resolutions: sizes of the feature maps with self-attention; none, one or several
+            of 8 ... `image_size / 2`.
         query_key_ratio: see `SelfAttention2D`.
         value_ratio: see `SelfAttention2D`.
         pool_size: see `SelfAttention2D`.
-        kernel_initializer: of every convolution and of the dense layer.
+        kernel_initializer: initializer of every convolution and of the dense layer.
         resampling: "auto", "merged" or "plain", the form of the upsampling convolutions (see
             `SpectralUpsampleConv2D`); "plain" also leaves the shortcuts' 1x1 convolutions on the
             larger map, as published.
         query_chunk_size: see `SelfAttention2D`.
-        mixing: what stands at the attention resolutions: "attention"; "local_attention", which
-            looks at places within 3 cells; or "residual", a `ResidualBottleneck2D`.
-        spectral_normalization: of every weight.
+        mixing: layer at the attention resolutions: "attention"; "local_attention", which attends
+            to positions within 3 cells; or "residual", a `ResidualBottleneck2D`.
+        spectral_normalization: whether every weight is spectrally normalised.
         latent_dim: length of a latent vector.
         dense_bias: whether the first dense layer has a bias, as published. Its spectrally
-            normalised kernel cannot grow and its bias can: at high learning rates the bias, which
-            is one constant for all latents, drowns them, and the images of a class become one.
-        batch_norm_momentum: of the blocks' moving statistics. The released code updates them with
-            0.999 eight times per iteration (4 towers, 2 updates each); with our 2 updates the
-            fourth power decays as fast.
-        output_batch_norm_momentum: of the last batch norm's, likewise from 0.9999.
-        batch_norm_epsilon: added to every batch norm's variance.
+            normalised kernel cannot grow, but its bias can: at high learning rates the bias, which
+            is the same for all latents, outweighs them, and all images of a class become alike.
+        batch_norm_momentum: momentum of the blocks' moving statistics. The released code updates
+            them with 0.999 eight times per iteration (4 towers, 2 updates each); with the 2
+            updates of this package, the fourth power decays as fast.
+        output_batch_norm_momentum: momentum of the last batch norm, derived likewise from 0.9999.
+        batch_norm_epsilon: added to the variance in every batch norm.
 
     Call: `latents` float `(N, latent_dim)` and `labels` integers `(N,)` or `(N, 1)`, or weights of
-    the classes `(N, num_classes)`, none if unconditional. Returns images, float32
+    the classes `(N, num_classes)`, `None` if unconditional. Returns images, float32
     `(N, image_size, image_size, channels)` in [-1, 1].
 
     Raises:
@@ -133,7 +135,7 @@ class Generator(Network):
         self.output_convolution.build(shape)
 
     def call(self, latents: Any, labels: Any = None, training: bool = False) -> Any:
-        """Generates images; batch statistics and singular vectors move if `training`."""
+        """Generates images; moving statistics and singular vectors are updated if `training`."""
         self._check_labels(labels)
         hidden = self.dense(latents, training=training)
         hidden = ops.reshape(hidden, (-1, 4, 4, self.first_filters))
@@ -159,7 +161,7 @@ class Generator(Network):
 
 
 class GeneratorBlock(keras.layers.Layer):
-    """Norm, ReLU, upsample, conv, norm, ReLU, conv; plus an upsampled 1x1 shortcut."""
+    """Residual block: norm, ReLU, upsample, conv, norm, ReLU, conv; plus an upsampled shortcut."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What both networks share."""
+"""The base class of the generator and the discriminator."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,15 +8,16 @@ import keras
 from sagan_tf.architecture import check_sizes
 from sagan_tf.layers import ResidualBottleneck2D, SelfAttention2D
 
+# Layers that may follow a block at an attention resolution.
 MIXERS = SelfAttention2D, ResidualBottleneck2D
-# How far local attention looks, in cells of the map.
+# Radius of local attention, in cells of the map.
 LOCAL_RADIUS = 3
 
 
 class Network(keras.Model):
-    """What both networks share: settings, checked and kept for `get_config`, and the stages."""
+    """Base of both networks: checks the settings, keeps them for `get_config`, makes the stages."""
 
-    # What the network's feature maps have, see `architecture`.
+    # Filters of the network's feature maps, see `architecture`.
     filters_by_size: Mapping[int, Sequence[tuple[int, int]]]
 
     def __init__(
@@ -87,7 +88,7 @@ class Network(keras.Model):
         }
 
     def _stages(self, blocks: list[tuple[int, keras.layers.Layer]]) -> list[keras.layers.Layer]:
-        """The blocks in order, what mixes after the first block at its resolution."""
+        """The blocks in order; a mixer follows the first block of each attention resolution."""
         stages: list[keras.layers.Layer] = []
         attended: set[int] = set()
         for resolution, block in blocks:
@@ -98,9 +99,9 @@ class Network(keras.Model):
         return stages
 
     def _freeze_as_told(self) -> None:
-        """Freezes the layers, too, if the network was made with `trainable=False`."""
+        """Freezes the layers as well if the network was made with `trainable=False`."""
         if not self.trainable:
-            # To set the network's own flag again would not reach them: Keras skips an equal value.
+            # Setting the network's flag again would not reach them: Keras skips an equal value.
             for layer in self._flatten_layers(recursive=False, include_self=False):
                 layer.trainable = False
 

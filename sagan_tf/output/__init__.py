@@ -1,1 +1,1 @@
-"""What is written: `files` whole or not at all, `pictures` of images, self-contained `pages`."""
+"""Writes output: `files` whole or not at all, `pictures` with several images, HTML `pages`."""

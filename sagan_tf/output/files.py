@@ -1,4 +1,4 @@
-"""Files written whole or not at all, in a directory that belongs to one process."""
+"""Writes files whole or not at all, and locks directories for one process."""
 
 import contextlib
 import errno
@@ -13,14 +13,14 @@ from typing import TextIO
 from absl import logging
 
 LOCK = ".lock"
-# What file systems without locks say, some of those shared by network.
+# Error numbers of file systems without locks, such as some network file systems.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 _REMEDIES = {
     errno.ENOSPC: "Free space on that disk",
     errno.EDQUOT: "Free space or have the quota raised",
     errno.EFBIG: "Have the limit of file sizes raised (`ulimit -f`)",
     errno.ENOTDIR: "Name a directory",
-    errno.ENOENT: "If it was moved, put it back; if its name is wrong, mend that",
+    errno.ENOENT: "If it was moved, put it back; if its name is wrong, correct it",
     errno.EACCES: "Make it writable",
     errno.EPERM: "Make it writable",
     errno.EROFS: "Make it writable",
@@ -29,12 +29,12 @@ _REMEDIES = {
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path, which becomes `path` at the end, or is removed after an error."""
+    """Yields a temporary path, which is renamed to `path` at the end, or removed after an error."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         yield temporary
         temporary.replace(path)
-    except BaseException:  # an interrupt too
+    except BaseException:  # also after an interrupt
         temporary.unlink(missing_ok=True)
         raise
 
@@ -46,13 +46,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def must_exist(directory: Path) -> None:
-    """Raises `FileNotFoundError` for a directory that is gone, before a writer makes it anew."""
+    """Raises `FileNotFoundError` for a missing directory, before a writer would create it again."""
     if not directory.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(directory))
 
 
 def check_space(directory: Path, needed: int, what: str) -> None:
-    """Raises `OSError` if less than `needed` bytes, which `what` will take, are free there."""
+    """Raises `OSError` if fewer than the `needed` bytes are free; the message names `what`."""
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise OSError(
@@ -65,12 +65,12 @@ def check_space(directory: Path, needed: int, what: str) -> None:
 def explained(
     directory: Path, flag: str, ending: str = "again: it goes on from what was saved before."
 ) -> Iterator[None]:
-    """Turns an error of writing into one that says what to do, as an `OSError` without number.
+    """Re-raises an error of writing with advice, as an `OSError` without error number.
 
     Args:
-        directory: what is written to.
-        flag: the command-line flag that named it.
-        ending: of the advice to give the same command.
+        directory: directory that is written to.
+        flag: command-line flag that named the directory.
+        ending: end of the advice to give the same command.
     """
     try:
         yield
@@ -85,24 +85,24 @@ def explained(
         ) from error
 
 
-class InUse(ValueError):  # noqa: N818 - it is what happened
+class InUse(ValueError):  # noqa: N818 - the name says what happened
     """Another process has claimed the directory."""
 
 
 @contextlib.contextmanager
 def claimed(directory: Path, flag: str) -> Iterator[None]:
-    """Makes a directory if needed and keeps other processes out of it.
+    """Creates a directory if needed, and locks it against other processes.
 
-    The claim is a lock of the kernel's, which ends with the process, even a killed one. A
-    directory that was made here and is empty at the end is removed.
+    The lock is a kernel lock, which ends with the process, even if that is killed. A directory that
+    was created here and is empty at the end is removed.
 
     Args:
-        directory: to claim.
-        flag: the command-line flag that named it.
+        directory: directory to lock.
+        flag: command-line flag that named the directory.
 
     Raises:
-        InUse: if another process has claimed it.
-        ValueError: if it is no directory.
+        InUse: if another process has locked it.
+        ValueError: if it is not a directory.
         OSError: if it cannot be written.
     """
     if directory.exists() and not directory.is_dir():

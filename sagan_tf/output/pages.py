@@ -1,4 +1,4 @@
-"""Pages in one file that needs no other: a template, drawings within it."""
+"""Makes self-contained HTML pages from a template and drawings."""
 
 import io
 import math
@@ -9,14 +9,14 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-# Of lines, in turn: told apart by colour-blind readers, too (Okabe and Ito, 2008).
+# Colours of lines, in turn, which colour-blind readers can tell apart (Okabe and Ito, 2008).
 COLOURS = ("#999999", "#E69F00", "#56B4E9", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000")
 
 
 def render(package: str, template: str, **values: Any) -> str:
-    """Fills a template of a package; text is escaped, and a name without a value an error.
+    """Renders a package's template; text is escaped, and a name without a value is an error.
 
-    The filter `number` writes a number as its format says, and NaN as n/a.
+    The filter `number` formats a number, and writes NaN as n/a.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(package, "."),
@@ -30,14 +30,14 @@ def render(package: str, template: str, **values: Any) -> str:
 
 
 def drawing(figure: Figure, name: str) -> Markup:
-    """A figure as SVG to stand within a page, the same for the same figure and name.
+    """A figure as SVG for a page; the same figure and name give the same SVG.
 
     Args:
-        figure: to draw.
-        name: unlike that of other drawings on the page, whose parts it keeps apart.
+        figure: figure to draw.
+        name: name that is unique on the page, to keep the drawings' element ids apart.
     """
     file = io.StringIO()
-    # Names within the drawing follow from its salt; without a date, equal figures give equal files.
+    # Element ids depend on the salt. Without a date, equal figures give equal files.
     with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     _, tag, rest = file.getvalue().partition("<svg")

@@ -1,4 +1,4 @@
-"""Pictures of several images, and their files."""
+"""Makes pictures from several images, and writes them to files."""
 
 import base64
 import contextlib
@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sagan_tf.output.files import replacing
 
-# Of the row above a grid that holds its columns' titles.
+# Height in pixels of the row above a grid with its columns' titles.
 TITLE_HEIGHT = 12
-# Where Pillow's own font lacks a letter; found by name where Linux, macOS and Windows keep fonts.
+# Fonts for letters that Pillow's own font lacks, found by name on Linux, macOS and Windows.
 _SYSTEM_FONTS = (
     "DejaVuSans.ttf",
     "NotoSans-Regular.ttf",
@@ -27,20 +27,20 @@ _SYSTEM_FONTS = (
 )
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _NO_CHARACTER = "\uffff"
-# Letters; of longer titles the beginning is written.
+# Number of letters after which a title is cut off.
 LONGEST_TITLE = 24
 
 
 def image_grid(
     images: Sequence[np.ndarray], columns: int, titles: Sequence[str] = ()
 ) -> np.ndarray:
-    """Lays images out row by row, one grey pixel between them.
+    """Arranges images row by row, with one grey pixel between them.
 
     Args:
-        images: uint8 `(H, W, C)`, all of one shape.
+        images: uint8 `(H, W, C)`, all of the same shape.
         columns: images per row.
-        titles: one per column, written above it, upright if one is wider than its column; none
-            leaves no margin.
+        titles: one per column, written above it, all rotated if one is wider than its column;
+            empty for no margin.
 
     Returns:
         uint8 `(rows * (H + 1) - 1 + margin, columns * (W + 1) - 1, C)`.
@@ -57,18 +57,18 @@ def image_grid(
 
 
 def grid_scale(image_size: int, least_width: int = 48) -> int:
-    """How many times to enlarge a grid so that its images are at least so many pixels wide."""
+    """The factor by which to enlarge images so that they are at least `least_width` pixels wide."""
     return -(-least_width // image_size)
 
 
 def to_picture(image: np.ndarray, scale: int = 1) -> Image.Image:
-    """Uint8 `(H, W, C)` as a Pillow image, each pixel `scale` wide."""
+    """A uint8 image `(H, W, C)` as a Pillow image, enlarged by the factor `scale`."""
     picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
 def save_png(image: np.ndarray, path: str | os.PathLike, scale: int = 1) -> None:
-    """Writes uint8 `(H, W, C)` as a PNG, each pixel `scale` wide, whole or not at all."""
+    """Writes a uint8 image `(H, W, C)`, enlarged by `scale`, as a PNG, whole or not at all."""
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"A picture cannot be written over a directory. Received: {path}")
@@ -78,14 +78,14 @@ def save_png(image: np.ndarray, path: str | os.PathLike, scale: int = 1) -> None
 
 
 def png_address(picture: Image.Image) -> str:
-    """A picture within an address, so that a page needs no file beside it."""
+    """A picture as a data URL, so that a page needs no other file."""
     data = io.BytesIO()
     picture.save(data, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode("ascii")
 
 
 def _drawable(titles: Sequence[str]) -> tuple[Font, list[str]]:
-    """A font, and the titles; one that no font at hand can draw becomes its column's number."""
+    """A font, and the titles; a title that no font can draw becomes its column's number."""
     fonts = _fonts()
     lacking = [[title for title in titles if not _draws(font, title)] for font in fonts]
     best = min(range(len(fonts)), key=lambda index: len(lacking[index]))
@@ -97,7 +97,7 @@ def _drawable(titles: Sequence[str]) -> tuple[Font, list[str]]:
 
 @functools.cache
 def _fonts() -> list[Font]:
-    """Pillow's own font, which has no letters but English ones; and those of the system."""
+    """Pillow's own font, which has English letters only, and fonts of the system."""
     found: list[Font] = [ImageFont.load_default(10)]
     for name in _SYSTEM_FONTS:
         with contextlib.suppress(OSError):
@@ -106,7 +106,7 @@ def _fonts() -> list[Font]:
 
 
 def _draws(font: Font, text: str) -> bool:
-    """Whether a font has every letter; what it lacks, it draws as what no text contains."""
+    """Whether a font has every letter; missing letters look like a character no font has."""
     missing = bytes(font.getmask(_NO_CHARACTER))
     return all(
         bytes(font.getmask(letter)) != missing for letter in set(text) if not letter.isspace()
@@ -114,7 +114,7 @@ def _draws(font: Font, text: str) -> bool:
 
 
 def _title_row(titles: Sequence[str], width: int, channels: int) -> np.ndarray:
-    """Titles side by side, or all of them upright where one is wider than its column."""
+    """The titles side by side, or all of them rotated if one is wider than its column."""
     titles = [
         title if len(title) <= LONGEST_TITLE else f"{title[:LONGEST_TITLE]}…" for title in titles
     ]

@@ -1,5 +1,5 @@
-"""What a run keeps in its workdir, so that it can be continued and used.
+"""The files of a run's workdir, with which it can be resumed and used.
 
-`checkpoint` writes and verifies variables, `workdir` the settings that later commands read,
-`data_set` what identifies the data; `finite` keeps broken numbers out of checkpoints.
+`checkpoint` writes and reads variables, `workdir` the description and scores that later commands
+read. `data_set` identifies the run's data, and `finite` keeps NaN and infinity out of checkpoints.
 """

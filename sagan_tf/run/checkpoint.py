@@ -1,4 +1,4 @@
-"""Checkpoints: every variable by a stable name, written whole, read back exactly."""
+"""Checkpoints: all variables by stable names, written whole or not at all, restored exactly."""
 
 import errno
 import json
@@ -16,10 +16,10 @@ from absl import logging
 from sagan_tf.output.files import must_exist
 from sagan_tf.run.finite import check_variables
 
-# What a damaged or foreign file raises when it is read: bad checksum, cut short, gone, misfit.
+# Exceptions for a file that is damaged, cut short, missing, or of other variables.
 _UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError)
 _UNFINISHED = "unfinished"
-# What TensorFlow makes of the numbers of errors of writing.
+# Error numbers of the exceptions that TensorFlow raises if it cannot write.
 _ERROR_NUMBERS = {
     tf.errors.ResourceExhaustedError: errno.ENOSPC,
     tf.errors.OutOfRangeError: errno.EFBIG,
@@ -31,22 +31,24 @@ _ERROR_NUMBERS = {
 class Checkpoints:
     """The checkpoints of one run.
 
-    Variables go into an explicit map from name to variable: Keras' own tracking loses layers kept
-    in lists. TensorFlow keeps a checksum of every tensor, which is verified on reading, but writes
-    the file that makes a checkpoint in place: so all is written under another name, and that file
-    renamed last. What a killed process left half written is removed.
+    Variables are saved in an explicit map from name to variable, as Keras' own tracking loses
+    layers that are kept in lists. TensorFlow stores a checksum of every tensor and verifies it on
+    reading. But it writes the index file, which makes a checkpoint complete, in place. So all files
+    are written under another name, and the index is renamed last. Files that a killed process left
+    half written are removed.
 
     Args:
-        directory: where they lie.
+        directory: directory of the checkpoints.
         owners: networks and optimizers; a variable's name is its Keras path.
-        settings: JSON that is kept in each checkpoint: the run's settings and, under "data", its
+        settings: JSON that is stored in each checkpoint: the run's settings and, under "data", its
             data set (see `run.data_set`).
-        max_to_keep: older ones are removed.
-        read_only: whether another process writes them: `save` only checks then.
+        max_to_keep: number of checkpoints to keep; older ones are removed.
+        read_only: whether another process writes the checkpoints; `save` then only checks the
+            variables.
 
     Attributes:
-        directory: where they lie.
-        variables: what is saved, by name.
+        directory: directory of the checkpoints.
+        variables: the saved variables, by name.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Checkpoints:
             self._remove_half_written()
 
     def bytes_needed(self) -> int:
-        """The size of one checkpoint."""
+        """The size of one checkpoint, in bytes."""
         return sum(
             math.prod(variable.shape) * variable.dtype.size for variable in self.variables.values()
         )
@@ -82,7 +84,7 @@ class Checkpoints:
 
         Raises:
             NotFiniteError: if a variable is not finite; nothing is written then.
-            OSError: if writing fails; the checkpoints before are whole then.
+            OSError: if writing fails; earlier checkpoints stay whole.
         """
         check_variables(step, self.variables)
         path = self.directory / f"step-{step}"
@@ -94,28 +96,28 @@ class Checkpoints:
         except tf.errors.OpError as error:
             self._remove_half_written()
             raise as_os_error(error, path) from error
-        Path(f"{path}.index").unlink(missing_ok=True)  # of a damaged one
-        # In the order of their names: the index is last.
+        Path(f"{path}.index").unlink(missing_ok=True)  # there may be a damaged checkpoint
+        # In the order of their names, in which the index is last.
         for part in sorted(self.directory.glob(f"{_UNFINISHED}.*")):
             part.replace(path.with_suffix(part.suffix))
         self._remove_old(step)
         return str(path)
 
     def restore_newest(self) -> int | None:
-        """Reads the newest readable checkpoint; names and skips those that are damaged.
+        """Reads the newest readable checkpoint; logs and skips damaged ones.
 
         Returns:
-            Its step, or `None` if there are no checkpoints.
+            The checkpoint's step, or `None` if there are no checkpoints.
 
         Raises:
             ValueError: if there are checkpoints but none is readable.
         """
         step = _restore_newest(self._checkpoint, _paths(self.directory))
-        self._kept.assign(self._settings)  # the next one tells of now, not of then
+        self._kept.assign(self._settings)  # the next checkpoint stores the current settings
         return step
 
     def remove_all_but(self, step: int) -> None:
-        """Keeps the checkpoint of one step, older or newer than others."""
+        """Removes all checkpoints except that of one step."""
         for path in _paths(self.directory):
             if _step(path) != step:
                 self._remove(path)
@@ -128,25 +130,25 @@ class Checkpoints:
                 path.unlink()
 
     def _remove_old(self, step: int) -> None:
-        """Keeps the newest up to `step`: damaged ones may lie beyond and must not displace them."""
+        """Keeps the newest up to `step`; damaged ones of later steps must not displace them."""
         good = [path for path in _paths(self.directory) if _step(path) <= step]
         for path in good[self._max_to_keep :]:
             self._remove(path)
 
     def _remove(self, path: str) -> None:
-        Path(f"{path}.index").unlink()  # first, so that what is left is no damaged checkpoint
+        Path(f"{path}.index").unlink()  # removed first, so that no damaged checkpoint remains
         for part in self.directory.glob(f"{Path(path).name}.data-*"):
             part.unlink()
 
 
 def as_os_error(error: tf.errors.OpError, path: str | os.PathLike) -> OSError:
-    """What Python would have raised where TensorFlow could not write."""
+    """The `OSError` that corresponds to TensorFlow's error of writing."""
     number = _ERROR_NUMBERS.get(type(error), errno.EIO)
     return OSError(number, os.strerror(number), str(path))
 
 
 def saved_settings(directory: str | os.PathLike) -> dict[str, Any] | None:
-    """The settings that `Checkpoints` kept in `directory`; `None` if there are no checkpoints.
+    """The settings stored by `Checkpoints` in `directory`; `None` if there are no checkpoints.
 
     Raises:
         ValueError: if there are checkpoints but none is readable.
@@ -168,8 +170,8 @@ def restore_network(
 
     Args:
         directory: the run's checkpoints.
-        network: a built network of the name under which it was saved.
-        step: of the checkpoint; without it the newest that is readable.
+        network: a built network with the name under which it was saved.
+        step: step of the checkpoint; `None` for the newest readable one.
 
     Returns:
         The checkpoint's step.
@@ -197,11 +199,11 @@ def init_from(
 
     Args:
         directory: the other run's checkpoints.
-        networks: built networks of the architecture saved there. An averaged generator takes the
-            other run's average, or its generator if it kept none.
-        shared_classes: of each class that both runs have, its label here -> its label there; `None`
-            if all are the same or there are none. What belongs to another class (scales and
-            offsets, embeddings) keeps its fresh value.
+        networks: built networks with the architecture saved there. An averaged generator takes the
+            other run's average, or its generator if it kept no average.
+        shared_classes: map from label here to label there, for each class that both runs have;
+            `None` if all classes are the same or there are none. Weights of other classes (scales,
+            offsets, embeddings) keep their initial values.
 
     Raises:
         ValueError: if there is no readable checkpoint, or a variable is missing in it or has
@@ -239,12 +241,12 @@ def _belongs_to_classes(path: str) -> bool:
 
 
 def _has_row_per_class(path: str) -> bool:
-    # The right singular vector alone belongs to all classes; training soon finds the new one.
+    # All variables have a row per class except the right singular vector, which is soon updated.
     return not path.endswith("/vector_u")
 
 
 def _read_variables(directory: str | os.PathLike, first: str = "") -> dict[str, Any]:
-    """Variables whose names begin with `first`, as NumPy, from the newest readable checkpoint."""
+    """NumPy arrays of variables whose names begin with `first`, from the newest readable one."""
     suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
     for path in _paths(directory):
         try:
@@ -264,7 +266,7 @@ def _read_variables(directory: str | os.PathLike, first: str = "") -> dict[str, 
 
 
 def _paths(directory: str | os.PathLike) -> list[str]:
-    """Checkpoints, newest first; listed from the files, which a damaged list cannot hide."""
+    """Paths of the checkpoints, newest first, found by their files instead of TensorFlow's list."""
     paths = [path.with_suffix("") for path in Path(directory).glob("step-*.index")]
     return [str(path) for path in sorted(paths, key=_step, reverse=True)]
 

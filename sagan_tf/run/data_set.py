@@ -1,4 +1,4 @@
-"""The data set of a run: what the run keeps of it, and whether another one may take its place."""
+"""Describes the data set of a run, and checks whether the run may go on with another one."""
 
 import hashlib
 import os
@@ -14,11 +14,11 @@ from sagan_tf.data.folder import Folder
 
 
 def describe(source: Source) -> dict[str, Any]:
-    """Returns what a run keeps of its data set, as JSON.
+    """The description of a data set that a run saves, for JSON.
 
     Returns:
-        `class_names`, in the order of their labels; `num_images`; `class_images`, how many images
-        each class has, or `None` where that is not known without reading all of them; and
+        `class_names`, in the order of their labels; `num_images`; `class_images`, the number of
+        images in each class, or `None` if it is not known without reading all images; and
         `class_files`, a digest of the names and sizes of each class's files, or `None`.
     """
     counts = None
@@ -33,17 +33,17 @@ def describe(source: Source) -> dict[str, Any]:
 
 
 def follow_order(source: Source, class_names: Sequence[str]) -> bool:
-    """Numbers the classes of a folder as `class_names` does, if these are the same names.
+    """Gives the classes of a folder the order of `class_names`, if these are the same names.
 
     Earlier versions put class 10 before class 2.
 
     Returns:
-        Whether the numbers have changed.
+        Whether the order has changed.
     """
     names, wanted = (
         [readable(name) for name in side] for side in (source.class_names, class_names)
     )
-    # The labels of other sets come from their files.
+    # The labels of other data sets are stored in their files.
     if names == wanted or not isinstance(source, Folder) or sorted(names) != sorted(wanted):
         return False
     source.labels = np.array([wanted.index(name) for name in names], np.int32)[source.labels]
@@ -54,23 +54,23 @@ def follow_order(source: Source, class_names: Sequence[str]) -> bool:
 def changes(
     run: Mapping[str, Any] | None, place: str, source: Source, new_place: str, workdir: str
 ) -> list[str]:
-    """Compares the data set of a run with the one at hand.
+    """Compares the data set of a run with the current one.
 
     Args:
-        run: what `describe` returned; `None` if nothing is known. Runs of earlier versions know
-            their `class_names` alone.
+        run: the run's description from `describe`; `None` if there is none. Runs of earlier
+            versions have only `class_names`.
         place: the run's `--dataset`.
-        source: the data set at hand.
-        new_place: its `--dataset`.
-        workdir: of the run.
+        source: the current data set.
+        new_place: the current `--dataset`.
+        workdir: the run's directory.
 
     Returns:
-        Sentences on what changed that the run may go on with. If it is the order of the classes
-        of a folder, `source` follows the run's.
+        Sentences on changes with which the run may go on. If the order of a folder's classes has
+        changed, `source` gets the run's order.
 
     Raises:
-        ValueError: if it may not: for other classes, classes whose images were exchanged, and for
-            other images in another place.
+        ValueError: for changes with which it may not go on: other classes, classes whose images
+            were exchanged, and other images in another place.
     """
     moved = canonical(place) != canonical(new_place)
     notes = [f"the data set has moved from {place} to {new_place}"] if moved else []
@@ -102,7 +102,7 @@ def changes(
 
 
 def _class_difference(before: Sequence[str], now: Sequence[str]) -> str:
-    """What differs between two lists of class names; "" if nothing does."""
+    """The difference between two lists of class names, as text; "" if there is none."""
     removed = list((Counter(before) - Counter(now)).elements())
     added = list((Counter(now) - Counter(before)).elements())
     if not (removed or added):
@@ -116,7 +116,7 @@ def _class_difference(before: Sequence[str], now: Sequence[str]) -> str:
 
 
 def _image_difference(run: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """What differs between the numbers of images; "" if nothing does or is known."""
+    """The difference between the numbers of images, as text; "" if there is none or unknown."""
     if run.get("num_images") is None:
         return ""
     before, now = run.get("class_images"), here["class_images"]
@@ -137,7 +137,7 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _class_digests(source: Source) -> list[str] | None:
-    """Digests of each class's files, of a folder: their names and sizes."""
+    """A digest per class of the names and sizes of its files; `None` if it is not a folder."""
     if not isinstance(source, Folder):
         return None
     files: list[list[str]] = [[] for _ in source.class_names]
@@ -150,7 +150,7 @@ def _class_digests(source: Source) -> list[str] | None:
 
 
 def _check_exchanged(run: Mapping[str, Any], here: Mapping[str, Any], workdir: str) -> None:
-    """Refuses classes that now hold what others held when the run began."""
+    """Raises `ValueError` for a class with the files that another class had in the run."""
     before, now = run.get("class_files"), here["class_files"]
     if before is None or now is None:
         return

@@ -12,7 +12,7 @@ class NotFiniteError(ValueError):
 
 
 def check_losses(step: int, losses: Mapping[str, Any]) -> dict[str, float]:
-    """Returns losses as floats.
+    """The losses as floats, checked to be finite.
 
     Raises:
         NotFiniteError: if one is not finite; the message names it.
@@ -25,13 +25,14 @@ def check_losses(step: int, losses: Mapping[str, Any]) -> dict[str, float]:
 
 
 def check_variables(step: int, variables: Mapping[str, Any]) -> None:
-    """Looks at every number of every variable.
+    """Checks that every value of every variable is finite.
 
-    Losses do not show what the last update did: it may break weights whose losses were finite.
+    Losses are computed before the update, so an update may break weights although its losses were
+    finite.
 
     Args:
-        step: for the message.
-        variables: by name.
+        step: training step, for the message.
+        variables: variables by name.
 
     Raises:
         NotFiniteError: if a number is not finite; the message names its variable.

@@ -1,4 +1,4 @@
-"""What a run writes about itself, so that others can read it without its settings."""
+"""The description and the scores of a run in its workdir, for other commands to read."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from sagan_tf.output.files import write_text
 
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
-# Of the checkpoints that were scored while training, the one that scored best.
+# Directory of the checkpoint that scored best in training.
 BEST = "best"
 SCORES = "scores.jsonl"
 KEYS = {"settings", "generator", "discriminator", "ema", "dataset", "class_names"}
@@ -56,7 +56,7 @@ def write_description(workdir: str | os.PathLike, description: dict[str, Any]) -
 
 
 def load_scores(workdir: str | os.PathLike) -> list[dict[str, Any]]:
-    """What evaluations of the run found, oldest first; each has the `step` it saw.
+    """The run's evaluation records, oldest first, each with its `step`.
 
     Raises:
         ValueError: if the file is damaged.
@@ -71,12 +71,12 @@ def load_scores(workdir: str | os.PathLike) -> list[dict[str, Any]]:
 
 
 def add_score(workdir: str | os.PathLike, score: dict[str, Any]) -> None:
-    """Adds what an evaluation found to `scores.jsonl`."""
-    load_scores(workdir)  # which complains of a damaged file
+    """Appends an evaluation's record to `scores.jsonl`."""
+    load_scores(workdir)  # raises `ValueError` for a damaged file
     add_line(Path(workdir) / SCORES, score)
 
 
 def add_line(path: Path, record: dict[str, Any]) -> None:
-    """Adds a record to a file of JSON lines, whole or not at all."""
+    """Appends a record to a file of JSON lines, whole or not at all."""
     before = path.read_text() if path.exists() else ""
     write_text(path, f"{before}{json.dumps(record)}\n")

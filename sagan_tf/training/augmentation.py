@@ -1,8 +1,9 @@
 """Differentiable augmentation: random changes of images through which gradients flow.
 
-Shown augmented images alone, real and generated, a discriminator cannot learn a small data set by
-heart, and the generator still learns to draw images as they are (Zhao et al., "Differentiable
-Augmentation for Data-Efficient GAN Training", arXiv 2006.10738, section 3 and appendix).
+A discriminator that sees only augmented images, real and generated, cannot memorise a small data
+set, and the generator still learns to draw images without augmentation (Zhao et al.,
+"Differentiable Augmentation for Data-Efficient GAN Training", arXiv 2006.10738, section 3 and
+appendix).
 """
 
 from collections.abc import Callable, Collection
@@ -10,17 +11,17 @@ from typing import Any
 
 from keras import ops
 
-# Largest shift of a translation, and side of a cutout, as shares of the image's side.
+# Largest shift of a translation, and side of a cutout, as fractions of the image's side.
 TRANSLATION = 1 / 8
 CUTOUT = 1 / 2
 
 
 def color(images: Any, uniforms: Any) -> Any:
-    """Changes brightness (by up to half of [0, 1]), saturation (0 to 2) and contrast (0.5 to 1.5).
+    """Changes brightness (by -0.5 to 0.5), saturation (0 to 2 times) and contrast (0.5 to 1.5).
 
     Args:
         images: float32 `(N, S, S, C)` in [-1, 1].
-        uniforms: float32 `(N, 3)` in [0, 1).
+        uniforms: float32 `(N, 3)` in [0, 1), one number for each change.
 
     Returns:
         Images of the same shape; values may leave [-1, 1].
@@ -36,11 +37,11 @@ def color(images: Any, uniforms: Any) -> Any:
 
 
 def translation(images: Any, uniforms: Any) -> Any:
-    """Moves images by whole pixels, up to an eighth of their side; zeros come in.
+    """Shifts images by whole pixels, up to an eighth of their side, and fills with zeros.
 
     Args:
         images: float32 `(N, S, S, C)`.
-        uniforms: float32 `(N, 2)` in [0, 1): down and to the right, 0.5 for no shift.
+        uniforms: float32 `(N, 2)` in [0, 1): the shifts down and to the right; 0.5 does not shift.
 
     Returns:
         Images of the same shape.
@@ -49,8 +50,9 @@ def translation(images: Any, uniforms: Any) -> Any:
     largest = int(size * TRANSLATION + 0.5)
     shifts = ops.floor(uniforms * (2 * largest + 1)) - largest  # (N, 2)
     places = ops.arange(size, dtype="float32")
-    # Row i of the result is row i - shift. As a product with zeros and ones the gradient needs no
-    # scatter, and what comes in is zero of itself; it costs next to nothing beside a convolution.
+    # Row i of the result is row i - shift of the image. The shift is a product with a matrix of
+    # zeros and ones: its gradient needs no scatter, rows from outside the image become zero, and it
+    # costs next to nothing compared with a convolution.
     sources = places - ops.expand_dims(shifts, -1)  # (N, 2, S)
     moves = ops.cast(ops.expand_dims(sources, -1) == places, images.dtype)  # (N, 2, S, S)
     images = ops.einsum("nij,njkc->nikc", moves[:, 0], images)
@@ -58,14 +60,14 @@ def translation(images: Any, uniforms: Any) -> Any:
 
 
 def cutout(images: Any, uniforms: Any) -> Any:
-    """Sets a square of half the image's side to zero; it may stand out over the edge.
+    """Sets a square with half the image's side to zero; it may reach beyond the edge.
 
-    The generator may learn to draw such squares, where few images leave no other sign of what is
-    real (mit-han-lab/data-efficient-gans, issue 84).
+    With few images, the generator may learn to draw such squares
+    (mit-han-lab/data-efficient-gans, issue 84).
 
     Args:
         images: float32 `(N, S, S, C)`.
-        uniforms: float32 `(N, 2)` in [0, 1): the square's middle.
+        uniforms: float32 `(N, 2)` in [0, 1): row and column of the square's centre.
 
     Returns:
         Images of the same shape.
@@ -79,7 +81,7 @@ def cutout(images: Any, uniforms: Any) -> Any:
     return images * (1 - ops.expand_dims(square, -1))
 
 
-# By name: the function, and how many random numbers it takes.
+# Each policy's function and the number of random numbers that it takes, by name.
 POLICIES: dict[str, tuple[Callable[[Any, Any], Any], int]] = {
     "color": (color, 3),
     "translation": (translation, 2),
@@ -88,7 +90,7 @@ POLICIES: dict[str, tuple[Callable[[Any, Any], Any], int]] = {
 
 
 def check_policies(policies: Collection[str]) -> None:
-    """Raises `ValueError` for a name that is none of `POLICIES`, or that stands there twice."""
+    """Raises `ValueError` for a name that is not in `POLICIES` or is given twice."""
     if not set(policies) <= set(POLICIES) or len(set(policies)) < len(policies):
         raise ValueError(
             f"`augment` must name some of {', '.join(POLICIES)}, each once. "
@@ -97,7 +99,7 @@ def check_policies(policies: Collection[str]) -> None:
 
 
 def num_uniforms(policies: Collection[str]) -> int:
-    """How many random numbers an image takes: each policy's own, and one that may leave it out."""
+    """Random numbers per image: those of each policy, and one that decides whether to apply it."""
     return sum(1 + POLICIES[name][1] for name in policies)
 
 
@@ -106,10 +108,10 @@ def augment(images: Any, uniforms: Any, policies: Collection[str], probability: 
 
     Args:
         images: float32 `(N, S, S, C)` in [-1, 1].
-        uniforms: float32 `(N, num_uniforms(policies))` in [0, 1), which decide everything: equal
+        uniforms: float32 `(N, num_uniforms(policies))` in [0, 1). They decide everything: equal
             numbers give equal images.
-        policies: names of `POLICIES`.
-        probability: scalar in [0, 1].
+        policies: names from `POLICIES`.
+        probability: scalar in [0, 1], with which each policy is applied to an image.
 
     Returns:
         Images of the same shape, differentiable with respect to `images`.

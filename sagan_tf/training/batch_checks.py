@@ -1,10 +1,11 @@
-"""What `SAGAN` trains on: checked, and brought into one form.
+"""Checks the images and labels that `SAGAN` trains on, and converts them to one dtype and shape.
 
-Types and shapes are known when a step is traced, so they cost nothing. Whether numbers are in their
-range is asked of every batch by two assertions. On a GPU these copy two truth values to the host,
-beside the step's other work, and the discriminator's update waits for that of the labels. They
-stand outside what `compile(xla=True)` compiles; a caller who compiles a whole step with XLA loses
-them, as XLA leaves assertions out, and a label out of range then has zeros for its class.
+Types and shapes are checked when a step is traced, which costs nothing later. Two assertions check
+the ranges of images and labels in every batch. On a GPU they copy two booleans to the host in
+parallel to the step's other work; only the discriminator's update waits for the labels' boolean.
+The assertions are outside the code that `compile(xla=True)` compiles. A caller who compiles a whole
+step with XLA loses them, as XLA drops assertions; a label out of range then gets zeros for its
+class.
 """
 
 import contextlib
@@ -17,23 +18,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Resampling overshoots 1 a little; bytes and standardised pixels exceed it by far.
+# Resized images may exceed 1 a little; uint8 values and standardised pixels exceed it by far.
 LARGEST_PIXEL = 1.5
 
 _ASSERTION = re.compile(r"assertion failed: \[(`.*?)\] \[(.*?)\]", re.DOTALL)
 
 
 def unpacked(data: Any) -> tuple[Any, Any]:
-    """Images and labels, or `None`, of what Keras hands to a training step.
+    """Images and labels (or `None`) from the data that Keras passes to a training step.
 
     Raises:
-        ValueError: if there are weights of examples or classes, too.
+        ValueError: if the data contains sample weights or class weights.
     """
     images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
     if weights is not None:
         raise ValueError(
-            "`sample_weight` and `class_weight` are not used by `SAGAN`; `label_weights` of its "
-            "constructor says how often each class is generated. Leave them away."
+            "`sample_weight` and `class_weight` are not used by `SAGAN`; the argument "
+            "`label_weights` of its constructor sets how often each class is generated. Leave them "
+            "out."
         )
     return images, labels
 
@@ -42,11 +44,11 @@ def checked_images(images: Any, image_shape: tuple[int | None, ...]) -> Any:
     """Images as float32 `(N, H, W, C)`.
 
     Args:
-        images: floats in [-1, 1] of any width.
-        image_shape: `(H, W, C)`, each `None` if it is free.
+        images: `(N, H, W, C)` in [-1, 1], any floating-point dtype.
+        image_shape: `(H, W, C)`; `None` allows any size.
 
     Raises:
-        ValueError: for another type or shape, or values out of range, see `asserted`.
+        ValueError: for another dtype or shape, or values out of range (see `asserted`).
     """
     images = tf.convert_to_tensor(images)
     if not images.dtype.is_floating:
@@ -62,7 +64,7 @@ def checked_images(images: Any, image_shape: tuple[int | None, ...]) -> Any:
     largest = tf.reduce_max(tf.abs(images))
     return asserted(
         tf.cast(images, tf.float32),
-        # What is not finite passes: the loss shows it, and the command's loop can go back.
+        # Values that are not finite pass: the loss shows them, and the command's loop can go back.
         (largest <= LARGEST_PIXEL) | ~tf.math.is_finite(largest),
         "`images` must be in [-1, 1]; `images / 127.5 - 1` brings 0 ... 255 there. "
         "Received: largest magnitude=",
@@ -74,12 +76,12 @@ def checked_labels(labels: Any, num_classes: int) -> Any:
     """Labels as int32 `(N,)`.
 
     Args:
-        labels: whole numbers of any type, `(N,)` or `(N, 1)`.
-        num_classes: they are in [0, num_classes).
+        labels: whole numbers in [0, num_classes) of any dtype, `(N,)` or `(N, 1)`.
+        num_classes: number of classes.
 
     Raises:
-        ValueError: for labels that are missing, or have another type or shape, or are out of range
-            or not whole, see `asserted`.
+        ValueError: for labels that are missing, have another dtype or shape, or are out of range
+            or not whole (see `asserted`).
     """
     if labels is None:
         raise ValueError(
@@ -114,15 +116,15 @@ def checked_labels(labels: Any, num_classes: int) -> Any:
 
 
 def check_data_set(spec: Any, image_shape: tuple[int | None, ...], num_classes: int | None) -> None:
-    """Checks the elements of a `tf.data.Dataset` that `fit` is given before it begins.
+    """Checks the elements of a `tf.data.Dataset` before `fit` begins.
 
     Args:
         spec: `element_spec` of the data set.
         image_shape: `(H, W, C)` of an image.
-        num_classes: of the networks, or `None`.
+        num_classes: number of classes of the networks, or `None`.
 
     Raises:
-        ValueError: for elements that are not pairs of images and labels, or have no batches.
+        ValueError: for elements that are not pairs of images and labels, or are not batches.
     """
     if isinstance(spec, dict):
         raise ValueError(
@@ -141,20 +143,21 @@ def check_data_set(spec: Any, image_shape: tuple[int | None, ...], num_classes: 
 
 
 def warn_of_unused_labels() -> None:
-    """Warns that networks without classes do not look at labels."""
+    """Warns that networks without classes do not use labels."""
     warnings.warn(
         "The labels are not used: the networks have no classes (`num_classes=None`).", stacklevel=3
     )
 
 
 def check_arrays(images: Any, labels: Any, image_shape: tuple, num_classes: int | None) -> None:
-    """Checks what `fit` is given before it begins, where that is arrays.
+    """Checks the arrays given to `fit` before it begins.
 
-    All labels are looked at, all images for numbers that are not finite, and as many as tell
-    whether their range is right.
+    All labels are checked. All images are checked for values that are not finite, and the first 64
+    for their dtype, shape and range.
 
     Raises:
-        ValueError: as `checked_images` and `checked_labels`.
+        ValueError: in the same cases as `checked_images` and `checked_labels`, and for images with
+            values that are not finite.
     """
     if not (hasattr(images, "__array__") and hasattr(images, "shape")):
         return  # a data set, whose batches are checked
@@ -163,15 +166,15 @@ def check_arrays(images: Any, labels: Any, image_shape: tuple, num_classes: int 
         for start in range(0, len(images), 1024):
             if not np.isfinite(np.asarray(images[start : start + 1024])).all():
                 raise ValueError(
-                    "`images` must be finite: one number that is not makes all weights so. "
+                    "`images` must be finite: a single NaN or infinity spreads to all weights. "
                     f"Received: NaN or infinity among images {start} to {start + 1023}"
                 )
         least, largest = np.min(images), np.max(images)
         if least >= 0 and 0 < largest <= 1:
             warnings.warn(
-                f"`images` are in [{least:.2g}, {largest:.2g}], so none is darker than the middle "
-                "of [-1, 1], in which networks take and generate them; `images * 2 - 1` brings "
-                "[0, 1] there.",
+                f"`images` are in [{least:.2g}, {largest:.2g}], but the networks take and generate "
+                "images in [-1, 1], where 0 is the middle grey; `images * 2 - 1` brings [0, 1] "
+                "there.",
                 stacklevel=3,
             )
         if num_classes is not None:
@@ -182,7 +185,7 @@ def check_arrays(images: Any, labels: Any, image_shape: tuple, num_classes: int 
 
 @contextlib.contextmanager
 def readable() -> Iterator[None]:
-    """Makes a `ValueError` of one line of an assertion above that fails inside."""
+    """Turns a failed assertion of this module inside the context into a one-line `ValueError`."""
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
@@ -193,10 +196,11 @@ def readable() -> Iterator[None]:
 
 
 def asserted(value: Any, condition: Any, message: str, received: Any) -> Any:
-    """The value, available once the condition is found to hold.
+    """The value, available once the condition has been checked.
 
     Raises:
-        ValueError: if it does not; inside a `tf.function`, `tf.errors.InvalidArgumentError`.
+        ValueError: if the condition is false; inside a `tf.function`, a
+            `tf.errors.InvalidArgumentError` instead.
     """
     if tf.executing_eagerly():
         if not condition:

@@ -1,4 +1,4 @@
-"""Settings -> networks, optimizers and the model that trains them."""
+"""Builds the networks, the optimizers and the model that trains them from the settings."""
 
 import inspect
 from typing import Any
@@ -17,12 +17,12 @@ from sagan_tf.training.trainer import SAGAN
 def make_networks(
     settings: TrainSettings, source: Description, **kwargs: Any
 ) -> tuple[Generator, Discriminator]:
-    """Both networks, built.
+    """The generator and the discriminator, built.
 
     Args:
-        settings: of the run.
-        source: whose classes and channels they have.
-        **kwargs: of both constructors, instead of what the settings say.
+        settings: the run's settings.
+        source: the data set, which determines the number of classes and channels.
+        **kwargs: arguments of both constructors that override the settings.
     """
     shared = {
         "num_classes": source.num_classes if settings.conditional else None,
@@ -47,13 +47,13 @@ def make_networks(
 def make_sagan(
     settings: TrainSettings, source: Description, label_weights: np.ndarray | None = None
 ) -> SAGAN:
-    """The model, compiled; to be called under the strategy's scope.
+    """The compiled `SAGAN` of a run. Call this function under the strategy's scope.
 
     Args:
-        settings: of the run.
-        source: as for `make_networks`.
-        label_weights: float `(num_classes,)`, how often generated images are of each class; `None`
-            for all alike.
+        settings: the run's settings.
+        source: the data set, see `make_networks`.
+        label_weights: float `(num_classes,)`, relative frequency of each class among generated
+            images; `None` for equal frequencies.
     """
 
     def adam(name: str, learning_rate: float, updates: int) -> FusedAdam:
@@ -62,7 +62,7 @@ def make_sagan(
             learning_rate = schedules.PolynomialDecay(learning_rate, updates, 0.0)
         elif settings.schedule == "cosine":
             learning_rate = schedules.CosineDecay(learning_rate, updates)
-        # TensorFlow 1's epsilon, which the published code relies on, is a tenth of Keras'.
+        # The published code uses TensorFlow 1's default epsilon, a tenth of Keras' default.
         return FusedAdam(learning_rate, settings.beta_1, settings.beta_2, epsilon=1e-8, name=name)
 
     keras.utils.set_random_seed(settings.seed)
@@ -90,7 +90,7 @@ def make_sagan(
 
 
 def _arguments(cls: type, settings: TrainSettings) -> dict[str, Any]:
-    """The settings that are named as arguments of a constructor, its bases' among them."""
+    """The settings whose names are arguments of the constructors of `cls` and its base classes."""
     constructors = [vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)]
     names = {name for init in constructors for name in inspect.signature(init).parameters}
     return {name: getattr(settings, name) for name in names if hasattr(settings, name)}

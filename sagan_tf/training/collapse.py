@@ -1,7 +1,8 @@
-"""Signs that training has collapsed, reported once when they last.
+"""Warns once when a sign of collapsed training persists.
 
-Here are losses; `grid_checks` looks for samples that look alike or copy training images. Numbers
-that are not finite stop the run instead, or send it back to its last checkpoint (`run.finite`).
+This module watches the losses; `grid_checks` detects samples that look alike or copy training
+images. Values that are not finite instead stop the run or send it back to its last checkpoint
+(`run.finite`).
 """
 
 from collections.abc import Sequence
@@ -9,28 +10,28 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
-# The hinge loss is 0 when every real and fake image is told apart by more than the margin.
+# The hinge loss is 0 when every logit is beyond the margin, on the right side.
 ZERO_LOSS = 0.01
-# How often in a row a sign must be seen: a single batch of samples may be a bad moment.
+# How many times in a row a sign must be seen, as a single batch of samples may be an outlier.
 LOSSES_IN_A_ROW = 10
 GRIDS_IN_A_ROW = 3
-# The first grids after a start do not count: what is hardly trained shows neither variety nor
-# copies. One is of step 0, and up to three come soon after it.
+# The first grids after a start do not count: a generator that has hardly been trained shows neither
+# variety nor copies. One grid is of step 0, and up to three come soon after it.
 EARLY_GRIDS = 4
 
 _REMEDIES = (
     "What usually helps: a lower --discriminator_learning_rate or fewer --d_steps, a higher "
-    "--generator_learning_rate, a larger --global_batch_size, labels that are right. An earlier "
-    "checkpoint can be the start of a new workdir (--init_from)."
+    "--generator_learning_rate, a larger --global_batch_size, correct labels. A new workdir can "
+    "start from an earlier checkpoint (--init_from)."
 )
 
 
 def sample_spread(images: Sequence[np.ndarray], labels: Sequence[int] | None) -> float:
-    """How much samples of one class differ: a pixel's standard deviation, in levels of 255.
+    """How much samples of one class differ: the standard deviation per pixel, in grey levels.
 
     Args:
-        images: uint8 `(H, W, C)`.
-        labels: one per image; `None` takes all for one class.
+        images: uint8 `(H, W, C)` each, with levels 0 ... 255.
+        labels: one per image; `None` treats all images as one class.
 
     Returns:
         The mean over pixels and classes; 0 if all images of each class are the same.
@@ -41,11 +42,11 @@ def sample_spread(images: Sequence[np.ndarray], labels: Sequence[int] | None) ->
 
 
 class LastingSign:
-    """Tells once that a sign has been seen often enough in a row.
+    """Reports once that a sign has been seen often enough in a row.
 
     Args:
-        needed: how often in a row.
-        ignored: so many of the first observations do not count.
+        needed: number of consecutive observations with the sign.
+        ignored: number of first observations that do not count.
     """
 
     def __init__(self, needed: int, ignored: int = 0) -> None:
@@ -54,7 +55,7 @@ class LastingSign:
         self._seen = 0
 
     def lasts(self, seen: bool) -> bool:
-        """Whether it is seen for the `needed`th time in a row; once it was, never again."""
+        """Takes an observation; true once, when the sign comes the `needed`th time in a row."""
         if self._ignored:
             self._ignored -= 1
             return False
@@ -71,11 +72,11 @@ class CollapseReports:
         self._zero_loss = LastingSign(LOSSES_IN_A_ROW)
 
     def see_loss(self, step: int, discriminator_loss: float) -> None:
-        """Takes note of a logged loss."""
+        """Takes a logged loss and warns if it completes a row of collapsed losses."""
         if self._zero_loss.lasts(discriminator_loss < ZERO_LOSS):
             logging.warning(
                 "Step %d: the discriminator's loss has been under %g in %d lines of the log: it "
-                "tells all images apart and the generator learns nothing from it. %s",
+                "tells all images apart, and the generator learns nothing from it. %s",
                 step,
                 ZERO_LOSS,
                 LOSSES_IN_A_ROW,

@@ -1,4 +1,4 @@
-"""What a configuration costs, counted before anything is trained."""
+"""Estimates parameters, computation, memory and network traffic before a run starts."""
 
 import math
 from collections.abc import Callable
@@ -18,27 +18,28 @@ from sagan_tf.training.liveness import TRACED_BATCH, live_bytes
 from sagan_tf.training.moving_average import STATISTICS_BATCH_SIZE
 
 BYTES_PER_FLOAT = 4
-# As the benchmark's processes measured at seven sizes from 32 to 128 pixels: what the traced step
-# itself takes, with its kernels and threads, ...
+# Measured with the benchmark's processes at seven sizes from 32 to 128 pixels: memory of the traced
+# step itself, with its kernels and threads, ...
 PROGRAM_BYTES = 260 * 2**20
-# ... and how much more memory than their size the tensors of a step take: gaps in the
-# allocator's regions, scratch memory of convolutions, operations that run ahead of their turn.
+# ... and memory that the tensors of a step take, in multiples of their size. It includes gaps in
+# the allocator's regions, scratch memory of convolutions, and operations that run early.
 OVERHEAD = 1.3
-# How often as much as all maps together is alive at most: 2.3 to 4.6 times at 18 configurations
-# from 16 to 128 pixels; that, and something to be safe.
+# Upper bound on the activations alive at once, in multiples of all feature maps: measured 2.3 to
+# 4.6 at 18 configurations from 16 to 128 pixels, plus a margin.
 _FLOATS_PER_MAP = 6
 
 
 def parameters(network: keras.Model) -> int:
-    """Trainable parameters."""
+    """Number of trainable parameters."""
     return sum(math.prod(variable.shape) for variable in network.trainable_variables)
 
 
 def multiply_accumulates(network: keras.Model) -> int:
-    """Multiply-accumulates of convolutions and matrix products per image, forward.
+    """Multiply-accumulates of convolutions and matrix products per image in the forward pass.
 
-    Counted in the traced graph, as the difference that one more image makes: what a batch shares
-    (spectral norms, kernel transforms) does not count, nor do look-ups by one-hot products.
+    They are counted in the traced graph, as the difference that one more image makes. So work that
+    a batch shares (spectral norms, kernel transforms) does not count, nor do look-ups by one-hot
+    products.
     """
     graphs = [_trace(network, batch_size) for batch_size in (1, 2)]
     counts = [sum(map(_operation_cost, graph.get_operations())) for graph in graphs]
@@ -50,15 +51,16 @@ def exchanged_bytes(
 ) -> int:
     """Bytes that each of several workers sends, and receives, in a training step.
 
-    Gradients of every update and the batch norms' moving statistics, summed around a ring: of n
-    workers each sends 2 (n - 1) / n times as much (Patarasuk and Yuan, "Bandwidth optimal
-    all-reduce algorithms", 2009). Replicas on one machine add nothing to what leaves it.
+    Workers exchange the gradients of every update and the batch norms' moving statistics by a ring
+    all-reduce, in which each of n workers sends 2 (n - 1) / n times their size (Patarasuk and Yuan,
+    "Bandwidth optimal all-reduce algorithms", 2009). Further replicas on one machine do not add to
+    its network traffic.
 
     Args:
         generator: a built `Generator`.
         discriminator: a built `Discriminator`.
         d_steps: discriminator updates per step.
-        workers: n.
+        workers: number of workers, n.
     """
     statistics = sum(
         math.prod(variable.shape)
@@ -72,7 +74,7 @@ def exchanged_bytes(
 def training_bytes(
     generator: keras.Model, discriminator: keras.Model, batch_size: int, ema: bool, copies: int = 0
 ) -> int:
-    """Memory one replica needs to train, estimated as `training_memory` does."""
+    """Memory in bytes that one replica needs to train at a batch size, see `training_memory`."""
     return training_memory(generator, discriminator, ema, copies)(batch_size)
 
 
@@ -81,20 +83,20 @@ def training_memory(
 ) -> Callable[[int], int]:
     """Memory in bytes that one replica needs to train, as a function of the batch size.
 
-    Counted are weights, Adam's two moments, the averaged generator, and the tensors alive at the
-    fullest moment of a traced step, or of generating images to look at, with what is lost around
-    them. Not counted are Python with TensorFlow, as they are after a first operation (0.6 GiB),
-    images read ahead, and what XLA does differently.
+    The estimate includes weights, Adam's two moments, the averaged generator, and the peak of the
+    tensors alive in a traced step, or while sample images are generated, with the allocator's
+    overhead. It does not include Python and TensorFlow after a first operation (0.6 GiB),
+    prefetched images, or differences that XLA makes.
 
     Args:
         generator: a built `Generator`.
         discriminator: a built `Discriminator`.
         ema: whether an averaged generator is kept.
-        copies: how many augmented copies of each real image the discriminator judges beside it.
+        copies: number of augmented copies of each real image that the discriminator sees as well.
 
     Returns:
-        A function of the batch size, of one part of an update on one replica. Tracing takes
-        seconds, calling it none.
+        A function of the number of images in one part of an update on one replica. Tracing takes
+        seconds; calling the function takes no time.
     """
     weights = parameters(generator) * (4 if ema else 3) + parameters(discriminator) * 3
     step = live_bytes(_trace_step(generator, discriminator, copies))
@@ -110,13 +112,13 @@ def training_memory(
 def training_bytes_at_most(
     generator: keras.Model, discriminator: keras.Model, batch_size: int, ema: bool, copies: int = 0
 ) -> int:
-    """More than `training_bytes`, one and a half to three times, from the sizes of maps alone.
+    """Upper bound on `training_bytes`, 1.5 to 3 times as high, from the feature maps' sizes alone.
 
-    It takes no tracing: where so much is available, nobody needs to know better.
+    It needs no tracing. If this much memory is available, no better estimate is needed.
     """
     size = generator.image_size
     generated = sum(side**2 * multiple for side, multiple in GENERATOR_FILTERS[size])
-    # A block's convolutions see the map before it is pooled, of real and generated images.
+    # A block's convolutions work on the map before pooling, for real and for generated images.
     judged = sum(4 * side**2 * multiple for side, multiple in DISCRIMINATOR_FILTERS[size])
     judged *= 2 + copies
     scores = sum(side**4 // generator.pool_size**2 for side in generator.attention_resolutions)
@@ -130,8 +132,8 @@ def training_bytes_at_most(
 def _trace_step(generator: keras.Model, discriminator: keras.Model, copies: int) -> Any:
     """The graph of both updates' gradients, in the order of TensorFlow's executor.
 
-    Nothing holds the generator's own pass back: its activations are there before the
-    discriminator's update comes to its fullest moment.
+    Nothing delays the forward pass of the generator's update, so its activations are alive when
+    the discriminator's update reaches its peak.
     """
 
     def step(images: Any, labels: Any, latents: Any) -> list[Any]:
@@ -173,7 +175,7 @@ def _trace(network: keras.Model, batch_size: int, training: bool = False) -> Any
 
 
 def _inputs(network: keras.Model, batch_size: int) -> tuple[tf.TensorSpec, tf.TensorSpec | None]:
-    """Latents or images, and labels if the network takes them."""
+    """Specs of a network's inputs: latents or images, and labels or `None`."""
     side = network.image_size
     is_generator = hasattr(network, "latent_dim")
     shape = (network.latent_dim,) if is_generator else (side, side, network.channels)

@@ -1,4 +1,4 @@
-"""What a run would take, before it is made: settings, sizes, memory and time."""
+"""Prints what a run would need, without training it: settings, sizes, memory and time."""
 
 import dataclasses
 import json
@@ -16,20 +16,20 @@ from sagan_tf.training import cost
 from sagan_tf.training.build import make_networks, make_sagan
 from sagan_tf.training.loop import make_run_steps
 
-# Between machines, in Gbit/s, both ways at once.
+# Rates of full-duplex links between machines, in Gbit/s.
 LINK_RATES = (1, 10, 100)
-# Suggested where attention takes much of the memory.
+# `query_chunk_size` to suggest where attention takes much of the memory.
 CHUNK_SIZE = 256
-# Seconds of training that are timed at least, once it is compiled.
+# Shortest time for which training is timed once it is compiled, in seconds.
 TIMED_SECONDS = 5
 
 
 def report(settings: TrainSettings, sources: dict[str, str], source: Description) -> None:
-    """Prints every setting and its origin, what a step costs, and how long it takes if asked.
+    """Prints every setting and its origin, what a step costs, and, with `time`, its duration.
 
     Args:
-        settings: of the run.
-        sources: of each setting, as `config.resolve` gives them.
+        settings: the run's settings.
+        sources: origin of each setting by name, as `config.resolve` returns them.
         source: the data set.
     """
     strategy = None
@@ -82,7 +82,7 @@ def _print_costs(settings: TrainSettings, source: Description) -> None:
 def _print_time(
     settings: TrainSettings, source: Description, strategy: tf.distribute.Strategy
 ) -> None:
-    """Trains some steps on grey images on this machine, and prints how long all would take."""
+    """Times some steps with grey images on this machine and prints how long the run would take."""
     images = settings.d_steps * settings.global_batch_size // strategy.num_replicas_in_sync
     shape = (images, settings.image_size, settings.image_size, source.channels)
     example = tf.zeros(shape, tf.uint8), tf.zeros(images, tf.int32)

@@ -1,4 +1,4 @@
-"""What an update of either network computes: the images seen, the loss and its gradients."""
+"""Losses and gradients of the discriminator's and the generator's updates."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,23 +11,25 @@ from sagan_tf.training.regularization import FAKE, REAL, Regularization
 
 
 class Gradients:
-    """Gradients and logs of both kinds of updates, of a replica's share of a batch.
+    """Computes gradients and logs of both networks' updates for a replica's share of a batch.
 
-    Each call gives gradients by the network's trainable variables, which optimizers sum over
-    replicas, and scalars that are means over the share's examples.
+    Each call returns gradients with respect to the network's trainable variables, which the
+    optimizers sum over replicas, and scalars, which are means over the share's examples.
 
     Args:
         generator: called as `generator(latents, labels, training=...)`.
         discriminator: called as `discriminator(images, labels, training=...)`.
         generator_loss: `fake_logits (N, 1) -> scalar`.
         discriminator_loss: `(real_logits, fake_logits) -> scalar`.
-        regularization: of the discriminator.
-        num_parts: into how many the share is split, see `trainer.SAGAN`.
-        xla: compile with XLA what is computed of a part.
+        regularization: regularization of the discriminator.
+        num_parts: number of parts that the share is split into for gradient accumulation, see
+            `trainer.SAGAN`.
+        xla: whether to compile the computation of a part with XLA.
 
     Attributes:
-        of_part: the functions of a part by the name of the update: "discriminator", "generator"
-            and "r1". Their first argument says whether the discriminator's vectors move.
+        of_part: functions that compute one part, by the name of the update: "discriminator",
+            "generator" and "r1". Their first argument says whether the discriminator's singular
+            vectors are updated.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Gradients:
         fake_labels: Any,
         uniforms: Any,
     ) -> tuple[list[Any], dict[str, Any]]:
-        """Of the discriminator's update of that number, on real images and on generated ones."""
+        """Gradients and logs of discriminator update `update`, on real and generated images."""
         batch = images, labels, latents, fake_labels, uniforms
         gradients, logs = self._accumulated("discriminator", batch)
         return self.with_r1(update, gradients, (images, labels, uniforms)), logs
@@ -70,11 +72,11 @@ class Gradients:
     def of_generator(
         self, latents: Any, labels: Any, uniforms: Any
     ) -> tuple[list[Any], dict[str, Any]]:
-        """Of a generator's update."""
+        """Gradients and logs of a generator update."""
         return self._accumulated("generator", (latents, labels, uniforms))
 
     def with_r1(self, update: Any, gradients: list[Any], batch: tuple) -> list[Any]:
-        """The discriminator's gradients with those of the R1 penalty, in one of so many updates."""
+        """Adds the R1 penalty's gradients to the discriminator's, every `r1_interval` updates."""
         interval = self._regularization.r1_interval
         if not self._regularization.r1_weight:
             return gradients
@@ -110,7 +112,7 @@ class Gradients:
         variables = [variable.value for variable in self._discriminator.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            # One pass over real and fake: the singular vectors move once per update.
+            # One pass over real and fake images, so that each update moves singular vectors once.
             logits = self._discriminator(tf.concat(seen, axis=0), labels, training=training)
             real_logits, fake_logits, *copies_logits = tf.split(logits, len(seen))
             loss = self._discriminator_loss(real_logits, fake_logits)
@@ -148,11 +150,11 @@ class Gradients:
                 total = tf.reduce_sum(self._discriminator(seen, labels, training=False))
             penalty = r1_penalty(images_tape.gradient(total, images))
             share = _share(self._regularization.r1_weight * penalty)
-        zero = tf.UnconnectedGradients.ZERO  # of biases, which move no gradient
+        zero = tf.UnconnectedGradients.ZERO  # for biases, on which the penalty does not depend
         return tape.gradient(share, variables, unconnected_gradients=zero), {}
 
     def _accumulated(self, update: str, batch: tuple) -> tuple[list[Any], dict[str, Any]]:
-        """Gradients and logs of a batch, averaged over the parts it is split into."""
+        """Gradients and logs of a batch, averaged over its parts."""
         of_part, parts = self.of_part[update], self._num_parts
         if parts == 1:
             return of_part(True, *batch)
@@ -161,21 +163,21 @@ class Gradients:
         for index, part in enumerate(zip(*split, strict=True)):
             if index:
                 part = _after(totals, part)
-            # Only the first part moves the discriminator's singular vectors.
+            # Only the first part updates the discriminator's singular vectors.
             results = of_part(index == 0, *part)
             totals = tf.nest.map_structure(tf.add, totals, results) if index else results
         return tf.nest.map_structure(lambda total: total / parts, totals)
 
 
 def _share(loss: Any) -> Any:
-    """The replica's part of the global loss: optimizers sum gradients over replicas."""
+    """The replica's part of the global loss, as optimizers sum gradients over replicas."""
     return loss / tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _after(results: Any, inputs: Any) -> Any:
     """The inputs, available once the results are.
 
-    TensorFlow would compute at the same time what does not wait, and hold the memory of both.
+    Otherwise TensorFlow would compute both parts at the same time and need the memory of both.
     """
     with tf.control_dependencies(tf.nest.flatten(results)):
         return [None if item is None else tf.identity(item) for item in inputs]

@@ -1,7 +1,8 @@
-"""What looks at every sample grid of a run: are samples varied, and are they copies?
+"""Checks of every sample grid of a run: are samples varied, and are they copies?
 
-Samples of a class may look alike, though its real images do not (`Variety`). They may be copies of
-training images (`Copies`), which a discriminator that knows these by heart teaches (`KnownImages`).
+Samples of a class may look alike although its real images do not (`Variety`). They may be copies
+of training images (`Copies`), which happens when the discriminator has memorised these
+(`KnownImages`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,22 +20,23 @@ from sagan_tf.evaluation.spread import class_spread, relative_spread
 from sagan_tf.sampling import from_uint8
 from sagan_tf.training.collapse import EARLY_GRIDS, GRIDS_IN_A_ROW, LastingSign
 
-# Of the digits, runs whose samples of a class look alike have 0.3 to 0.5, varied ones 0.8 to 0.9.
+# Smallest relative spread of varied samples. On handwritten digits, runs whose samples of a class
+# look alike have 0.3 to 0.5, and varied runs 0.8 to 0.9.
 NARROW_SPREAD = 0.6
-# Samples that come nearer to a training image than this share of the distance between real
-# neighbours are copies; the mean image of a class, which is near to all, has about 0.7.
+# Samples are copies if their distance to the nearest training image is below this fraction of the
+# distance between real neighbours; the mean image of a class, which is near to all, has about 0.7.
 COPIED_DISTANCE = 0.4
-# The discriminator knows its training images by heart if it tells them from real images that it
-# has never seen this much as well as from generated ones.
+# The discriminator has memorised its training images if the gap between their logits and those of
+# unseen real images is more than this fraction of the gap to generated images.
 KNOWN_SHARE = 0.5
 
-# Real images whose neighbours are looked for, and from which logits are taken.
+# Number of real images whose nearest neighbours and logits are computed.
 _COMPARED = 256
-# Side to which images are reduced before pixels are compared: bounds memory and time.
+# Side to which images are reduced before pixels are compared: limits memory and time.
 _SIDE = 32
-# Images per call of the discriminator: bounds memory.
+# Images per call of the discriminator: limits memory.
 _BATCH_SIZE = 64
-# In this order: the `test` split of ImageNet has no classes.
+# The order matters: the `test` split of ImageNet has no classes.
 _HELD_OUT_SPLITS = ("validation", "test")
 
 _VARIETY_REMEDIES = (
@@ -45,7 +47,7 @@ _VARIETY_REMEDIES = (
 
 
 class GridCheck(Protocol):
-    """What looks at every sample grid, and warns once when a bad sign has lasted."""
+    """Interface of a check that measures every sample grid and warns once if a sign persists."""
 
     def see(
         self, step: int, images: Sequence[np.ndarray], labels: Sequence[int] | None
@@ -53,7 +55,7 @@ class GridCheck(Protocol):
         """Measures a grid.
 
         Args:
-            step: of the training.
+            step: training step of the grid.
             images: the samples, uint8 `(H, W, C)` each.
             labels: one per image; `None` without classes.
 
@@ -66,10 +68,10 @@ class Variety:
     """Compares the spread of each sample grid with that of real images, and warns of collapse.
 
     Args:
-        images: real ones, uint8 `(N, H, W, C)`.
-        labels: int `(N,)`, their classes; `None` takes all images for one class, as samples of a
-            generator without classes are.
-        class_images: of each class, the first so many are compared: as many as a grid shows.
+        images: real images, uint8 `(N, H, W, C)`.
+        labels: int `(N,)`, classes of the images; `None` treats all images as one class, for
+            samples of an unconditional generator.
+        class_images: number of real images per class to compare, as many as a grid shows.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray | None, class_images: int) -> None:
@@ -83,7 +85,7 @@ class Variety:
     def see(
         self, step: int, images: Sequence[np.ndarray], labels: Sequence[int] | None
     ) -> dict[str, float]:
-        """Returns `variety/relative_spread`; nothing where no real images of a class differ."""
+        """Returns `variety/relative_spread`, or nothing if no class has differing real images."""
         spread = relative_spread(self._real, class_spread(np.stack(images), labels))
         if spread is None:
             return {}
@@ -102,7 +104,7 @@ class Variety:
 class Copies:
     """Measures how near a grid's samples come to training images, and warns of copies.
 
-    Only copies of the training images that are given can be noticed.
+    It can detect only copies of the training images given here.
 
     Args:
         images: training images, uint8 `(N, H, W, C)`.
@@ -113,7 +115,7 @@ class Copies:
         self._colour = images.shape[-1] == 3
         self._real_distance = 0.0
         if len(images) > 1:
-            # A training image's nearest is itself.
+            # The nearest neighbour of a training image is the image itself, so take the second.
             distances, _ = nearest(self._training[:_COMPARED], self._training, 2)
             self._real_distance = float(distances[:, 1].mean())
         self._sign = LastingSign(GRIDS_IN_A_ROW, EARLY_GRIDS)
@@ -121,10 +123,11 @@ class Copies:
     def see(
         self, step: int, images: Sequence[np.ndarray], labels: Sequence[int] | None
     ) -> dict[str, float]:
-        """Returns `memorising/nearest_distance`; nothing where training images are all the same.
+        """Returns `memorising/nearest_distance`, or nothing if all training images are the same.
 
-        It is the mean distance to the nearest training image, in that of training images to the
-        nearest other one: 1 is as far apart as those, 0 are copies.
+        It is the mean distance from a sample to the nearest training image, divided by the mean
+        distance from a training image to the nearest other one. Samples as far apart as training
+        images have 1, copies 0.
         """
         if not self._real_distance:
             return {}
@@ -141,15 +144,16 @@ class Copies:
 
 
 class KnownImages:
-    """Compares the discriminator's logits of training images with those of unseen real ones.
+    """Compares the discriminator's logits of training images with those of unseen real images.
 
-    Warns if it tells these apart half as well as training and generated images: then it has
-    learned the training images by heart, and teaches the generator to repeat them.
+    Warns if the gap between these is more than half the gap between training and generated images.
+    The discriminator has then memorised the training images, and teaches the generator to repeat
+    them.
 
     Args:
-        discriminator: of the run; it is only ever called with `training=False`.
-        training: images uint8 `(N, H, W, C)` and labels `(N,)`.
-        held_out: likewise, of the same data set, but never trained on.
+        discriminator: discriminator of the run; it is only called with `training=False`.
+        training: training images, uint8 `(N, H, W, C)`, and labels `(N,)`.
+        held_out: images and labels of the same data set that are never trained on, likewise.
     """
 
     def __init__(
@@ -159,7 +163,7 @@ class KnownImages:
         held_out: tuple[np.ndarray, np.ndarray],
     ) -> None:
         self._discriminator = discriminator
-        # Copied, so that the rest need not stay in memory.
+        # Copied, so that the other images need not stay in memory.
         (self._training, self._training_labels), (self._held_out, self._held_out_labels) = (
             [np.array(part[:_COMPARED]) for part in side] for side in (training, held_out)
         )
@@ -174,14 +178,14 @@ class KnownImages:
         samples = self._logits(np.stack(images), labels)
         gap = training.mean() - held_out.mean()
         known = gap > KNOWN_SHARE * (training.mean() - samples.mean())
-        # Means of so few images differ by chance, too.
+        # Means over so few images also differ by chance.
         chance = np.sqrt(training.var() / len(training) + held_out.var() / len(held_out))
         if self._sign.lasts(known and gap > 3 * chance):
             _warn(
                 f"Step {step}: the discriminator has known its training images by heart in "
-                f"{GRIDS_IN_A_ROW} grids: its mean logit of them is {training.mean():.2f}, of real "
-                f"images that it has never seen {held_out.mean():.2f}, of samples "
-                f"{samples.mean():.2f}.",
+                f"{GRIDS_IN_A_ROW} grids: its mean logit is {training.mean():.2f} for training "
+                f"images, {held_out.mean():.2f} for real images that it has never seen, and "
+                f"{samples.mean():.2f} for samples.",
                 self._training.shape[-1] == 3,
             )
         return {
@@ -191,7 +195,7 @@ class KnownImages:
         }
 
     def _logits(self, images: np.ndarray, labels: Sequence[int] | np.ndarray | None) -> np.ndarray:
-        """The discriminator's logits of images uint8, float32 `(N,)`."""
+        """The discriminator's logits of uint8 images, float32 `(N,)`."""
         if self._discriminator.num_classes is None:
             labels = None
         parts = []
@@ -211,21 +215,21 @@ def held_out_images(
     background: str = "white",
     class_names: tuple[str, ...] | None = None,
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Reads 256 real images that are not trained on.
+    """Reads up to 256 real images that are not trained on.
 
-    Call it when the training images are there: TFDS then has all of the data set's splits.
+    Call it after the training images have been loaded: TFDS then has all splits of the data set.
 
     Args:
         dataset: see `data.load_source`.
-        data_dir: likewise.
-        split: that is trained on.
-        image_size: side to which images are brought.
+        data_dir: see `data.load_source`.
+        split: the split that is trained on.
+        image_size: side to which images are resized.
         background: see `data.load_source`.
-        class_names: of the split that is trained on; another split must have the same.
+        class_names: class names of the split that is trained on; another split must have the same.
 
     Returns:
-        Images uint8 `(256, H, W, C)`, or fewer if there are fewer, and labels int32; `None` for
-        a data set without another split, or one of which it cannot be read.
+        Images, uint8 `(256, H, W, C)` or fewer, and labels, int32; `None` if the data set has no
+        other split or it cannot be read.
     """
     trained = SPLITS.get(split.casefold(), split)
     for name in _HELD_OUT_SPLITS:
@@ -235,7 +239,7 @@ def held_out_images(
             source = load_source(dataset, data_dir, name, image_size, background)
             real = RealImages(source, name, image_size, _COMPARED)
             images, labels = real.read(0, real.num_images)
-        except Exception as error:  # whatever is wrong with it: it is not what is trained on
+        except Exception as error:  # any error: training does not need this split
             logging.info("No held-out images of %s %s: %s", dataset, name, error)
             continue
         if labels.min() >= 0 and class_names in (None, source.class_names):
@@ -244,7 +248,7 @@ def held_out_images(
 
 
 def _rows(images: np.ndarray) -> np.ndarray:
-    """Images as rows of float32, those larger than 32 pixels reduced by means of blocks."""
+    """Images as float32 rows; images of 64 pixels and more are reduced by averaging blocks."""
     count, side, _, channels = images.shape
     block = max(1, side // _SIDE)
     shape = (count, side // block, block, side // block, block, channels)

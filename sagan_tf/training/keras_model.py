@@ -1,4 +1,4 @@
-"""What Keras expects of a model that trains two networks: saving, loading, checked arguments."""
+"""The parts of `SAGAN` that Keras requires: saving, loading, and checks of arguments."""
 
 import inspect
 import math
@@ -11,23 +11,23 @@ import tensorflow as tf
 
 from sagan_tf.training import batch_checks
 
-# The parts that are saved as objects of their own.
+# The parts that are saved as Keras objects.
 _PARTS = ("generator", "discriminator", "regularization")
 _COMPILED = ("generator_optimizer", "discriminator_optimizer", "generator_loss",
              "discriminator_loss", "xla", "sync_batch_norm")  # fmt: skip
 
 _NOT_CALLED = (
-    "`SAGAN` itself is not called, nor by `predict` or `export`: `sampling_generator()` gives the "
-    "generator, which is called with latents and labels, and can be exported."
+    "`SAGAN` itself cannot be called, used with `predict` or exported: `sampling_generator()` "
+    "returns the generator, which is called with latents and labels, and can be exported."
 )
 
 
-# They look for `model.optimizer`.
+# Callbacks that need `model.optimizer`, which `SAGAN` does not have.
 _OF_ONE_OPTIMIZER = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
 
 
 class _FiniteLosses(keras.callbacks.Callback):
-    """Ends `fit` at the end of an epoch that broke the weights, before a checkpoint is written."""
+    """Ends `fit` after an epoch that broke the weights, before a checkpoint is written."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Raises `ValueError` if a scalar of the epoch's last step is not finite."""
@@ -35,14 +35,15 @@ class _FiniteLosses(keras.callbacks.Callback):
         broken = {name: value for name, value in values.items() if not math.isfinite(value)}
         if broken:
             raise ValueError(
-                f"Training broke in epoch {epoch + 1}, and so are the weights: {broken}. Look for "
+                f"Training broke in epoch {epoch + 1}, and so did the weights: {broken}. Look for "
                 "NaN or infinity among the images, or lower the learning rates; begin again with "
-                "new or saved weights. `keras.callbacks.TerminateOnNaN` ends at the first batch."
+                "new or saved weights. `keras.callbacks.TerminateOnNaN` ends at the first such "
+                "batch."
             )
 
 
 def _with_finite_check(callbacks: Any) -> Any:
-    """The callbacks that `fit` is given, behind the check, so that none saves a broken model."""
+    """The callbacks given to `fit`, after a check, so that none of them saves a broken model."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return callbacks
     if callbacks is None or isinstance(callbacks, keras.callbacks.Callback):
@@ -58,17 +59,17 @@ def _with_finite_check(callbacks: Any) -> Any:
 
 
 class TwoNetworks(keras.Model):
-    """Base of `trainer.SAGAN`, which sets what is named here.
+    """Base class of `trainer.SAGAN`, which sets the attributes used here.
 
-    A `.keras` file holds the networks, their average, both optimizers with their state and what
-    the training step counts, so that a loaded model goes on as the saved one would.
+    A `.keras` file holds the networks, the averaged generator, both optimizers with their state and
+    the training step's counters, so that a loaded model continues as the saved one would have.
     """
 
-    # The constructor's other arguments.
+    # Names of the constructor's other arguments.
     settings: tuple[str, ...] = ()
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, networks as configs of their own."""
+        """The constructor's arguments, with networks as nested configs."""
         weights = self.label_weights
         return {
             **keras.layers.Layer.get_config(self),
@@ -81,7 +82,7 @@ class TwoNetworks(keras.Model):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> "TwoNetworks":
-        """The model of such a config, with new weights."""
+        """The model described by a config of `get_config`, with new weights."""
         parts = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects)
             for name in _PARTS
@@ -97,17 +98,18 @@ class TwoNetworks(keras.Model):
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles the model with such arguments."""
+        """Compiles the model with the arguments of a config of `get_compile_config`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
-        """Trains as `keras.Model.fit` does, on images and labels as the class says.
+        """Trains as `keras.Model.fit` does; the class describes the images and labels it takes.
 
         Arrays are checked before the first step, data sets batch by batch.
 
         Raises:
-            ValueError: for validation data, which have no loss here; for images, labels or a
-                batch size that do not fit; and after an epoch whose losses are not finite.
+            ValueError: for validation data, because a GAN has no validation loss; for images,
+                labels or a batch size that do not fit; and after an epoch whose losses are not
+                finite.
         """
         given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments
         wanted = {
@@ -118,7 +120,7 @@ class TwoNetworks(keras.Model):
             if wanted[name]:
                 raise ValueError(
                     f"`{name}` cannot be given: a GAN's losses on other images say nothing about "
-                    "its samples. Leave it away, and score samples with "
+                    "its samples. Leave it out, and score samples with "
                     "`python -m sagan_tf.evaluate`, or in a callback from `sampling_generator()`."
                 )
         if isinstance(given.get("y"), list):
@@ -139,7 +141,7 @@ class TwoNetworks(keras.Model):
         """Trains on one batch, as `keras.Model.train_on_batch` does.
 
         Raises:
-            ValueError: as `fit`, for images and labels that do not fit.
+            ValueError: for images and labels that do not fit, like `fit`.
         """
         with batch_checks.readable():
             return super().train_on_batch(*args, **kwargs)
@@ -148,18 +150,18 @@ class TwoNetworks(keras.Model):
         """Saves a `.keras` file as `keras.Model.save` does.
 
         Raises:
-            ValueError: for an HDF5 file, which has no place for two optimizers.
+            ValueError: for an HDF5 file, which cannot hold two optimizers.
         """
         if str(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
-                "`filepath` must end in .keras, as HDF5 files of whole models have no place for "
-                "two optimizers; `save_weights` takes .weights.h5. "
+                "`filepath` must end in .keras, as HDF5 files of whole models cannot hold two "
+                "optimizers; `save_weights` takes .weights.h5. "
                 f"Received: filepath={filepath}"
             )
         super().save(filepath, *args, **kwargs)
 
     def call(self, inputs: Any) -> Any:
-        """Raises `ValueError`: it is the networks that are called."""
+        """Raises `ValueError`: call the networks instead."""
         raise ValueError(_NOT_CALLED)
 
     def predict_step(self, data: Any) -> Any:
@@ -171,7 +173,7 @@ class TwoNetworks(keras.Model):
         raise ValueError(_NOT_CALLED)
 
     def test_step(self, data: Any) -> Any:
-        """Raises `ValueError`: there is nothing to evaluate on other images."""
+        """Raises `ValueError`: a GAN's losses on other images have no meaning."""
         raise ValueError(
             "`SAGAN.evaluate` does not exist: a GAN's losses on other images say nothing about "
             "its samples. Score those with `python -m sagan_tf.evaluate`."
@@ -179,12 +181,12 @@ class TwoNetworks(keras.Model):
 
     @property
     def image_shape(self) -> tuple[int | None, ...]:
-        """`(H, W, C)` as far as the discriminator says it."""
+        """`(H, W, C)` of the discriminator's images; `None` for what it does not define."""
         size = getattr(self.discriminator, "image_size", None)
         return size, size, getattr(self.discriminator, "channels", None)
 
     def _check_batch_size(self, images: Any, batch_size: int | None) -> None:
-        """Refuses arrays of which the last batch would be too small for one step."""
+        """Raises `ValueError` if the arrays' last batch would be too small for one step."""
         least = self.d_steps * self.gradient_accumulation
         count = getattr(images, "shape", (None,))[0]
         if count is None or least == 1:
@@ -193,13 +195,13 @@ class TwoNetworks(keras.Model):
         if last < least:
             raise ValueError(
                 f"`batch_size` must leave at least d_steps * gradient_accumulation = {least} "
-                f"images for the last batch; leave {last} of the {count} images away. "
+                f"images for the last batch; leave out {last} of the {count} images. "
                 f"Received: batch_size={batch_size or 32}"
             )
 
 
 def check_backend() -> None:
-    """Raises `ValueError` on another Keras backend than TensorFlow."""
+    """Raises `ValueError` unless Keras runs on the TensorFlow backend."""
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             "`SAGAN` needs the TensorFlow backend of Keras: set KERAS_BACKEND=tensorflow, or "
@@ -229,10 +231,11 @@ def check_networks(generator: keras.Model, discriminator: keras.Model) -> None:
 def checked_optimizers(
     generator_optimizer: Any, discriminator_optimizer: Any, unknown: Mapping[str, Any]
 ) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
-    """The two optimizers that `SAGAN.compile` was given, and what else.
+    """The two optimizers given to `SAGAN.compile`.
 
     Raises:
-        ValueError: for less, more or other optimizers than it takes.
+        ValueError: if an optimizer is missing, given twice or not supported, or for unknown
+            arguments.
     """
     if unknown or generator_optimizer is None or discriminator_optimizer is None:
         raise ValueError(
@@ -245,7 +248,7 @@ def checked_optimizers(
     if generator_optimizer is discriminator_optimizer and not by_name:
         raise ValueError(
             "`generator_optimizer` and `discriminator_optimizer` must be two objects, as each "
-            "keeps the state of its network. Received the same one twice."
+            "keeps the state for its own network. Received the same one twice."
         )
     return (
         _checked_optimizer("generator_optimizer", generator_optimizer),
@@ -254,27 +257,27 @@ def checked_optimizers(
 
 
 def _checked_optimizer(name: str, optimizer: Any) -> keras.optimizers.Optimizer:
-    """The optimizer, also by its name as a string.
+    """The optimizer, given as an object or by its name.
 
     Raises:
-        ValueError: if it would do by itself what `SAGAN` does or cannot see.
+        ValueError: if it scales losses, averages weights or accumulates gradients itself.
     """
     optimizer = keras.optimizers.get(optimizer)
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         raise ValueError(
-            f"`{name}` must not scale losses: `SAGAN` does not, so that gradients would be "
-            "divided for nothing. Use the dtype policy mixed_bfloat16, which needs no scaling. "
+            f"`{name}` must not scale losses: `SAGAN` does not scale them, so gradients would be "
+            "too small. Use the dtype policy mixed_bfloat16, which needs no scaling. "
             f"Received: {name}=LossScaleOptimizer"
         )
     if optimizer.use_ema:
         raise ValueError(
-            f"`{name}` must not keep an average of weights, which nothing would read; "
+            f"`{name}` must not keep an average of weights, as nothing would read it; "
             "`SAGAN(..., ema_decay=0.999)` keeps one in `ema_generator`. "
             "Received: use_ema=True"
         )
     if optimizer.gradient_accumulation_steps:
         raise ValueError(
-            f"`{name}` must not accumulate gradients over steps, whose noise would be the same; "
+            f"`{name}` must not accumulate gradients over steps, which would share their noise; "
             "`SAGAN(..., gradient_accumulation=N)` splits each batch. Received: "
             f"gradient_accumulation_steps={optimizer.gradient_accumulation_steps}"
         )

@@ -1,4 +1,4 @@
-"""How much memory the tensors of a traced function need, without running it."""
+"""Estimates the peak memory of a traced function's tensors without running it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,27 +11,27 @@ from sagan_tf.machine.processors import num_cores
 # if and only if it divides the tensor's size.
 TRACED_BATCH = 7919
 
-# TensorFlow runs so many iterations of a loop at a time, where there are processors for them.
+# TensorFlow runs up to this many iterations of a loop in parallel if there are enough processors.
 PARALLEL_ITERATIONS = min(10, num_cores())
 
 _VIEWS = set("ExpandDims Identity IdentityN PreventGradient Reshape Squeeze StopGradient".split())
-# Their result takes the place of an input of its size that nothing else needs.
+# Operations whose result reuses the memory of an input of equal size that nothing else needs.
 _IN_PLACE = set(
     "AddN AddV2 BiasAdd Cast Maximum Mul Neg RealDiv Relu ReluGrad Rsqrt Softmax Square Sub Tanh "
     "TanhGrad".split()
 )
-# Variables and constants are there anyway; a resource or a list of tensors has no size of its own.
+# Variables and constants are in memory anyway; a resource or a tensor list has no size of its own.
 _FREE = set("Const ReadVariableOp".split())
 
 
 def live_bytes(graph: Any) -> Callable[[int], int]:
-    """The most bytes of tensors that are alive at a time, as a function of the batch size.
+    """Peak bytes of tensors that are alive at the same time, as a function of the batch size.
 
     The operations are taken in the order in which they were traced. A tensor lives from the
-    operation that makes it to the last that uses it; the graph's outputs stay.
+    operation that makes it to the last operation that uses it; the graph's outputs stay alive.
 
     Args:
-        graph: of a function traced with `TRACED_BATCH` images.
+        graph: graph of a function traced with `TRACED_BATCH` images.
     """
     operations = graph.get_operations()
     buffers = _buffers(operations)
@@ -42,7 +42,7 @@ def live_bytes(graph: Any) -> Callable[[int], int]:
     }
     last_use |= {buffers[tensor.name]: len(operations) for tensor in graph.outputs}
     sizes: dict[str, np.ndarray] = {}
-    # Bytes (in any batch, per image) that come and go with each operation.
+    # Bytes (fixed, per image) that each operation allocates and frees.
     made, freed = np.zeros((2, len(operations) + 1, 2))
     loops = {}
     for index, operation in enumerate(operations):
@@ -69,7 +69,7 @@ def live_bytes(graph: Any) -> Callable[[int], int]:
 
 
 def _buffers(operations: list[Any]) -> dict[str, str]:
-    """For each tensor's name that of the tensor whose memory it shows: its own but for views."""
+    """Maps each tensor's name to the tensor that owns its memory: itself, except for views."""
     buffers: dict[str, str] = {}
     for operation in operations:
         for index, tensor in enumerate(operation.outputs):
@@ -79,7 +79,7 @@ def _buffers(operations: list[Any]) -> dict[str, str]:
 
 
 def _size(tensor: Any) -> np.ndarray:
-    """Bytes that a tensor takes in any batch, and per image."""
+    """Bytes that a tensor takes whatever the batch size, and bytes per image."""
     elements = tensor.shape.num_elements()
     if tensor.op.type in _FREE or elements is None or not tensor.dtype.is_numpy_compatible:
         return np.zeros(2)
@@ -96,7 +96,7 @@ def _reused(
     last_use: dict[str, int],
     index: int,
 ) -> np.ndarray:
-    """Bytes of an input that make room for the output of an operation."""
+    """Bytes of an input's memory that an operation's output reuses."""
     if operation.type in _IN_PLACE:
         size = sizes[operation.outputs[0].name]
         inputs = (buffers[tensor.name] for tensor in operation.inputs)

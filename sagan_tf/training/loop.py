@@ -1,4 +1,4 @@
-"""The loop around the training step: many steps per call, saved, shown, interruptible."""
+"""The loop around the training step: many steps per call, checkpoints, logs, interruption."""
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -34,18 +34,19 @@ def train(
     """Trains from `first_step` to `schedule.steps`, or until SIGTERM or Ctrl-C at any worker.
 
     Args:
-        sagan: built and compiled under `strategy`.
-        strategy: of one or several replicas.
-        batches_from: (step, number of rollbacks) -> iterator of a distributed dataset from there.
-        checkpoints: saved to when due, and when stopped.
-        monitor: shown to when due.
-        schedule: when that is.
-        first_step: steps already done.
-        tracker: scores when due.
-        team: of workers, who all call this.
+        sagan: model, built and compiled under `strategy`.
+        strategy: distribution strategy, with one or several replicas.
+        batches_from: (step, number of rollbacks) -> iterator of a distributed dataset that starts
+            at that step.
+        checkpoints: where to save when a checkpoint is due and when the loop is stopped.
+        monitor: shows logs and sample grids when they are due.
+        schedule: says when what is due.
+        first_step: number of steps already done.
+        tracker: scores the generator when it is due; `None` for no scores.
+        team: the workers; all of them call this function.
 
     Returns:
-        The step reached, and the signal that stopped it or 0.
+        The step reached, and the number of the signal that stopped the loop, or 0.
 
     Raises:
         NotFiniteError: when a loss or a variable is not finite and no rollback is left.
@@ -60,13 +61,14 @@ def train(
     with StopSignal() as stop:
         due = first_step and schedule.due(first_step, schedule.eval_every)
         if due and tracker is not None and not tracker.scored(first_step):
-            stopped = _score(tracker, monitor, shows, first_step, stop, team)  # cut off before
+            # The run was killed before it could score this step.
+            stopped = _score(tracker, monitor, shows, first_step, stop, team)
         while step < schedule.steps and not stopped:
             count = schedule.steps_until_due(step)
             losses = run_steps(batches, tf.constant(count))
             step += count
             monitor.advance(count)
-            # Looked at once: what stops the loop is saved first.
+            # Read once, so that a signal that stops the loop also saves a checkpoint below.
             stopped = team.all_reduce_max(stop.received)
             try:
                 losses = _checked(schedule, step, losses, checkpoints.variables, stopped, team)
@@ -78,20 +80,20 @@ def train(
             _save_and_show(shows, monitor, schedule, step, losses, stopped)
             if tracker is not None and not stopped and schedule.due(step, schedule.eval_every):
                 stopped = _score(tracker, monitor, shows, step, stop, team)
-        team.barrier()  # until the chief has saved; a signal meanwhile ends nobody
+        team.barrier()  # until the chief has saved; signals are ignored meanwhile
     return step, stopped
 
 
 def _begin(shows: "_Shows", monitor: Monitor | NullMonitor, schedule: Schedule) -> None:
-    """Keeps and shows what there is before the first step."""
+    """Before the first step: saves a checkpoint to roll back to, if needed, and shows samples."""
     if schedule.max_rollbacks:
         shows.save(0)  # to go back to
-    # Its averaged generator has statistics that no step looks at.
+    # This changes the averaged generator's statistics, which no step reads.
     shows.show("The sample grid", 0, monitor.show_samples, 0)
 
 
 def _rollbacks(sagan: SAGAN) -> int:
-    return int(tf.convert_to_tensor(sagan.rollbacks.value))  # on replicas a variable has no int
+    return int(tf.convert_to_tensor(sagan.rollbacks.value))  # mirrored variables lack int()
 
 
 def make_run_steps(
@@ -99,8 +101,7 @@ def make_run_steps(
 ) -> Callable[[Iterator[Any], tf.Tensor], dict[str, tf.Tensor]]:
     """A function `(batches, count) -> scalars of the last step` that runs `count` steps.
 
-    Batches whose images are bytes are scaled where they are used, so that a quarter of the bytes
-    travels to a device.
+    uint8 images are scaled to floats on the device, so that a quarter of the bytes is transferred.
     """
 
     def step(batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -109,7 +110,7 @@ def make_run_steps(
 
     @tf.function
     def run_steps(batches: Iterator[Any], count: tf.Tensor) -> dict[str, tf.Tensor]:
-        losses = {name: tf.constant(0.0) for name in sagan.scalars}  # so that the loop has them
+        losses = {name: tf.constant(0.0) for name in sagan.scalars}  # defined before the loop
         for _ in tf.range(count):
             replica_losses = strategy.run(step, (next(batches),))
             losses = {
@@ -129,10 +130,10 @@ def _checked(
     stopped: int,
     team: Team,
 ) -> dict[str, float]:
-    """The losses, if something is due at `step`: then they and the variables must be finite.
+    """The losses if something is due at `step`, checked to be finite like the variables; else {}.
 
     Raises:
-        NotFiniteError: if they are not, at any worker.
+        NotFiniteError: if a loss or a variable of any worker is not finite.
     """
     if not (stopped or schedule.anything_due(step)):
         return {}
@@ -148,7 +149,9 @@ def _checked(
 
 
 class _Shows:
-    """Shows a run; what fails at that is said once, and ends nothing while checkpoints work.
+    """Calls the functions that show a run, and warns once if one fails.
+
+    A failure does not end the run as long as checkpoints can be written.
 
     Args:
         save: writes the checkpoint of a step.
@@ -162,17 +165,18 @@ class _Shows:
         """Calls a function that shows something.
 
         Raises:
-            OSError: if something cannot be written, and neither can the checkpoint of `step`.
+            OSError: if the function cannot write, and neither can the checkpoint of `step` be
+                written.
         """
         try:
             function(*arguments)
-        except Exception as error:  # whatever it is, the run is worth more
+        except Exception as error:  # no failure to show something may end the run
             if isinstance(error, OSError):
                 self.save(step)
             self.warn(what, step, error)
 
     def warn(self, what: str, step: int, error: Exception) -> None:
-        """Says that something failed, if that was not said before."""
+        """Warns that something failed, the first time that it does."""
         logging.debug("%s", traceback.format_exc())
         if what not in self._said:
             self._said.add(what)
@@ -193,7 +197,7 @@ def _save_and_show(
     losses: dict[str, float],
     stopped: int,
 ) -> None:
-    """Does what is due at `step`; saves first, so that what fails while showing costs nothing."""
+    """Does what is due at `step`; saves first, so that a later failure loses nothing."""
     if stopped or schedule.save_due(step):
         shows.save(step)
     if schedule.samples_due(step):
@@ -210,20 +214,20 @@ def _score(
     stop: StopSignal,
     team: Team,
 ) -> int:
-    """Scores the generator; returns the signal that ended this, or 0."""
+    """Scores the generator; returns the number of the signal that interrupted it, or 0."""
     try:
         monitor.log_scores(step, tracker.score(step, stop.check))
     except Stopped:
         return stop.received
     except Exception as error:
-        if team.size > 1:  # others may be waiting for what this worker was to tell them
+        if team.size > 1:  # other workers may be waiting for this one's result
             raise
-        shows.warn("The score", step, error)  # a checkpoint of this step is there
+        shows.warn("The score", step, error)  # the checkpoint of this step has been saved
     return 0
 
 
 def _save(checkpoints: Checkpoints, sagan: SAGAN, step: int) -> None:
-    sagan.sampling_generator()  # a saved average comes with its own statistics
+    sagan.sampling_generator()  # computes the averaged generator's statistics, to be saved
     checkpoints.save(step)
 
 
@@ -236,9 +240,9 @@ def _go_back(
 ) -> int:
     """Restores the newest checkpoint and returns its step.
 
-    Latents, labels and data then differ from those that broke the run: all are functions of the
-    number of rollbacks. A run killed before its next checkpoint breaks again in the same way, and
-    goes back again in the same way.
+    Latents, labels and data then differ from those that broke the run, as they all depend on the
+    number of rollbacks. A run that is killed before its next checkpoint breaks again in the same
+    way, and goes back again in the same way.
     """
     rollbacks = _rollbacks(sagan) + 1
     step = checkpoints.restore_newest() if rollbacks <= schedule.max_rollbacks else None
@@ -246,7 +250,7 @@ def _go_back(
         raise finite.NotFiniteError(
             f"{error} Nothing of that is saved. `--max_rollbacks={rollbacks}` or more with the "
             "same command goes back to the newest checkpoint and on with other noise. Or start "
-            "from that one in a new workdir with lower learning rates (`--init_from`)."
+            "from that checkpoint in a new workdir with lower learning rates (`--init_from`)."
         ) from error
     sagan.rollbacks.assign(rollbacks)
     logging.warning(

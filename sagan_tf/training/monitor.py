@@ -1,4 +1,4 @@
-"""What a run shows while it trains: progress, curves, sample grids."""
+"""Shows a run while it trains: progress bar, curves and sample grids."""
 
 import contextlib
 import errno
@@ -32,20 +32,20 @@ GRID_ROWS = 8
 
 
 class Monitor:
-    """Progress bar, `metrics.jsonl`, TensorBoard logs, PNG grids and reports of collapse.
+    """Writes the progress bar, `metrics.jsonl`, TensorBoard logs, PNG grids and collapse warnings.
 
-    Use it as a context manager around the loop. Its methods raise `OSError` for what cannot be
+    Use it as a context manager around the loop. Its methods raise `OSError` if a file cannot be
     written.
 
     Args:
         workdir: the run's directory; `metrics.jsonl`, `tensorboard/` and `samples/` go there.
         sagan: the compiled model.
         class_names: one per class, shown above the grids' columns.
-        first_step: steps already done; later lines of `metrics.jsonl`, written by a run that was
-            killed after its last checkpoint, are removed.
-        steps: steps in all.
-        images_per_step: real images per step, for the rate.
-        checks: look at every sample grid; what they return is logged.
+        first_step: number of steps already done. Later lines of `metrics.jsonl`, written by a run
+            that was killed after its last checkpoint, are removed.
+        steps: total number of steps.
+        images_per_step: number of real images per step, to compute the rate.
+        checks: checks of every sample grid; the scalars that they return are logged.
     """
 
     def __init__(
@@ -79,11 +79,12 @@ class Monitor:
 
     def __exit__(self, *exception: Any) -> None:
         self._bar.close()
-        with contextlib.suppress(tf.errors.OpError):  # all was flushed, or that error is known
+        # Everything has been flushed, or its error has been reported.
+        with contextlib.suppress(tf.errors.OpError):
             self._writer.close()
 
     def advance(self, steps: int) -> None:
-        """Moves the progress bar; after the first steps it tells how long compiling them took."""
+        """Moves the progress bar; after the first call it prints how long compilation took."""
         if self._compiling_since is not None:
             seconds = time.perf_counter() - self._compiling_since
             tqdm.write(f"compiled the training step in {seconds:.0f} s", file=sys.stderr)
@@ -92,14 +93,14 @@ class Monitor:
         self._bar.update(steps)
 
     def go_back(self, step: int) -> None:
-        """Goes on at `step`; forgets what was logged after it."""
+        """Continues at `step` and removes what was logged after it."""
         _forget_after(self._metrics, step)
         self._bar.n = step
         self._bar.refresh()
         self._logged = step, time.perf_counter()
 
     def log(self, step: int, losses: dict[str, float]) -> None:
-        """Writes a line of scalars to the logs, with those of a grid shown since the last line."""
+        """Logs the step's scalars, with the scalars of a sample grid if one is new."""
         scalars = {
             **losses,
             **self._network_scalars(),
@@ -115,11 +116,11 @@ class Monitor:
         )
 
     def log_scores(self, step: int, scores: Mapping[str, float]) -> None:
-        """Writes what an evaluation found to the logs, as a line of its own."""
+        """Logs the scores of an evaluation, as a line of its own."""
         self._log_scalars(step, {f"score/{name}": score for name, score in scores.items()})
 
     def show_samples(self, step: int) -> Path:
-        """Writes the grid of fixed seeds, one column per class, and returns the PNG's path."""
+        """Writes a grid of samples from fixed seeds, a column per class; returns the PNG's path."""
         generator = self._sagan.sampling_generator()
         columns = min(GRID_COLUMNS, generator.num_classes or GRID_COLUMNS)
         count = GRID_ROWS * columns
@@ -153,10 +154,12 @@ class Monitor:
 
     @contextlib.contextmanager
     def _tensorboard_at(self, step: int) -> Iterator[None]:
-        """Writes what is logged inside; where TensorFlow says nothing of a failure, the size does.
+        """Writes to TensorBoard what is logged inside, and checks that the files grow.
+
+        TensorFlow does not report every failure to write.
 
         Raises:
-            OSError: if it cannot be written.
+            OSError: if the logs cannot be written.
         """
         try:
             with self._writer.as_default(step):
@@ -175,7 +178,7 @@ class Monitor:
         return (step - before) * self._images_per_step / (now - then)
 
     def _network_scalars(self) -> dict[str, float]:
-        """Attention gates, top singular values and learning rates, by layer."""
+        """Learning rates, and each layer's `gamma` of attention or largest singular value."""
         scalars = {
             "learning_rate/generator": self._sagan.generator_optimizer.learning_rate,
             "learning_rate/discriminator": self._sagan.discriminator_optimizer.learning_rate,
@@ -190,22 +193,22 @@ class Monitor:
 
 
 class NullMonitor:
-    """What a worker that is not the chief has instead of a `Monitor`: it shows nothing."""
+    """Replaces `Monitor` in workers that are not the chief, and shows nothing."""
 
     def advance(self, steps: int) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def go_back(self, step: int) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def log(self, step: int, losses: dict[str, float]) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def log_scores(self, step: int, scores: Mapping[str, float]) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def show_samples(self, step: int) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 def _attention_scalars(
@@ -214,8 +217,8 @@ def _attention_scalars(
     images: Sequence[np.ndarray],
     labels: Sequence[int] | None,
 ) -> dict[str, float]:
-    """What attention does in both networks on the grid's first images; all would take long."""
-    images = images[:GRID_COLUMNS]  # of one class, a grid has fewer
+    """Attention measures of both networks on the grid's first images; all would take too long."""
+    images = images[:GRID_COLUMNS]  # with a single class, a grid has fewer
     classes = None if labels is None else np.array(labels[: len(images)], np.int32)
     seen = {
         generator: (latents_from_seeds(range(len(images)), generator.latent_dim), classes),
@@ -242,5 +245,5 @@ def _forget_after(path: Path, step: int) -> None:
 def _step(line: str) -> float:
     try:
         return json.loads(line)["step"]
-    except (json.JSONDecodeError, KeyError, TypeError):  # cut short by a kill
+    except (json.JSONDecodeError, KeyError, TypeError):  # the run was killed while writing it
         return math.inf

@@ -1,4 +1,4 @@
-"""The moving average of the generator, which is what one samples from."""
+"""The exponential moving average (EMA) of the generator's weights, used for sampling."""
 
 from typing import Any
 
@@ -8,21 +8,21 @@ import tensorflow as tf
 from sagan_tf.layers import ConditionalBatchNormalization
 from sagan_tf.training.noise import Noise
 
-# How many generated batches, of how many images, the average's batch statistics are computed from.
+# Number and size of the generated batches from which the average's moving statistics are computed.
 STATISTICS_BATCHES = 16
 STATISTICS_BATCH_SIZE = 64
 
 
 class MovingAverage:
-    """A generator whose weights follow those of another one.
+    """A copy of a generator whose weights are a moving average of the original's.
 
     Args:
-        generator: the one that trains.
-        decay: per step; 0 if `half_life` says how to average.
+        generator: the generator that trains.
+        decay: decay per step; 0 if `half_life` is given instead.
         start_step: before this step the average is a copy (BigGAN-PyTorch, `utils.ema`).
-        half_life: images after which a weight counts half in the average, whatever the batch size
-            (StyleGAN2-ADA, arXiv 2006.06676, `training_loop.py`).
-        ramp: the half-life is at most this share of the images seen so far; 0 for no ramp.
+        half_life: number of images after which a weight counts half in the average, whatever the
+            batch size (StyleGAN2-ADA, arXiv 2006.06676, `training_loop.py`); 0 if `decay` is given.
+        ramp: limit of the half-life, as a fraction of the images seen so far; 0 for no limit.
 
     Attributes:
         network: the averaged generator.
@@ -54,11 +54,11 @@ class MovingAverage:
         self.network = _copy(generator)
 
     def update(self, step: Any, batch_size: Any) -> None:
-        """Moves the average's weights, after the generator's update.
+        """Updates the average's weights after the generator's update.
 
         Args:
-            step: as the generator's optimizer counts, which has already counted this one.
-            batch_size: of a replica.
+            step: `iterations` of the generator's optimizer, which includes this update.
+            batch_size: number of images per replica.
         """
         decay = self.decay(step, batch_size)
         for average, variable in self._pairs():
@@ -66,7 +66,7 @@ class MovingAverage:
                 average.assign(average * decay + variable * (1 - decay))
 
     def decay(self, step: Any, batch_size: Any) -> Any:
-        """The decay of a step; arguments as for `update`."""
+        """The decay of a step; the arguments are those of `update`."""
         decay = self._decay
         if self._half_life:
             replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -78,13 +78,13 @@ class MovingAverage:
         return tf.where(step < self._start_step, 0.0, decay)
 
     def compute_statistics(self, noise: Noise) -> None:
-        """Gives the average singular vectors and moving statistics of its own.
+        """Computes the averaged generator's singular vectors and moving statistics.
 
-        Those of an average of weights are not the averages of theirs, so they are computed anew,
-        beginning with the generator's, from generated batches with fixed noise: a function of the
-        weights and the noise alone.
+        They are not the averages of the generator's, so they are computed from generated batches
+        with fixed noise, starting from the generator's vectors and statistics. The result depends
+        on the weights and the noise alone.
         """
-        # Always from there, so that asking twice gives the same.
+        # Always starting there, so that a second call gives the same result.
         for average, variable in self._pairs():
             if not average.trainable:  # a singular vector or a moving statistic
                 average.assign(variable.value)
@@ -93,7 +93,7 @@ class MovingAverage:
 
     @tf.function(autograph=False)
     def _take_batch(self, noise: Noise, index: tf.Tensor) -> None:
-        """Takes the generated batch `index` into the running mean of the batches before it."""
+        """Adds the generated batch `index` to the running mean of the statistics."""
         norms = batch_norms(self.network)
         momenta = [norm.momentum for norm in norms]
         latents, labels = noise.latents_and_labels(-1, index, STATISTICS_BATCH_SIZE)
@@ -104,12 +104,12 @@ class MovingAverage:
             norm.momentum = momentum
 
     def _pairs(self) -> Any:
-        """The average's variables, all unfrozen, each with the generator's."""
+        """Pairs of the average's variables, none of them frozen, and the generator's."""
         return zip(self.network.variables, self._generator.variables, strict=True)
 
 
 def batch_norms(network: keras.Model) -> list[ConditionalBatchNormalization]:
-    """All conditional batch norms of a network, those inside its blocks among them."""
+    """All class-conditional batch norms of a network, including those inside its blocks."""
     layers = network._flatten_layers()  # the only way to reach layers inside blocks
     return [layer for layer in layers if isinstance(layer, ConditionalBatchNormalization)]
 
@@ -118,6 +118,6 @@ def _copy(generator: keras.Model) -> keras.Model:
     copy = type(generator).from_config({**generator.get_config(), "name": "ema_generator"})
     copy.build()
     copy.set_weights(generator.get_weights())
-    for layer in copy._flatten_layers():  # as Keras passes an equal value by
+    for layer in copy._flatten_layers():  # one by one: Keras skips an equal value of the model
         layer.trainable = True
     return copy

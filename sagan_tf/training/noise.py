@@ -1,7 +1,7 @@
-"""What training draws: latents, labels and the numbers that augmentation needs.
+"""Random numbers of training: latents, labels and uniform numbers for augmentation.
 
-All of it is a function of (seed, rollbacks, step, update, index in the global batch), drawn without
-state: a resumed run and a run on more replicas see the same noise.
+They are a function of (seed, rollbacks, step, update, index in the global batch) and drawn without
+state, so that a resumed run and a run on more replicas see the same noise.
 """
 
 from collections.abc import Sequence
@@ -11,21 +11,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Folded into an update's seed, it gives that of the update's augmentation.
+# Folded into an update's seed, it gives the seed of the update's augmentation.
 _AUGMENTATION_STREAM = 0x5EED
 
 
 class Noise:
-    """Draws the inputs of a step.
+    """Draws the random inputs of a training step.
 
     Args:
-        seed: of all of it.
-        rollbacks: int64 variable; another value gives other noise.
+        seed: seed of all random numbers.
+        rollbacks: int64 variable, part of the seed: another value gives other noise.
         latent_dim: length of a latent vector.
         num_classes: number of classes, or `None`.
-        label_weights: how often each class is drawn, `(num_classes,)`, relative to the others;
-            `None` for all alike.
-        num_uniforms: numbers that the augmentation of one image needs.
+        label_weights: relative frequency of each class, `(num_classes,)`; `None` for equal
+            frequencies.
+        num_uniforms: uniform numbers that the augmentation of one image needs.
 
     Raises:
         ValueError: if `label_weights` are negative, all 0, or not one per class.
@@ -65,17 +65,17 @@ class Noise:
         """Latents float32 `(N, latent_dim)` of a global batch, and labels int32 `(N,)` or `None`.
 
         Args:
-            step: of the training; -1 is no step of it.
-            update: of the step.
-            batch_size: N; a larger batch begins with the same rows.
+            step: training step; -1 for noise that no training step uses.
+            update: index of the update within the step.
+            batch_size: number of rows, N; a larger batch begins with the same rows.
         """
-        # Drawn outside XLA, whose generators give other numbers for the same seed.
+        # Drawn outside XLA, whose random generators give other numbers for the same seed.
         latents_seed, labels_seed = tf.unstack(tf.random.split(self._update_seed(step, update)))
         latents = tf.random.stateless_normal((batch_size, self._latent_dim), latents_seed)
         return latents, self._labels(labels_seed, batch_size)
 
     def uniforms(self, step: Any, update: int, batch_size: Any) -> Any:
-        """What augmentation is drawn from, `(N, 3, num_uniforms)`: a row for each view."""
+        """Uniform numbers for augmentation, `(N, 3, num_uniforms)`: one row for each view."""
         if not self._num_uniforms:
             return None
         seed = tf.random.fold_in(self._update_seed(step, update), _AUGMENTATION_STREAM)
@@ -106,5 +106,5 @@ def _label_logits(
             f"`label_weights` must be {num_classes} numbers that are not negative, and not all 0. "
             f"Received: label_weights={shares.tolist()}"
         )
-    with np.errstate(divide="ignore"):  # a class that is never drawn
+    with np.errstate(divide="ignore"):  # log(0), for a class that is never drawn
         return np.log(shares / shares.sum(), dtype=np.float64).astype(np.float32)[np.newaxis]

@@ -1,4 +1,4 @@
-"""What keeps a discriminator from learning its data by heart: augmentation and penalties."""
+"""Regularisation that keeps a discriminator from memorising its data: augmentation, penalties."""
 
 from typing import Any
 
@@ -8,35 +8,36 @@ import tensorflow as tf
 from sagan_tf.losses import consistency_loss, lecam_loss
 from sagan_tf.training.augmentation import augment, check_policies, num_uniforms
 
-# What the copies of `consistency_weight` differ in from their images, if no augmentation is named.
+# Augmentation of the copies for `consistency_weight`, if no policies are given.
 CONSISTENT_UNDER = ("translation",)
-# Of LeCam's moving averages, per discriminator update (google/lecam-gan, `lecam.py`).
+# Decay of LeCam's moving averages per discriminator update (google/lecam-gan, `lecam.py`).
 ANCHOR_DECAY = 0.99
-# The views of a batch, each with random numbers of its own.
+# Views of a batch, each augmented with random numbers of its own.
 REAL, FAKE, COPY = range(3)
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
 class Regularization(keras.layers.Layer):
-    """Augmentation of what the discriminator sees, and penalties on its logits; by default none.
+    """Augments the discriminator's images and penalises its logits; by default it does neither.
 
     Args:
-        policies: of differentiable augmentation, see `augmentation.POLICIES`; applied to real and
-            generated images in both networks' updates.
-        adaptive: whether the probability of augmentation begins at 0 and follows the mean sign of
-            the logits of real images: up where that is above `target`, down where it is below
-            (ADA, Karras et al., arXiv 2006.06676, section 3). Otherwise it is 1.
-        target: in [-1, 1].
-        ramp_images: real images in which the probability can rise from 0 to 1.
-        consistency_weight: of `losses.consistency_loss` between real images and copies that are
-            augmented once more, by `policies` or else by translation.
-        lecam_weight: of `losses.lecam_loss`.
-        r1_weight: of `losses.r1_penalty`, on one of `r1_interval` updates and as much stronger
-            there (lazy regularisation, Karras et al., arXiv 1912.04958, section 3.1).
-        r1_interval: discriminator updates.
+        policies: names of differentiable augmentations, see `augmentation.POLICIES`; applied to
+            real and generated images in both networks' updates.
+        adaptive: whether the probability of augmentation starts at 0 and follows the mean sign of
+            the logits of real images: it rises while the sign is above `target` and falls while it
+            is below (ADA, Karras et al., arXiv 2006.06676, section 3). Otherwise it is 1.
+        target: target of the mean sign, in [-1, 1].
+        ramp_images: number of real images in which the probability can rise from 0 to 1.
+        consistency_weight: weight of `losses.consistency_loss` between real images and copies,
+            which are augmented by `policies`, or by translation if there are none.
+        lecam_weight: weight of `losses.lecam_loss`.
+        r1_weight: weight of `losses.r1_penalty`. The penalty is computed in every
+            `r1_interval`-th update and is multiplied by `r1_interval` there (lazy regularisation,
+            Karras et al., arXiv 1912.04958, section 3.1).
+        r1_interval: number of discriminator updates per update with the R1 penalty.
 
     Attributes:
-        probability: float32 variable, of augmentation, if adaptive.
+        probability: float32 variable, probability of augmentation, if adaptive.
         anchors: float32 `(2,)` variable, moving averages of the logits of real and generated
             images, if `lecam_weight` is not 0.
 
@@ -85,14 +86,14 @@ class Regularization(keras.layers.Layer):
 
     @property
     def num_uniforms(self) -> int:
-        """Random numbers that each view of an image takes; 0 if nothing is random."""
+        """Number of random numbers for each view of an image; 0 if nothing is random."""
         if self.policies or self.consistency_weight:
             return num_uniforms(self.copy_policies)
         return 0
 
     @property
     def scalars(self) -> tuple[str, ...]:
-        """Names of what `penalty` and `update` report."""
+        """Names of the scalars that `penalty` and `update` report."""
         return (
             ("augment_probability", "real_logits_sign") * self.adaptive
             + ("consistency_loss",) * bool(self.consistency_weight)
@@ -113,7 +114,7 @@ class Regularization(keras.layers.Layer):
         return augment(images, uniforms[:, view], self.policies, probability)
 
     def copies(self, images: Any, uniforms: Any) -> list[Any]:
-        """The copies of real images whose logits shall be the same: one batch, or none."""
+        """Augmented copies of real images for the consistency loss: one batch, or none."""
         if not self.consistency_weight:
             return []
         return [augment(images, uniforms[:, COPY], self.copy_policies)]
@@ -121,7 +122,7 @@ class Regularization(keras.layers.Layer):
     def penalty(
         self, real_logits: Any, fake_logits: Any, copies_logits: list[Any]
     ) -> tuple[Any, dict[str, Any]]:
-        """What is added to the discriminator's loss, a scalar, and its parts by name."""
+        """The penalty to add to the discriminator's loss, a scalar, and its parts by name."""
         parts = {}
         total = tf.zeros(())
         if self.consistency_weight:
@@ -135,19 +136,19 @@ class Regularization(keras.layers.Layer):
         return total, parts
 
     def update(self, logs: dict[str, Any], updates: Any, images: Any) -> dict[str, Any]:
-        """Moves what follows the discriminator, after its update.
+        """Updates `anchors` and `probability` after an update of the discriminator.
 
         Args:
-            logs: of that update, means over all replicas.
-            updates: of the discriminator in all, with this one.
-            images: real ones of this update, over all replicas.
+            logs: scalars of that update, means over all replicas.
+            updates: number of discriminator updates so far, including this one.
+            images: number of real images in this update, over all replicas.
 
         Returns:
-            The logs with the new state.
+            The logs, with the probability of augmentation if it is adaptive.
         """
         if self.lecam_weight:
             logits = tf.stack([logs["real_logits"], logs["fake_logits"]])
-            # At first a plain mean, so that where it began does not matter.
+            # At first a plain mean, so that the anchors' initial value does not matter.
             updates = tf.cast(updates, tf.float32)
             decay = tf.minimum(ANCHOR_DECAY, 1 - 1 / updates)
             self.anchors.assign(self.anchors * decay + logits * (1 - decay))

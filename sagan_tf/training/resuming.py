@@ -1,4 +1,4 @@
-"""May a start go on with the run that a workdir holds, or begin with the weights of another one?"""
+"""Checks whether a run can be resumed, or started from the weights of another run."""
 
 import contextlib
 import dataclasses
@@ -14,45 +14,46 @@ from sagan_tf.run.workdir import CHECKPOINTS, load_description
 
 
 def as_json(settings: TrainSettings) -> dict[str, Any]:
-    """Settings as they come back from JSON."""
+    """The settings as they are after a round trip through JSON (tuples become lists)."""
     return json.loads(json.dumps(dataclasses.asdict(settings)))
 
 
 def kept_settings(settings: TrainSettings) -> dict[str, Any]:
-    """The settings as a run keeps them: the place of its data is the same from everywhere."""
+    """The settings as a run saves them: the data set's path is absolute."""
     return as_json(settings) | {"dataset": canonical(settings.dataset)}
 
 
 def check_workdir(settings: TrainSettings, workdir: Path) -> dict[str, Any] | None:
-    """Refuses to mix runs of different settings.
+    """Checks that the settings are those of the run in `workdir`, if there is one.
 
     Returns:
-        What the run in `workdir` has kept: its settings and, under "data", its data set; `None` if
-        there is no run.
+        The settings that the run has saved and, under "data", its data set; `None` if there is no
+        run.
 
     Raises:
-        ValueError: for settings that would change its result, with what they were.
+        ValueError: for settings that would change the run's result; the message names the run's.
     """
     before = saved_settings(workdir / CHECKPOINTS)
     if before is None:
         return None
-    # A setting that came after the run began has its default there.
+    # A setting that was added after the run began has its default value there.
     before = {**as_json(TrainSettings()), **before}
-    with contextlib.suppress(ValueError):  # one that was done when its data moved saves no more
+    # A run that was done when its data moved saves no new checkpoint, only a new description.
+    with contextlib.suppress(ValueError):
         before["dataset"] = load_description(workdir)["settings"]["dataset"]
     if not settings.resume:
         raise ValueError(
-            f"`--workdir` {workdir} already holds a run, and --noresume forbids to go on with it. "
+            f"`--workdir` {workdir} already holds a run, and --noresume forbids resuming it. "
             "Choose another workdir."
         )
     now = kept_settings(settings)
     if _kind_of_place(before["dataset"]) == _kind_of_place(now["dataset"]) != "":
-        now["dataset"] = before["dataset"]  # it may have moved: see `check_data`
+        now["dataset"] = before["dataset"]  # the data may have moved: see `check_data`
     changed = differences({**before, "data": None}, {**now, "data": None})
     if changed:
         preset = ""
         if before["preset"] and before["preset"] != settings.preset:
-            # Chosen by the number of pictures, for example, which may have grown.
+            # A preset may be chosen by the number of images, for example, which may have grown.
             preset = f" The run has `--preset={before['preset']}`, this is {settings.preset}."
         names = [line.partition(":")[0] for line in changed]
         flags = as_flags({name: before[name] for name in names if before.get(name) is not None})
@@ -65,13 +66,13 @@ def check_workdir(settings: TrainSettings, workdir: Path) -> dict[str, Any] | No
 
 
 def _kind_of_place(dataset: str) -> str:
-    """`folder` or `prepared`; "" for a data set that lies in no place of its own."""
+    """`folder` or `prepared`; "" for a data set that is not given by its path."""
     kind, _, path = dataset.partition(":")
     return kind if path and kind in ("folder", "prepared") else ""
 
 
 def last_place(workdir: str, dataset: str) -> str:
-    """Says where the data of a run were last, as the end of a message that they are not there."""
+    """A sentence on where a run's data were last, to end a message that they are missing."""
     with contextlib.suppress(ValueError):
         place = load_description(workdir)["settings"]["dataset"]
         if _kind_of_place(place) == _kind_of_place(dataset) and place != canonical(dataset):
@@ -82,31 +83,31 @@ def last_place(workdir: str, dataset: str) -> str:
 def check_data(
     settings: TrainSettings, source: Source, workdir: Path, before: dict[str, Any]
 ) -> list[str]:
-    """Refuses a data set of other classes than the run's.
+    """Checks that the data set has the classes of the run's.
 
     Args:
-        settings: of now.
-        source: the data set of now.
-        workdir: of the run.
-        before: of `check_workdir`.
+        settings: the current settings.
+        source: the current data set.
+        workdir: the run's directory.
+        before: the run's saved settings, as `check_workdir` returns them.
 
     Returns:
-        Sentences on what else has changed.
+        Sentences on other changes to the data.
 
     Raises:
         ValueError: see `data_set.changes`.
     """
     data = before.get("data")
     if data is None:  # a run of an earlier version
-        with contextlib.suppress(ValueError):  # `config.json` is written anew
+        with contextlib.suppress(ValueError):  # `config.json` will be written again
             data = load_description(workdir)
     return data_set.changes(data, before["dataset"], source, settings.dataset, str(workdir))
 
 
 def check_init_from(settings: TrainSettings, workdir: str) -> None:
-    """Refuses settings under which the weights of `workdir`'s run would compute something else."""
+    """Raises `ValueError` for settings with which the weights of `workdir`'s run change meaning."""
     description = load_description(workdir)
-    # Other such settings are free to change: these come with the weights alone.
+    # These settings change what given weights compute; the other settings are free to change.
     for network, name in (
         ("generator", "batch_norm_epsilon"),
         ("generator", "dense_bias"),

@@ -1,8 +1,8 @@
-"""When a training run logs, shows, saves and scores, by its steps."""
+"""The steps at which a training run logs, shows samples, saves and scores."""
 
 import dataclasses
 
-# Steps between sample grids that are too many to wait for the first one.
+# From this many steps between sample grids on, additional grids come soon after the start.
 _LONG_WAIT = 100
 
 
@@ -11,13 +11,14 @@ class Schedule:
     """When the loop does what, in steps.
 
     Attributes:
-        steps: in all.
-        steps_per_call: run by TensorFlow before Python looks again.
-        log_every: between lines of scalars.
-        sample_every: between sample grids; from 100 on, some more come soon after the start.
-        checkpoint_every: between checkpoints.
+        steps: total number of steps.
+        steps_per_call: largest number of steps that TensorFlow runs in one call from Python.
+        log_every: steps between lines of scalars.
+        sample_every: steps between sample grids; from 100 on, additional grids come soon after the
+            start.
+        checkpoint_every: steps between checkpoints.
         max_rollbacks: how often to go back to the newest checkpoint when training breaks.
-        eval_every: between scores, each of which has a checkpoint; 0 for none.
+        eval_every: steps between scores, each of which has a checkpoint; 0 for no scores.
     """
 
     steps: int
@@ -29,7 +30,7 @@ class Schedule:
     eval_every: int = 0
 
     def due(self, step: int, every: int) -> bool:
-        """Whether something done `every` so many steps is done at `step`; at the end all is."""
+        """Whether something done every `every` steps is due at `step`; at the last step all is."""
         return every > 0 and (step == self.steps or step % every == 0)
 
     def save_due(self, step: int) -> bool:
@@ -46,7 +47,7 @@ class Schedule:
         return step in self._early_samples or self.due(step, self.sample_every)
 
     def steps_until_due(self, step: int) -> int:
-        """How many steps to run before something may be due."""
+        """Number of steps to run until something may be due, at most `steps_per_call`."""
         due = (self.log_every, self.sample_every, self.checkpoint_every, self.eval_every)
         left = [every - step % every for every in due if every]
         left += [early - step for early in self._early_samples if early > step]
@@ -54,7 +55,7 @@ class Schedule:
 
     @property
     def _early_samples(self) -> tuple[int, ...]:
-        """Steps of the first grids, so that a run shows early whether it learns anything."""
+        """Steps of additional early grids, which show soon whether a run learns anything."""
         if self.sample_every < _LONG_WAIT:
             return ()
         return self.sample_every // 8, self.sample_every // 4, self.sample_every // 2

@@ -1,4 +1,4 @@
-"""Scores of the generator while it trains, and the checkpoint that scored best."""
+"""Scores the generator while it trains, and keeps the checkpoint that scores best."""
 
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -22,22 +22,23 @@ _RECORD = "score.json"
 
 
 class ScoreTracker:
-    """Scores the generator of a run, and keeps the checkpoint whose images are nearest to the real.
+    """Scores the generator of a run, and keeps the checkpoint with the lowest Frechet distance.
 
     Args:
         workdir: the run's directory.
         sagan: the compiled model.
-        best: of a directory of their own.
-        real: the real images; their features are extracted here.
-        extractor: of features.
-        protocol: how to score.
-        metrics: what to score; among them `fid`, which ranks.
-        cache: directory of features.
-        team: each extracts features of a part of the images; the chief alone writes.
+        best: checkpoints in a directory of their own, for the best one.
+        real: the real images; the constructor extracts their features.
+        extractor: feature extractor.
+        protocol: evaluation protocol.
+        metrics: names of the metrics to compute; they must include `fid`, which ranks checkpoints.
+        cache: directory in which features are cached.
+        team: the workers; each extracts the features of a part of the images, and the chief alone
+            writes files.
 
     Raises:
         ValueError: if the run's scores are damaged, or there are too few images for a metric.
-        OSError: if features cannot be kept.
+        OSError: if features cannot be written.
     """
 
     def __init__(
@@ -73,16 +74,17 @@ class ScoreTracker:
         return step in self._scored
 
     def score(self, step: int, check: Callable[[], None]) -> Mapping[str, float]:
-        """Scores the generator as it is, and saves a checkpoint if it is the best so far.
+        """Scores the current generator, and saves a checkpoint if it is the best so far.
 
         Args:
-            step: of the training.
-            check: called between batches of images; may raise to end the work, of which what is
-                done is found again next time. Not called in a team, which would fall out of step.
+            step: current training step.
+            check: called between batches of images. It may raise to interrupt the work; features
+                extracted so far are found again next time. It is not called with several workers,
+                which would no longer be in step.
 
         Returns:
-            The scores by name, which are also added to the run's `scores.jsonl`; none to those of
-            the team that are not its chief.
+            The scores by name, which are also added to the run's `scores.jsonl`; empty for workers
+            that are not the chief.
         """
         generated = GeneratedImages(
             self._sagan.sampling_generator(), self._protocol.num_images, self._protocol.labels
@@ -105,7 +107,7 @@ class ScoreTracker:
         if self._is_best(record):
             self._best.save(step)
             self._best.remove_all_but(step)
-            # Last: a record without its checkpoint would be taken for the best.
+            # Written last, as a record without its checkpoint would be taken for the best.
             write_text(self._best.directory / _RECORD, json.dumps(record, indent=1) + "\n")
         return record["scores"]
 
@@ -118,7 +120,7 @@ class ScoreTracker:
 
 
 class _Checked:
-    """Images that are read only while a check passes."""
+    """Images that call a check before each read."""
 
     def __init__(self, images: Images, check: Callable[[], None]) -> None:
         self._images = images

@@ -1,4 +1,4 @@
-"""One start of a run: restored or begun, then trained with all that watches it."""
+"""One session of a run: restores or begins it, then trains with monitor, checks and scores."""
 
 import contextlib
 import dataclasses
@@ -32,11 +32,11 @@ from sagan_tf.training.monitor import GRID_ROWS, Monitor, NullMonitor
 from sagan_tf.training.score_tracker import ScoreTracker
 from sagan_tf.training.trainer import SAGAN
 
-# Between the data's seeds after one rollback more: far from any seed that is likely to be given.
+# Added to the data's seed with each rollback: far from any seed that a user is likely to choose.
 SEED_STRIDE = 0x9E3779B97F4A7C15
-# Training images that samples are compared with while training, and their pixel values at most.
+# Largest number of training images, and of their pixel values, that samples are compared with.
 REFERENCE_IMAGES, REFERENCE_VALUES = 2048, 2**27
-# Scores while training: those that take less time than the images do.
+# Metrics computed while training, which take less time than generating the images does.
 TRACKED = ("is", "fid", "agreement")
 
 
@@ -45,12 +45,12 @@ class Session:
     """A model, its data and its workdir.
 
     Attributes:
-        settings: of the run.
-        strategy: under which the model was made.
-        team: of the workers, all of which call the same methods.
+        settings: the run's settings.
+        strategy: the strategy under which the model was made.
+        team: the workers; all of them call the same methods.
         source: the data set.
-        sagan: the model, compiled.
-        workdir: of the run; belongs to this process.
+        sagan: the compiled model.
+        workdir: the run's directory, locked by this process.
     """
 
     settings: TrainSettings
@@ -61,20 +61,20 @@ class Session:
     workdir: Path
 
     def train(self) -> tuple[int, int]:
-        """Goes on with the run, or begins it.
+        """Resumes the run, or begins it.
 
         Returns:
-            The step reached, and the signal that stopped it or 0.
+            The step reached, and the number of the signal that stopped the run, or 0.
 
         Raises:
-            ValueError: if workers have other weights or find other checkpoints than the chief.
+            ValueError: if a worker has other weights or finds other checkpoints than the chief.
             OSError: if the disk has no space for checkpoints.
             NotFiniteError: see `loop.train`.
         """
         checkpoints = self._checkpoints(CHECKPOINTS, max_to_keep=self.settings.max_to_keep)
         if self.team.is_chief:
-            # The next one is written before the oldest is removed; logs and grids need some, too.
-            # So it is with the best one.
+            # The next checkpoint is written before the oldest is removed, and logs and grids need
+            # space as well. The same holds for the best checkpoint.
             count = 4 if self.settings.eval_every else 2
             space = count * checkpoints.bytes_needed()
             files.check_space(self.workdir, space, f"{count} checkpoints")
@@ -106,7 +106,7 @@ class Session:
 
     @functools.cached_property
     def _data(self) -> dict[str, Any]:
-        """What the run keeps of its data set."""
+        """The description of the data set that the run saves."""
         return data_set.describe(self.source)
 
     def _checkpoints(self, folder: str, **kwargs: Any) -> Checkpoints:
@@ -116,7 +116,7 @@ class Session:
         return Checkpoints(self.workdir / folder, owners, kept, read_only=read_only, **kwargs)
 
     def _restore(self, checkpoints: Checkpoints) -> int:
-        """The step to begin at, with the weights of the run, of another one, or new ones."""
+        """Restores weights of the run or of `init_from`, if any; returns the step to begin at."""
         step = checkpoints.restore_newest()
         self.team.agree({"newest checkpoint in --workdir, a directory that all must share": step})
         if step is not None:
@@ -128,7 +128,7 @@ class Session:
         return step or 0
 
     def _start_from(self, other: str) -> None:
-        """Takes the weights of the run in another workdir."""
+        """Loads the weights of the run in another workdir."""
         networks = [self.sagan.generator, self.sagan.discriminator]
         if self.sagan.ema_generator is not None:
             networks.append(self.sagan.ema_generator)
@@ -184,7 +184,7 @@ class Session:
         )
 
     def _grid_checks(self) -> list[GridCheck]:
-        """What looks at every sample grid: variety, and training images known by heart."""
+        """The checks of every sample grid: variety, copies and memorised training images."""
         settings = self.settings
         values = settings.image_size**2 * self.source.channels
         count = min(REFERENCE_IMAGES, max(2, REFERENCE_VALUES // values))
@@ -212,7 +212,7 @@ class Session:
         cache = Path(settings.cache_dir).expanduser()
         protocol = dataclasses.replace(PROTOCOLS["fidelity"], num_images=settings.eval_images)
         real = RealImages(source, settings.split, settings.image_size, protocol.num_real)
-        with self.team.chief_first():  # which downloads or trains it
+        with self.team.chief_first():  # the chief downloads or trains the extractor
             extractor = make_extractor(
                 settings.extractor, real, len(source.class_names), TRACKED, protocol, cache
             )
@@ -223,11 +223,11 @@ class Session:
 
 
 def _new_classes(count: int, shared: Mapping[int, int] | None) -> str:
-    """How many of so many classes begin with weights of their own, as the end of a sentence."""
+    """The end of a sentence that says which of `count` classes take over their weights."""
     if shared is None:
         return ""
     if not shared:
-        return "; its classes are others, so what belongs to one is new"
+        return "; its classes are others, so the weights of every class are new"
     if len(shared) == count:
-        return "; its classes are in another order, and what belongs to one follows its name"
+        return "; its classes are in another order, and their weights were matched by name"
     return f"; {len(shared)} of {count} classes are known there by name, the others begin anew"

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C end a long piece of work after the step it is in."""
+"""Lets SIGTERM and Ctrl-C end a long computation after its current step."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ class Stopped(Exception):  # noqa: N818 - nothing went wrong
 
 
 class StopSignal:
-    """Notes SIGTERM and Ctrl-C while entered, so that the loop ends after the step it is in.
+    """Records SIGTERM and Ctrl-C as a context manager, so that the loop ends after its step.
 
-    The first is answered at once. A second signal ends the process without waiting. Python's
-    handlers run only after the call into TensorFlow that is going on, and once for both signals; so
-    a thread is told of each by the interpreter's own handler.
+    The first signal prints a message at once. A second signal ends the process without waiting.
+    Python's handlers run only after the current call into TensorFlow, and only once for both
+    signals; so the interpreter's wakeup file descriptor informs a thread of each signal.
 
     Attributes:
-        received: the signal's number, 0 before.
+        received: number of the signal; 0 before one arrives.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class StopSignal:
         os.close(self._write)
 
     def check(self) -> None:
-        """Raises `Stopped` if a signal came."""
+        """Raises `Stopped` if a signal has arrived."""
         if self.received:
             raise Stopped
 
@@ -55,7 +55,8 @@ def _answer_signals(pipe: int) -> None:
     with open(pipe, "rb", buffering=0) as signals:
         if signals.read(1):
             print(
-                "\nstopping after this step, then saving; once more ends at once, without saving",
+                "\nstopping after this step, then saving; "
+                "a second signal ends at once, without saving",
                 file=sys.stderr,
                 flush=True,
             )

@@ -21,7 +21,7 @@ from sagan_tf.training.moving_average import MovingAverage, batch_norms
 from sagan_tf.training.noise import Noise
 from sagan_tf.training.regularization import Regularization
 
-# What every training step reports; `SAGAN.scalars` are those of a model.
+# Scalars that every training step reports; `SAGAN.scalars` has all of a model.
 SCALARS = ("discriminator_loss", "generator_loss", "real_logits", "fake_logits")
 
 
@@ -29,52 +29,53 @@ SCALARS = ("discriminator_loss", "generator_loss", "real_logits", "fake_logits")
 class SAGAN(TwoNetworks):
     """A generator and a discriminator that train each other.
 
-    One training step is `d_steps` discriminator updates, each on a batch of its own, and one
-    generator update (SAGAN, arXiv 1805.08318, section 5). Latents and labels are drawn without
-    state from (`seed`, step, update, index in the global batch) and `rollbacks`, so that a resumed
-    run and a run on more replicas see the same noise. The generator is called with `training=True`
-    in both kinds of update, as in the released code; the discriminator only in its own.
+    One training step consists of `d_steps` discriminator updates, each on a batch of its own, and
+    one generator update (SAGAN, arXiv 1805.08318, section 5). Latents and labels are drawn without
+    state from (`seed`, `rollbacks`, step, update, index in the global batch), so that a resumed
+    run and a run on more replicas see the same noise. As in the released code, the generator is
+    called with `training=True` in both networks' updates, the discriminator only in its own.
 
     Args:
         generator: called as `generator(latents, labels, training=...)`.
         discriminator: called as `discriminator(images, labels, training=...)`.
         d_steps: discriminator updates per step.
-        gradient_accumulation: parts into which each update's batch is split, to save memory. The
-            parts' gradients are averaged; batch statistics are each part's own, and the
-            generator's moving statistics and singular vectors move with every part.
+        gradient_accumulation: number of parts that each update's batch is split into, to save
+            memory. The parts' gradients are averaged. Each part has its own batch statistics, and
+            updates the generator's moving statistics and singular vectors.
         ema_decay: decay per step of a moving average of the generator's weights; 0 keeps none.
         ema_start_step: before this step the average is a copy (BigGAN-PyTorch, `utils.ema`).
-        ema_half_life: instead of a decay, images after which a weight counts half in the average,
-            whatever the batch size (StyleGAN2-ADA, arXiv 2006.06676, `training_loop.py`); 0 for
-            a decay.
-        ema_ramp: the half-life is at most this share of the images seen so far, so that the
-            average soon forgets the first weights; 0 for no ramp.
-        regularization: of the discriminator; without it none, as published.
-        label_weights: how often each class is generated, `(num_classes,)`, relative to the others;
-            `None` for all alike.
-        seed: of the noise.
+        ema_half_life: instead of a decay, the number of images after which a weight counts half in
+            the average, whatever the batch size (StyleGAN2-ADA, arXiv 2006.06676,
+            `training_loop.py`); 0 to use `ema_decay`.
+        ema_ramp: limit of the half-life, as a fraction of the images seen so far, so that the
+            average soon forgets the first weights; 0 for no limit.
+        regularization: regularization of the discriminator; `None` for none, as published.
+        label_weights: relative frequency of each class among generated images, `(num_classes,)`;
+            `None` for equal frequencies.
+        seed: seed of the noise.
 
     Attributes:
         ema_generator: the averaged generator, or `None`.
-        rollbacks: int64 variable, how often training went back to a checkpoint because it broke.
-            It changes the noise, which would otherwise break it again.
-        scalars: names of what `train_step` returns.
+        rollbacks: int64 variable that counts how often training broke and went back to a
+            checkpoint. It changes the noise, which would otherwise break training again.
+        scalars: names of the scalars that `train_step` returns.
 
-    It is compiled with two optimizers and can then be given to `fit` on one device or under
-    `tf.distribute.MirroredStrategy` (without `jit_compile` and `steps_per_execution`; `xla` below
-    does what they cannot). Data are pairs of images `(d_steps * N, H, W, C)`, floats in [-1, 1],
-    and labels `(d_steps * N,)` or `(d_steps * N, 1)`, whole numbers of any type in
-    [0, num_classes); images that do not fill an update are left out. Without classes, images alone
-    do. `batch_checks` says how and when they are checked.
+    After `compile` with two optimizers, `fit` trains it on one device or under
+    `tf.distribute.MirroredStrategy` (without `jit_compile` and `steps_per_execution`; use `xla` of
+    `compile` instead). Data are pairs of images `(d_steps * N, H, W, C)`, floats in [-1, 1], and
+    labels `(d_steps * N,)` or `(d_steps * N, 1)`, whole numbers of any type in [0, num_classes).
+    Images that do not fill an update are left out. Networks without classes take images alone.
+    `batch_checks` describes how and when images and labels are checked.
 
-    Callbacks that change the learning rate of "the" optimizer are refused; an epoch that ends with
-    a loss that is not finite ends `fit`, before another callback saves the model.
+    Callbacks that change the learning rate of a single `optimizer` are refused. An epoch that ends
+    with a loss that is not finite ends `fit`, before another callback saves the model.
 
-    Saved as `.keras`, by `save` or `keras.callbacks.ModelCheckpoint` (whole, or weights alone; a
-    loss as `monitor` needs `mode="min"`), it goes on after `keras.saving.load_model` as it would
-    have, bit by bit on a CPU. Networks that are not of this package must be registered with Keras
-    and have `num_classes`, the generator `latent_dim`, too. Of what was frozen by hand, a file
-    keeps whole networks and `discriminator.freeze` alone. It runs on the TensorFlow backend only.
+    `save` and `keras.callbacks.ModelCheckpoint` write `.keras` files (whole models, or weights
+    alone; a loss as `monitor` needs `mode="min"`). After `keras.saving.load_model`, training
+    continues as it would have, bit by bit on a CPU. Networks from outside this package must be
+    registered with Keras and have `num_classes`, and the generator also `latent_dim`. A file keeps
+    whole networks that were frozen and `discriminator.freeze`, but not single layers that were
+    frozen by hand. The class runs on the TensorFlow backend only.
 
     Raises:
         ValueError: for an argument that is out of its range, networks that do not fit together,
@@ -161,22 +162,24 @@ class SAGAN(TwoNetworks):
         sync_batch_norm: bool = False,
         **unknown: Any,
     ) -> None:
-        """Sets what the updates need; call it under the strategy's scope.
+        """Sets optimizers, losses and how to compute updates; call it under the strategy's scope.
 
         Args:
-            generator_optimizer: of the generator, an object or a name that Keras knows.
-            discriminator_optimizer: of the discriminator.
+            generator_optimizer: optimizer of the generator, an object or a name that Keras knows.
+            discriminator_optimizer: optimizer of the discriminator, likewise.
             generator_loss: `fake_logits (N, 1) -> scalar`, a mean over the batch.
-            discriminator_loss: `(real_logits, fake_logits) -> scalar`, likewise.
-            xla: compile forward pass and gradients with XLA. The updates stay outside.
-            sync_batch_norm: take batch statistics over all replicas; off as published.
-            **unknown: arguments of `keras.Model.compile`, which are refused.
+            discriminator_loss: `(real_logits, fake_logits) -> scalar`, a mean over the batch.
+            xla: whether to compile forward passes and gradients with XLA. The optimizers' updates
+                are not compiled with it.
+            sync_batch_norm: whether to compute batch statistics over all replicas; the published
+                code does not.
+            **unknown: other arguments of `keras.Model.compile`, which are refused.
 
         Raises:
-            ValueError: without two optimizers, or for other arguments; if `xla` and
-                `sync_batch_norm` meet on several replicas: XLA cannot compile the exchange between
-                them; if an optimizer is used twice, or has `use_ema`,
-                `gradient_accumulation_steps` or a loss scale.
+            ValueError: without two optimizers, or for other arguments; for `xla` together with
+                `sync_batch_norm` on several replicas, whose communication XLA cannot compile; if
+                an optimizer is given twice, or has `use_ema`, `gradient_accumulation_steps` or a
+                loss scale.
         """
         optimizers = checked_optimizers(generator_optimizer, discriminator_optimizer, unknown)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
@@ -208,18 +211,18 @@ class SAGAN(TwoNetworks):
 
     @property
     def scalars(self) -> tuple[str, ...]:
-        """Names of what `train_step` returns."""
+        """Names of the scalars that `train_step` returns."""
         return SCALARS + self.regularization.scalars
 
-    # Its loops are Python's; to convert them to TensorFlow's takes seconds.
+    # The loops of this method are Python loops, and converting them would take seconds.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
         """Runs one step on a replica's share of the data.
 
         Returns:
             Scalars of the last updates, means over this replica's examples: `generator_loss`,
-            `discriminator_loss`, `real_logits` and `fake_logits` (as the discriminator's update
-            saw them); and what the regularization reports.
+            `discriminator_loss`, `real_logits` and `fake_logits` (both of the discriminator's
+            update), and the scalars that the regularization reports.
 
         Raises:
             ValueError: for images or labels of another type or shape, out of range, or too few
@@ -249,14 +252,14 @@ class SAGAN(TwoNetworks):
         return {**logs, **generator_logs}
 
     def sampling_generator(self) -> keras.Model:
-        """The generator to sample from: the averaged one, with statistics of its own, if any."""
+        """The generator to sample from: the averaged one, if any, with statistics of its own."""
         if self._average is None:
             return self.generator
         self._average.compute_statistics(self.noise)
         return self.ema_generator
 
     def _follow_discriminator(self, logs: dict[str, Any], batch_size: Any) -> dict[str, Any]:
-        """Moves the regularization's state after an update of the discriminator."""
+        """Updates the regularization's state after an update of the discriminator."""
         if self.regularization.variables:
             context = tf.distribute.get_replica_context()
             if context.num_replicas_in_sync > 1:
@@ -269,12 +272,12 @@ class SAGAN(TwoNetworks):
         return logs
 
     def _update_size(self, images: Any) -> Any:
-        """How many of the images each discriminator update takes: a multiple of the parts."""
+        """Number of images per discriminator update: a multiple of `gradient_accumulation`."""
         least = self.d_steps * self.gradient_accumulation
         size = tf.shape(images)[0] // least * self.gradient_accumulation
         message = (
             "`images` must be at least d_steps * gradient_accumulation = "
-            f"{least} in every batch, the last one, too. Received: "
+            f"{least} in every batch, including the last one. Received: "
         )
         return batch_checks.asserted(size, size > 0, message, tf.shape(images)[0])
 
@@ -294,6 +297,6 @@ class SAGAN(TwoNetworks):
 
 
 def _replica_mean(value: Any) -> Any:
-    # Workers' strategies want to know the device of each value, which a variable's read has not.
+    # Multi-worker strategies need the device of each value, which a variable's read lacks.
     value = tf.nest.map_structure(tf.identity, value)
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, value)

@@ -110,7 +110,7 @@ def test_another_layer(page):
     expect(page.get_by_role("row").last).to_contain_text("0.125")
     page.get_by_label("Attention layer").select_option(SECOND)
     expect(page.get_by_role("row").last).to_have_text(
-        "Length of what is added, relative to the input0"
+        "Norm of what attention adds, relative to the input0"
     )
     canvas(page).hover(position={"x": 250, "y": 250})
     # Every second of 64 places is kept.

@@ -76,7 +76,7 @@ def test_files_that_are_here_need_no_network(offline, place):
 def test_files_of_another_data_set_are_not_taken(offline):
     manual = offline / "data" / "downloads" / "manual"
     write_files(manual, seed=1)
-    with pytest.raises(ValueError, match=r"manual/train-images.*content is another; MNIST has"):
+    with pytest.raises(ValueError, match=r"manual/train-images.*with other content; MNIST has"):
         load_source("fashion_mnist", str(offline / "data"))
     # The way out that the message names.
     write_files(manual / "fashion_mnist")
