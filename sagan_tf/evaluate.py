@@ -62,9 +62,7 @@ class EvaluateSettings:
     )
     model_name: str = setting("sagan", "Name of the model on a server.")
     averaged: bool = setting(True, "Score the run's averaged generator, if it keeps one.")
-    best: bool = setting(
-        False, "Score the best checkpoint (`--eval_every` of training) instead of the newest."
-    )
+    best: bool = setting(False, "Score the best checkpoint (`--eval_every`), not the newest.")
 
     dataset: str | None = setting(
         None,
@@ -87,9 +85,7 @@ class EvaluateSettings:
     num_real: int | None = setting(None, "Real images, if not the protocol's.", at_least=2)
     class_images: int = setting(5000, "Generated images of each class, for intra_fid.", at_least=2)
     metrics: tuple[str, ...] = setting(
-        _DEFAULT_METRICS,
-        f"Metrics, separated by commas, out of {', '.join(METRICS)}.",
-        choices=METRICS,
+        _DEFAULT_METRICS, f"Metrics with commas, of {', '.join(METRICS)}.", choices=METRICS
     )
     groups: str | None = setting(
         None,

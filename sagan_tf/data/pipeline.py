@@ -56,8 +56,7 @@ def batches(
         num_replicas: number of replicas, R.
         replicas: indices of the replicas that this host feeds; by default all.
         flip: whether to mirror half of the images. The published runs do not.
-        class_balanced: whether every class, instead of every example, comes equally often; labels
-            that are not known are read first.
+        class_balanced: whether every class comes equally often, instead of every example.
         scaled: whether images are float32 in [-1, 1]; otherwise they are uint8, for `scale`.
 
     Returns:

@@ -5,9 +5,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import tensorflow as tf
@@ -19,6 +19,7 @@ from sagan_tf.run.finite import check_variables
 # Exceptions for a file that is damaged, cut short, missing, or of other variables.
 _UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError)
 _UNFINISHED = "unfinished"
+_Read = TypeVar("_Read")
 # Error numbers of the exceptions that TensorFlow raises if it cannot write.
 _ERROR_NUMBERS = {
     tf.errors.ResourceExhaustedError: errno.ENOSPC,
@@ -155,7 +156,7 @@ def saved_settings(directory: str | os.PathLike) -> dict[str, Any] | None:
     """
     if not _paths(directory):
         return None
-    return json.loads(_read_variables(directory, "settings")["settings"])
+    return json.loads(read_variables(directory, "settings")["settings"])
 
 
 def checkpoint_steps(directory: str | os.PathLike) -> list[int]:
@@ -190,79 +191,28 @@ def restore_network(
     return restored
 
 
-def init_from(
-    directory: str | os.PathLike,
-    networks: Iterable[keras.Model],
-    shared_classes: Mapping[int, int] | None = None,
-) -> None:
-    """Gives networks the weights of another run's newest readable checkpoint.
-
-    Args:
-        directory: the other run's checkpoints.
-        networks: built networks with the architecture saved there. An averaged generator takes the
-            other run's average, or its generator if it kept no average.
-        shared_classes: map from label here to label there, for each class that both runs have;
-            `None` if all classes are the same or there are none. Weights of other classes (scales,
-            offsets, embeddings) keep their initial values.
+def read_variables(directory: str | os.PathLike, first: str = "") -> dict[str, Any]:
+    """NumPy arrays by name of the variables whose names begin with `first`.
 
     Raises:
-        ValueError: if there is no readable checkpoint, or a variable is missing in it or has
-            another shape.
+        ValueError: if no checkpoint in `directory` is readable; else the newest one is read.
     """
-    saved = _read_variables(directory)
-    if not any(name.startswith("ema_generator/") for name in saved):
-        saved.update(
-            {f"ema_{name}": v for name, v in saved.items() if name.startswith("generator/")}
-        )
-    misfits = []
-    for variable in (variable for network in networks for variable in network.variables):
-        value = saved.get(variable.path)
-        if shared_classes is not None and _belongs_to_classes(variable.path):
-            if value is not None and _has_row_per_class(variable.path):
-                rows = variable.numpy()
-                rows[list(shared_classes)] = value[list(shared_classes.values())]
-                variable.assign(rows)
-            continue
-        if value is None or value.shape != tuple(variable.shape):
-            found = "missing" if value is None else f"of shape {value.shape}"
-            misfits.append(f"{variable.path} {tuple(variable.shape)} is {found}")
-        else:
-            variable.assign(value)
-    if misfits:
-        raise ValueError(
-            f"The run in {Path(directory).parent} has other networks; use its settings. "
-            f"{len(misfits)} variables do not fit: {'; '.join(misfits[:3])}"
-        )
-
-
-def _belongs_to_classes(path: str) -> bool:
-    *_, layer, name = path.split("/")
-    return layer == "embedding" or (layer in ("norm_0", "norm_1") and name in ("gamma", "beta"))
-
-
-def _has_row_per_class(path: str) -> bool:
-    # All variables have a row per class except the right singular vector, which is soon updated.
-    return not path.endswith("/vector_u")
-
-
-def _read_variables(directory: str | os.PathLike, first: str = "") -> dict[str, Any]:
-    """NumPy arrays of variables whose names begin with `first`, from the newest readable one."""
     suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
-    for path in _paths(directory):
-        try:
-            reader = tf.train.load_checkpoint(path)
-            names = [name for name in reader.get_variable_to_shape_map() if name.endswith(suffix)]
-            return {
-                # TensorFlow writes a slash inside a key as ".S".
-                name.removeprefix("v/").removesuffix(suffix).replace(".S", "/"): (
-                    reader.get_tensor(name)
-                )
-                for name in names
-                if name.startswith(f"v/{first}")
-            }
-        except _UNREADABLE as error:
-            _warn(path, error)
-    raise ValueError(f"No readable checkpoint in {directory}.")
+
+    def read(path: str) -> dict[str, Any]:
+        reader = tf.train.load_checkpoint(path)
+        names = [name for name in reader.get_variable_to_shape_map() if name.endswith(suffix)]
+        return {
+            # TensorFlow writes a slash inside a key as ".S".
+            name.removeprefix("v/").removesuffix(suffix).replace(".S", "/"): reader.get_tensor(name)
+            for name in names
+            if name.startswith(f"v/{first}")
+        }
+
+    variables = _first_readable(_paths(directory), read)
+    if variables is None:
+        raise ValueError(f"No readable checkpoint in {directory}.")
+    return variables
 
 
 def _paths(directory: str | os.PathLike) -> list[str]:
@@ -278,24 +228,31 @@ def _step(path: str | os.PathLike) -> int:
 def _restore_newest(
     checkpoint: tf.train.Checkpoint, paths: list[str], whole: bool = True
 ) -> int | None:
-    for path in paths:
-        try:
-            status = checkpoint.read(path)
-            status.assert_existing_objects_matched()
-            if whole:
-                status.assert_consumed()
-            else:
-                status.expect_partial()
-            return _step(path)
-        except _UNREADABLE as error:
-            _warn(path, error)
-    if paths:
+    def restore(path: str) -> int:
+        status = checkpoint.read(path)
+        status.assert_existing_objects_matched()
+        if whole:
+            status.assert_consumed()
+        else:
+            status.expect_partial()
+        return _step(path)
+
+    step = _first_readable(paths, restore)
+    if paths and step is None:
         raise ValueError(
             f"None of the {len(paths)} checkpoints in {Path(paths[0]).parent} can be read."
         )
+    return step
+
+
+def _first_readable(paths: list[str], read: Callable[[str], _Read]) -> _Read | None:
+    """What `read` gives of the first path that it can read; the damaged ones are reported."""
+    for path in paths:
+        try:
+            return read(path)
+        except _UNREADABLE as error:
+            reason = str(error).strip().splitlines()[0][:200]
+            logging.warning(
+                "Checkpoint %s cannot be read, trying the one before it: %s", path, reason
+            )
     return None
-
-
-def _warn(path: str, error: Exception) -> None:
-    reason = str(error).strip().splitlines()[0][:200]
-    logging.warning("Checkpoint %s cannot be read, trying the one before it: %s", path, reason)

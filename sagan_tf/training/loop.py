@@ -36,8 +36,7 @@ def train(
     Args:
         sagan: model, built and compiled under `strategy`.
         strategy: distribution strategy, with one or several replicas.
-        batches_from: (step, number of rollbacks) -> iterator of a distributed dataset that starts
-            at that step.
+        batches_from: (step, number of rollbacks) -> iterator of a distributed dataset from there.
         checkpoints: where to save when a checkpoint is due and when the loop is stopped.
         monitor: shows logs and sample grids when they are due.
         schedule: says when what is due.
@@ -61,8 +60,7 @@ def train(
     with StopSignal() as stop:
         due = first_step and schedule.due(first_step, schedule.eval_every)
         if due and tracker is not None and not tracker.scored(first_step):
-            # The run was killed before it could score this step.
-            stopped = _score(tracker, monitor, shows, first_step, stop, team)
+            stopped = _score(tracker, monitor, shows, first_step, stop, team)  # cut off before
         while step < schedule.steps and not stopped:
             count = schedule.steps_until_due(step)
             losses = run_steps(batches, tf.constant(count))

@@ -18,7 +18,8 @@ from sagan_tf.evaluation.protocols import PROTOCOLS
 from sagan_tf.machine.team import Team
 from sagan_tf.output import files
 from sagan_tf.run import data_set
-from sagan_tf.run.checkpoint import Checkpoints, init_from
+from sagan_tf.run.checkpoint import Checkpoints
+from sagan_tf.run.initial_weights import init_from
 from sagan_tf.run.workdir import BEST, CHECKPOINTS, load_description, write_description
 from sagan_tf.training import loop, resuming
 from sagan_tf.training.grid_checks import (

@@ -44,11 +44,9 @@ class SAGAN(TwoNetworks):
             updates the generator's moving statistics and singular vectors.
         ema_decay: decay per step of a moving average of the generator's weights; 0 keeps none.
         ema_start_step: before this step the average is a copy (BigGAN-PyTorch, `utils.ema`).
-        ema_half_life: instead of a decay, the number of images after which a weight counts half in
-            the average, whatever the batch size (StyleGAN2-ADA, arXiv 2006.06676,
-            `training_loop.py`); 0 to use `ema_decay`.
-        ema_ramp: limit of the half-life, as a fraction of the images seen so far, so that the
-            average soon forgets the first weights; 0 for no limit.
+        ema_half_life: instead of a decay, images after which a weight counts half in the average
+            (StyleGAN2-ADA, arXiv 2006.06676, `training_loop.py`); 0 to use `ema_decay`.
+        ema_ramp: limit of the half-life, as a fraction of the images seen so far; 0 for none.
         regularization: regularization of the discriminator; `None` for none, as published.
         label_weights: relative frequency of each class among generated images, `(num_classes,)`;
             `None` for equal frequencies.

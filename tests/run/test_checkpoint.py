@@ -2,26 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from sagan_tf.models import Discriminator, Generator
 from sagan_tf.run import checkpoint
 from sagan_tf.run.checkpoint import Checkpoints
-
-
-def make(num_classes=3, seed=0, name="generator", base_filters=4):
-    keras.utils.set_random_seed(seed)
-    generator = Generator(
-        16, num_classes, base_filters=base_filters, channels=1, latent_dim=8, name=name
-    )
-    generator.build()
-    for variable in generator.variables:  # tables and statistics start alike: make them differ
-        variable.assign(np.random.default_rng(seed).normal(size=variable.shape))
-    return generator
-
-
-def equal(left, right):
-    return all(
-        np.array_equal(a, b) for a, b in zip(left.get_weights(), right.get_weights(), strict=True)
-    )
+from tests.support.small_generator import equal, make
 
 
 def damage(directory, step, offset=1000):
@@ -29,19 +12,6 @@ def damage(directory, step, offset=1000):
     data = bytearray(path.read_bytes())
     data[offset] ^= 1  # a single flipped bit
     path.write_bytes(data)
-
-
-@pytest.fixture
-def saved(tmp_path):
-    """A directory with steps 1 and 2, and the networks as they were then."""
-    first, second = make(seed=1), make(seed=2)
-    checkpoints = Checkpoints(tmp_path, [first])
-    checkpoints.save(1)
-    first_weights = first.get_weights()
-    first.set_weights(second.get_weights())
-    checkpoints.save(2)
-    first.set_weights(first_weights)
-    return tmp_path, first, second
 
 
 def test_every_variable_comes_back_with_the_optimizer(tmp_path):
@@ -62,7 +32,7 @@ def test_every_variable_comes_back_with_the_optimizer(tmp_path):
     assert equal(generator, other)
     for before, after in zip(optimizer.variables, restored.variables, strict=True):
         np.testing.assert_array_equal(before, after)
-    assert checkpoint._read_variables(tmp_path)["settings"] == b'{"seed": 0}'
+    assert checkpoint.read_variables(tmp_path)["settings"] == b'{"seed": 0}'
 
 
 def test_nothing_to_restore(tmp_path):
@@ -195,58 +165,3 @@ def test_other_networks_are_not_restored(saved):
 def test_two_variables_of_one_name(tmp_path):
     with pytest.raises(ValueError, match="same path"):
         Checkpoints(tmp_path, [make(), make()])
-
-
-def test_init_from_keeps_fresh_class_tables_for_other_classes(saved):
-    directory, _, second = saved
-    networks = [make(num_classes=5, seed=6), make(num_classes=5, seed=6, name="ema_generator")]
-    fresh = make(num_classes=5, seed=6)
-    checkpoint.init_from(directory, networks, shared_classes={})
-    for network in networks:
-        before = {variable.path: variable.numpy() for variable in fresh.variables}
-        theirs = {variable.path: variable.numpy() for variable in second.variables}
-        for variable in network.variables:
-            path = variable.path.removeprefix("ema_")
-            tables = path.endswith(("norm_0/gamma", "norm_0/beta", "norm_1/gamma", "norm_1/beta"))
-            np.testing.assert_array_equal(variable, (before if tables else theirs)[path])
-
-
-def test_init_from_keeps_what_belongs_to_a_shared_class(tmp_path):
-    def discriminator(num_classes, seed):
-        keras.utils.set_random_seed(seed)
-        network = Discriminator(
-            image_size=16, num_classes=num_classes, base_filters=4, attention_resolutions=()
-        )
-        network.build()
-        return network
-
-    theirs = [make(seed=1), discriminator(3, seed=1)]
-    Checkpoints(tmp_path, theirs).save(1)
-    own = [make(num_classes=5, seed=6), discriminator(5, seed=6)]
-    fresh = [make(num_classes=5, seed=6), discriminator(5, seed=6)]
-    checkpoint.init_from(tmp_path, own, shared_classes={4: 0, 1: 2})
-    for network, before, other in zip(own, fresh, theirs, strict=True):
-        tables = [
-            (new.numpy(), old.numpy(), there.numpy())
-            for new, old, there in zip(
-                network.variables, before.variables, other.variables, strict=True
-            )
-            if new.shape[0] == 5 and there.shape[0] == 3
-        ]
-        assert tables
-        for new, old, there in tables:
-            np.testing.assert_array_equal(new[[4, 1]], there[[0, 2]])
-            np.testing.assert_array_equal(new[[0, 2, 3]], old[[0, 2, 3]])
-
-
-def test_init_from_takes_everything_for_the_same_classes(saved):
-    directory, _, second = saved
-    network = make(seed=6)
-    checkpoint.init_from(directory, [network])
-    assert equal(network, second)
-
-
-def test_init_from_refuses_other_networks(saved):
-    directory, *_ = saved
-    with pytest.raises(ValueError, match=r"has other networks.*variables do not fit: generator/"):
-        checkpoint.init_from(directory, [make(base_filters=8)])
