@@ -6,7 +6,7 @@ them. They read settings (`config`, `fields`, `command`) and wire libraries, whi
 arguments. A library imports only libraries above it:
 
     registration  lets Keras load saved models after `import sagan_tf` alone
-    class_names   what a user writes as a class -> a label
+    class_names   names and numbers of classes, as a user writes them -> labels
     output        files written whole or not at all, pictures, HTML pages
     machine       devices, memory, several workers
     geotex        drawn images that tell geometry from texture
