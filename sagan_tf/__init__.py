@@ -6,19 +6,19 @@ them. They read settings (`config`, `fields`, `command`) and wire libraries, whi
 arguments. A library imports only libraries above it:
 
     registration  lets Keras load saved models after `import sagan_tf` alone
-    class_names   what a user writes as a class -> a label
+    class_names   names and numbers of classes, as a user writes them -> labels
     output        files written whole or not at all, pictures, HTML pages
     machine       devices, memory, several workers
     geotex        drawn images that tell geometry from texture
     data          a data set's name -> batches of images and labels
-    architecture  the sizes of both networks, and which settings fit them
+    architecture  the sizes of both networks, and a check of the settings for them
     layers        spectral normalisation, attention, resampling; for any Keras model
     models        generator and discriminator
     published     weights of other projects
     losses        functions of the discriminator's logits
-    run           what a run keeps: checkpoints, settings, the identity of its data
+    run           the files of a run: checkpoints, settings, the identity of its data
     sampling      seeds -> images, the same in every batch size
-    attention     what attention layers look at
+    attention     attention maps and measures, figures and a page
     serving       SavedModel, REST server, gateway, client, web page
     evaluation    scores against real images
     training      the step, the loop around it, and what watches it
@@ -29,7 +29,7 @@ To read the GAN itself, in this order: `layers.self_attention` and `layers.spect
 follows one batch and one request, and `docs/api/index.md` says which names are stable.
 
 Importing the package imports neither Keras nor TensorFlow, and is enough for
-`keras.saving.load_model` to load what its layers and models were saved in.
+`keras.saving.load_model` to load saved models that use its layers and models.
 """
 
 from sagan_tf import registration

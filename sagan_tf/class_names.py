@@ -1,4 +1,4 @@
-"""Classes by their names: what a user writes -> labels, with near misses named."""
+"""Finds the labels of classes that a user names, and suggests names for misspelt ones."""
 
 import difflib
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 
 _MOST_NAMES_LISTED = 10
 _MOST_NEAR_NAMES = 3
-# Seeds and labels are kept as a list: a range of more is a slip of the finger.
+# Seeds and labels are kept as a list; a range of more numbers is taken for a typing error.
 _LONGEST_RANGE = 1_000_000
 _WHOLE_NUMBER = re.compile(r"-?\d+")
 _RANGE = re.compile(r"(-?\d+)-(-?\d+)")
@@ -17,7 +17,7 @@ _RANGE = re.compile(r"(-?\d+)-(-?\d+)")
 def readable(name: str) -> str:
     """A file's name as text that can be printed and stored, in Unicode's composed form (NFC).
 
-    Bytes that are no UTF-8, which Python keeps as lone surrogates, are taken for Latin-1.
+    Names that are not UTF-8, whose bytes Python keeps as lone surrogates, are read as Latin-1.
     """
     try:
         name.encode("utf-8")
@@ -27,20 +27,20 @@ def readable(name: str) -> str:
 
 
 def quoted(name: str) -> str:
-    """The name as it stands in a list, in quotes if it holds a comma."""
+    """The name for use in a list: in quotes if it contains a comma."""
     return repr(name) if "," in name else name
 
 
 def shortened(
     names: Sequence[str], most: int = _MOST_NAMES_LISTED, show: Callable[[str], str] = quoted
 ) -> str:
-    """Lists names in a message: the first of them, and how many more there are."""
+    """A list of names for a message: the first of them, and the number of others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(show, names[:most])) + more
 
 
 def hints(name: str, class_names: Sequence[str]) -> str:
-    """What to say of a name that no class has: those that are near, and what there is."""
+    """Sentences on a name that no class has: similar names, and a list of class names."""
     folded = {other.casefold(): other for other in class_names}
     wanted = readable(name).strip().casefold()
     near = [other for key, other in folded.items() if wanted and wanted in key]
@@ -51,15 +51,15 @@ def hints(name: str, class_names: Sequence[str]) -> str:
 
 
 def class_number(name: str, class_names: Sequence[str], argument: str) -> int:
-    """The label of the one class of this name.
+    """The label of the class with a name.
 
     Args:
-        name: in any Unicode form; blanks around it do not count.
+        name: name of the class, in any Unicode form; surrounding spaces are ignored.
         class_names: one per class.
-        argument: what to call it in messages.
+        argument: name of the argument or flag, for messages.
 
     Raises:
-        ValueError: for a name that no class has, or several have.
+        ValueError: for a name that no class has, or that several classes have.
     """
     numbers = _numbers_by_name(class_names).get(readable(name).strip(), [])
     if not numbers:
@@ -72,14 +72,14 @@ def class_number(name: str, class_names: Sequence[str], argument: str) -> int:
 
 
 def numbers(text: str, flag: str) -> list[int]:
-    """Expands "0-2,7" to [0, 1, 2, 7].
+    """Expands numbers and ranges, such as "0-2,7" to [0, 1, 2, 7].
 
     Args:
-        text: what the flag was given.
-        flag: its name.
+        text: value of the flag.
+        flag: name of the flag, for messages.
 
     Raises:
-        ValueError: for anything but whole numbers under 2^63 and ranges that ascend.
+        ValueError: for anything but whole numbers below 2^63 and ascending ranges of them.
     """
     found: list[int] = []
     for item in text.split(","):
@@ -97,17 +97,17 @@ def class_labels(
 ) -> list[int | None]:
     """Labels by number, range or class name; `[None]` for an unconditional generator.
 
-    Where all classes are named by whole numbers, numbers and ranges are of names; else they are
-    labels, which count from 0. A name may hold commas: the longest name that fits is taken.
+    If all class names are whole numbers, numbers and ranges are names; otherwise they are labels,
+    counted from 0. A name may contain commas: the longest matching name is taken.
 
     Args:
-        text: what the flag was given; `None` takes the first ten.
-        flag: its name.
+        text: value of the flag; `None` for the first ten classes.
+        flag: name of the flag, for messages.
         class_names: one per class.
-        num_classes: of the generator; `None` for an unconditional one.
+        num_classes: number of classes of the generator; `None` for an unconditional generator.
 
     Raises:
-        ValueError: for what is no class, or labels for a generator without classes.
+        ValueError: for an unknown class, or for labels given to a generator without classes.
     """
     if num_classes is None:
         if text is not None:
@@ -120,7 +120,7 @@ def class_labels(
     labels: list[int | None] = []
     for item in _split(text, by_name):
         if item in by_name:
-            # Classes may be named 7 or 1-3: names go first.
+            # Names come first, as classes may be named 7 or 1-3.
             labels.append(class_number(item, class_names, f"--{flag}"))
         elif by_number is not None:
             labels += _labels_of_range(item, flag, class_names, by_number)
@@ -137,9 +137,9 @@ def _numbers_by_name(class_names: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _labels_by_number(class_names: Sequence[str]) -> dict[int, list[int]] | None:
-    """The labels of each number that is a name; `None` unless all names are whole numbers.
+    """The labels by number, if all names are whole numbers; else `None`.
 
-    Names that count from 0 are labels, too, and need no table.
+    It is also `None` if names count from 0, as they then equal the labels.
     """
     if not all(_WHOLE_NUMBER.fullmatch(name) for name in class_names):
         return None
@@ -150,7 +150,7 @@ def _labels_by_number(class_names: Sequence[str]) -> dict[int, list[int]] | None
 
 
 def _split(text: str, names: Collection[str]) -> list[str]:
-    """The items between commas, where commas inside of one of `names` do not count."""
+    """The items between commas; commas inside one of the `names` do not separate."""
     parts = text.split(",")
     most = 1 + max((name.count(",") for name in names), default=0)
     items = []
@@ -188,7 +188,7 @@ def _positions(item: str, flag: str, class_names: Sequence[str], num_classes: in
 
 
 def _ends(item: str, flag: str, class_names: Sequence[str]) -> tuple[int, int]:
-    """The first and last number of "1-3" or "7"."""
+    """The first and the last number of a range, such as "1-3", or of a number, such as "7"."""
     if _WHOLE_NUMBER.fullmatch(item):
         return int(item), int(item)
     if both := _RANGE.fullmatch(item):

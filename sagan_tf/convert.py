@@ -149,7 +149,7 @@ def _described_dataset(settings: ConvertSettings, num_classes: int | None) -> An
     name = settings.dataset or _DATASETS.get(num_classes)
     if name is None:
         raise ValueError(
-            f"`--dataset` must name what the {num_classes} classes are of, such as folder:PATH."
+            f"`--dataset` must name the data set of the {num_classes} classes, as in folder:PATH."
         )
     dataset = describe_source(name)
     if len(dataset.class_names) != num_classes:

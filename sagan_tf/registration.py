@@ -1,8 +1,8 @@
 """Lets Keras load saved models that use this package after `import sagan_tf` alone.
 
-Keras looks a saved class up in its registry and imports only modules of its own to find it. To
-import our layers with the package would import TensorFlow, for which `--help` and the REST client
-would wait seconds. So the registry gets stand-ins, which import a class when it is loaded.
+Keras looks up a saved class in its registry, and imports only its own modules to find it. Importing
+our layers with the package would import TensorFlow, which would delay `--help` and the REST client
+by seconds. So the registry gets stand-ins, which import a class when a model with it is loaded.
 """
 
 import importlib
@@ -12,7 +12,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-# Every class that a saved model may hold, by the module that defines and registers it.
+# Every class that a saved model may contain, by the module that defines and registers it.
 CLASSES = {
     "sagan_tf.layers.conditional_batch_norm": ("ConditionalBatchNormalization",),
     "sagan_tf.layers.resampling": ("SpectralConv2DMeanPool", "SpectralUpsampleConv2D"),
@@ -28,19 +28,19 @@ CLASSES = {
 
 
 class StandIn:
-    """Stands in Keras' registry for a class until its module is imported, which registers it."""
+    """Takes a class's place in Keras' registry until its module is imported and registers it."""
 
     def __init__(self, module: str, name: str) -> None:
         self.module = module
         self.name = name
 
     def from_config(self, config: dict[str, Any]) -> Any:
-        """Makes the object, as `from_config` of the class itself does."""
+        """Imports the class and makes the object with the class's own `from_config`."""
         return getattr(importlib.import_module(self.module), self.name).from_config(config)
 
 
 def register() -> None:
-    """Fills Keras' registry: now if Keras is imported, else as soon as it is."""
+    """Fills Keras' registry: now if Keras has been imported, else as soon as it is imported."""
     if sys.modules.get("keras") is not None:
         _add_stand_ins(sys.modules["keras"])
     else:
@@ -73,6 +73,6 @@ class _KerasImport(importlib.abc.MetaPathFinder):
             execute(module)
             _add_stand_ins(module)
 
-        # Of this one loader, which imports Keras and no other module.
+        # This replaces the method of one loader, which imports Keras and no other module.
         spec.loader.exec_module = execute_and_add  # type: ignore[method-assign]
         return spec

@@ -43,7 +43,8 @@ class SampleSettings:
     out: str = setting("samples.png", "Path of the grid, a PNG.")
     singles: str | None = setting(None, "Directory to which to write each image as a PNG, too.")
     interpolate: int | None = setting(
-        None, "Number of interpolated images from each seed and label to the next, as rows."
+        None,
+        "Instead of a grid, rows with this many images from each seed and label to the next.",
     )
     scale: int | None = setting(
         None,

@@ -277,7 +277,7 @@ def test_bad_settings(tmp_path):
             {**foreign, "checkpoint": (str(tmp_path / "half.pth"),)},
             "no entries of .'discriminator'.",
         ),
-        (whole, "`--dataset` must name what the 8 classes are of"),
+        (whole, "`--dataset` must name the data set of the 8 classes"),
         ({**whole, "dataset": "digits"}, "`--dataset` must have 8 classes"),
     ]:
         with pytest.raises(ValueError, match=message):

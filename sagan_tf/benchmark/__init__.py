@@ -1,5 +1,5 @@
-"""How fast it is here: `timing` measures, `cases` names the comparisons, `__main__` is the command.
+"""Benchmarks on this machine: `timing` measures, and `cases` lists the comparisons.
 
-What is timed stands in `training_cases`, `sampling_cases`, `start_cases` and `score_cases`, on
-networks of `networks`.
+The timed code is in `training_cases`, `sampling_cases`, `start_cases` and `score_cases`, with
+networks from `networks`. `__main__` is the command.
 """

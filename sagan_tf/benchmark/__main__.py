@@ -2,7 +2,7 @@
 
 python -m sagan_tf.benchmark --only=train,attention --out=benchmark.json
 
-What is compared runs in turn, so that whatever disturbs the machine disturbs all alike.
+The cases of a comparison run in turn, so that other load on the machine affects all of them alike.
 """
 
 import dataclasses
@@ -37,29 +37,36 @@ GROUPS = (
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What to time, at which size."""
+    """Command-line flags of `python -m sagan_tf.benchmark`."""
 
     only: tuple[str, ...] = setting(
         GROUPS,
         "Comparisons to run, separated by commas: " + ", ".join(GROUPS) + ".",
         choices=GROUPS,
     )
-    rounds: int = setting(10, "How often each case is timed.", at_least=1)
-    image_size: int = setting(64, "Pixels: 16, 32, 64, 128 or 256.", choices=(16, 32, 64, 128, 256))
-    base_filters: int = setting(
-        32, "Filters, of which every feature map has a multiple.", at_least=1
+    rounds: int = setting(10, "Number of times that each case is timed.", at_least=1)
+    image_size: int = setting(
+        64,
+        "Pixels per side of an image: 16, 32, 64, 128 or 256.",
+        choices=(16, 32, 64, 128, 256),
     )
-    num_classes: int = setting(100, "Classes.", at_least=1)
+    base_filters: int = setting(
+        32,
+        "Width of the networks: every feature map has a multiple of this many filters.",
+        at_least=1,
+    )
+    num_classes: int = setting(100, "Number of classes.", at_least=1)
     batch_size: int = setting(32, "Images per batch.", at_least=1)
-    device: str = setting("cpu", "cpu or gpu (the first one).", choices=("cpu", "gpu"))
-    out: str | None = setting(None, "Where to write the figures as JSON.")
+    device: str = setting("cpu", "cpu or gpu (the first GPU).", choices=("cpu", "gpu"))
+    out: str | None = setting(None, "File to which to write the results as JSON.")
     profile: str | None = setting(
-        None, "Instead: write a TensorBoard trace of five training steps into this directory."
+        None,
+        "Instead of timing, write a TensorBoard trace of five training steps to this directory.",
     )
 
 
 def main(settings: Settings) -> None:
-    """Runs the comparisons and prints a table of each."""
+    """Runs the comparisons and prints a table for each."""
     _check(settings)
     from sagan_tf.benchmark import cases, timing, training_cases
     from sagan_tf.output.files import write_text
@@ -101,7 +108,7 @@ def _machine(device: str) -> dict[str, str]:
     name = f"{os.cpu_count()} CPU cores, {platform.machine()}"
     if device == "gpu":
         name = tf.config.experimental.get_device_details(gpus[0])["device_name"]
-    tf.config.set_visible_devices([], "GPU")  # this process leaves it to the cases
+    tf.config.set_visible_devices([], "GPU")  # this process leaves the GPU to the cases
     return {
         "device": name,
         "date": datetime.date.today().isoformat(),

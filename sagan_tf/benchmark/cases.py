@@ -15,7 +15,7 @@ from sagan_tf.benchmark.training_cases import (
 
 
 def groups(sizes: dict[str, int]) -> dict[str, Callable[[], list[Case]]]:
-    """The comparisons by name; a case is compared with the first one if it names no other.
+    """Functions that make the cases of each comparison, by its name.
 
     Args:
         sizes: `image_size`, `base_filters`, `num_classes` and `batch_size`.

@@ -1,4 +1,4 @@
-"""Networks of the size that is timed."""
+"""Networks, models and batches for the benchmarks."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from sagan_tf.training.trainer import SAGAN
 def make_networks(
     image_size: int, base_filters: int, **kwargs: Any
 ) -> tuple[Generator, Discriminator]:
-    """Both networks, built; they attend over maps of half the image's size."""
+    """Both networks, built, with attention at half the image's size."""
     settings: dict[str, Any] = {
         "attention_resolutions": (image_size // 2,),
         "query_key_ratio": min(8, base_filters),
@@ -29,7 +29,7 @@ def make_networks(
 
 
 def make_generator(**settings: Any) -> Generator:
-    """A generator whose spectral norms and moving statistics are those of its weights."""
+    """A generator whose singular vectors and moving statistics fit its weights."""
     generator, _ = make_networks(**settings)
     for _ in range(10):
         latents = tf.random.normal((16, generator.latent_dim))
@@ -46,7 +46,7 @@ def make_sagan(
 ) -> SAGAN:
     """A compiled model with new weights."""
     if not spectral_norm:
-        # The process is this case's own, so the class may lose its method.
+        # A case has a process of its own, so the method of the class may be replaced.
         SpectralNormalization.normalized = (  # type: ignore[method-assign]
             lambda self, weight, training=False: ops.cast(weight, self.compute_dtype)
         )
@@ -62,7 +62,7 @@ def make_sagan(
 
 
 def random_batches(sagan: SAGAN, batch_size: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    """Images of noise and labels, without end."""
+    """Yields batches of noise images and random labels without end."""
     side, classes = sagan.generator.image_size, sagan.generator.num_classes
     while True:
         images = tf.random.uniform((batch_size, side, side, 3), -1.0, 1.0)

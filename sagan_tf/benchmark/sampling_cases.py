@@ -1,4 +1,4 @@
-"""What is timed of sampling and serving."""
+"""The benchmarks of sampling and serving."""
 
 import atexit
 import concurrent.futures
@@ -18,12 +18,12 @@ from sagan_tf.serving.client import Client
 from sagan_tf.serving.folding import FoldedGenerator
 from sagan_tf.serving.saved_model import write_version
 
-# Of one round of the server.
+# Number of calls in one round of the server.
 CALLS = 64
 
 
 def sampling_cases(sizes: dict[str, int]) -> list[Case]:
-    """Sampling in batches of several sizes."""
+    """Cases for sampling with several batch sizes."""
     sizes = {name: size for name, size in sizes.items() if name != "batch_size"}
     return [
         Case(f"batch {size}", prepare_sampling, "images", {**sizes, "batch_size": size})
@@ -32,7 +32,7 @@ def sampling_cases(sizes: dict[str, int]) -> list[Case]:
 
 
 def folding_cases(sizes: dict[str, int]) -> list[Case]:
-    """The generator as it was trained, and as it is exported."""
+    """Cases for the generator as trained, and as exported."""
     cases = []
     for batch_size in (1, 16):
         arguments = {**sizes, "batch_size": batch_size}
@@ -51,7 +51,7 @@ def folding_cases(sizes: dict[str, int]) -> list[Case]:
 
 
 def serving_cases(sizes: dict[str, int]) -> list[Case]:
-    """The REST server with one caller and with several."""
+    """Cases for the REST server with one caller and with several callers."""
     sizes = {name: size for name, size in sizes.items() if name != "batch_size"}
     return [
         Case(name, prepare_serving, "images", {**sizes, "callers": callers}, gives_latencies=True)
@@ -60,14 +60,14 @@ def serving_cases(sizes: dict[str, int]) -> list[Case]:
 
 
 def prepare_sampling(batch_size: int, num_classes: int, **settings: Any) -> Prepared:
-    """Images of seeds, as `sagan_tf.sample` makes them."""
+    """Generates images from seeds, like `sagan_tf.sample`."""
     generator, _ = make_networks(num_classes=num_classes, **settings)
     labels = [index % num_classes for index in range(batch_size)]
     return lambda: list(sampling.sample(generator, range(batch_size), labels)), batch_size
 
 
 def prepare_generator(batch_size: int, folded: bool, **settings: Any) -> Prepared:
-    """Images of latents, by the generator as it is trained or as it is exported."""
+    """Generates images from latents, with the generator as trained or as exported."""
     generator = make_generator(**settings)
     latents = tf.random.normal((batch_size, generator.latent_dim))
     labels = tf.range(batch_size) % generator.num_classes
@@ -94,7 +94,7 @@ def prepare_generator(batch_size: int, folded: bool, **settings: Any) -> Prepare
 
 
 def prepare_serving(callers: int, num_classes: int, **settings: Any) -> Prepared:
-    """Calls of `Client.sample`, one image each, of the REST server in a process of its own."""
+    """Calls `Client.sample` for one image at a time; the REST server has its own process."""
     generator = make_generator(num_classes=num_classes, **settings)
     base_path = Path(tempfile.mkdtemp())
     names = [str(label) for label in range(num_classes)]
@@ -108,7 +108,7 @@ def prepare_serving(callers: int, num_classes: int, **settings: Any) -> Prepared
     )
     atexit.register(server.kill)
     assert server.stdout is not None  # a pipe
-    server.stdout.readline()  # says what is being loaded
+    server.stdout.readline()  # the line that says what is being loaded
     url = server.stdout.readline().removeprefix("serving: ").split("/v1/")[0]
     clients = [Client(url) for _ in range(callers)]
 

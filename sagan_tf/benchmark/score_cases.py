@@ -1,4 +1,4 @@
-"""What is timed of the scores, against how others compute them."""
+"""The benchmarks of scores, compared with the usual ways to compute them."""
 
 import numpy as np
 import scipy.linalg
@@ -7,15 +7,15 @@ from sagan_tf.benchmark.timing import Case, Prepared
 from sagan_tf.evaluation.frechet import frechet_distance, frechet_distance_to_rows
 from sagan_tf.evaluation.moments import Moments, moments_of
 
-# As the 2015 network's features.
+# Length of the 2015 network's features.
 _SIZE = 2048
 _IMAGES = 6000
-# Of one class of ImageNet, and generated of it.
+# Numbers of real and of generated images of one ImageNet class.
 _REAL_OF_CLASS, _FAKE_OF_CLASS = 1300, 50
 
 
 def score_cases() -> list[Case]:
-    """Distances by a matrix root, as most compute them, and as here."""
+    """Cases for Fréchet distances by a matrix square root, as usual, and as in this package."""
 
     def pair(name: str, few: bool) -> list[Case]:
         root = f"{name}, matrix root"
@@ -28,7 +28,7 @@ def score_cases() -> list[Case]:
 
 
 def prepare_matrix_root(few: bool) -> Prepared:
-    """`scipy.linalg.sqrtm` of the product of covariances, as published."""
+    """Computes the distance with `scipy.linalg.sqrtm` of the covariances' product, as published."""
     real, fake = (moments_of(rows) for rows in _features(few))
 
     def distance() -> float:
@@ -41,7 +41,7 @@ def prepare_matrix_root(few: bool) -> Prepared:
 
 
 def prepare_distance(few: bool) -> Prepared:
-    """As `evaluate` does it, from the same statistics or, of few images, rows."""
+    """Computes the distance like `evaluate`, from moments or, for few images, from rows."""
     real, fake = _features(few)
     if few:
         return lambda: frechet_distance_to_rows(real, fake), 1
@@ -50,7 +50,7 @@ def prepare_distance(few: bool) -> Prepared:
 
 
 def _features(few: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Of the kind of pooled activations: not negative, correlated, with a spectrum that falls."""
+    """Features like pooled activations: not negative, correlated, with a decaying spectrum."""
     random = np.random.default_rng(0)
     mixing = random.normal(size=(_SIZE, _SIZE)) / (1 + np.arange(_SIZE))[:, None] ** 0.5
     counts = (_REAL_OF_CLASS, _FAKE_OF_CLASS) if few else (_IMAGES, _IMAGES)

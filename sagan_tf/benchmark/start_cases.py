@@ -1,4 +1,4 @@
-"""What is timed of reading pictures, and of a command's start."""
+"""The benchmarks of reading images, and of a command's start."""
 
 import io
 import subprocess
@@ -18,7 +18,7 @@ JPEG_COUNT = 256
 
 
 def input_cases(sizes: dict[str, int]) -> list[Case]:
-    """Batches of JPEG files, and of a prepared data set."""
+    """Cases for batches from JPEG files, and from a prepared data set."""
     sizes = {name: sizes[name] for name in ("image_size", "batch_size")}
     return [
         Case("JPEG", prepare_input, "images", {**sizes, "prepared": False}),
@@ -27,7 +27,7 @@ def input_cases(sizes: dict[str, int]) -> list[Case]:
 
 
 def start_cases() -> list[Case]:
-    """Commands from their start to their first result."""
+    """Cases for commands from their start to their first result."""
     return [
         Case("train --help", prepare_help, "starts"),
         Case("train, one step of digits", prepare_first_step, "starts"),
@@ -35,7 +35,7 @@ def start_cases() -> list[Case]:
 
 
 def prepare_input(image_size: int, batch_size: int, prepared: bool) -> Prepared:
-    """Batches of JPEGs of ImageNet's usual size, or of the same images prepared once."""
+    """Reads batches of JPEGs with ImageNet's usual size, or of the same images prepared."""
     folder = Path(tempfile.mkdtemp())
     _write_jpegs(folder / "jpeg" / "all")
     name = f"folder:{folder / 'jpeg'}"
@@ -62,12 +62,12 @@ def prepare_input(image_size: int, batch_size: int, prepared: bool) -> Prepared:
 
 
 def prepare_help() -> Prepared:
-    """`--help` of the largest command."""
+    """Prints `--help` of the largest command."""
     return lambda: _run("train", "--help"), 1
 
 
 def prepare_first_step() -> Prepared:
-    """A run of a single step on the digits, from nothing to its checkpoint and grid."""
+    """Trains a single step on the digits, from the command's start to checkpoint and grid."""
 
     def start() -> None:
         with tempfile.TemporaryDirectory() as workdir:
@@ -77,7 +77,7 @@ def prepare_first_step() -> Prepared:
 
 
 def _run(name: str, *arguments: str, status: int = 0) -> None:
-    """A command of this package."""
+    """Runs a command of this package; raises `RuntimeError` for another exit status."""
     process = subprocess.run(
         [sys.executable, "-m", f"sagan_tf.{name}", *arguments], capture_output=True, text=True
     )
@@ -89,7 +89,7 @@ def _write_jpegs(folder: Path) -> None:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     for index in range(JPEG_COUNT):
-        # Blurred noise compresses as photographs do; white noise would be all work of decoding.
+        # Blurred noise compresses like photographs; white noise would make decoding dominate.
         small = rng.integers(0, 256, (JPEG_SIZE[1] // 8, JPEG_SIZE[0] // 8, 3), np.uint8)
         picture = Image.fromarray(small).resize(JPEG_SIZE, Image.Resampling.BICUBIC)
         data = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Interleaved timing: what is compared runs in turn, each case in a process of its own."""
+"""Interleaved timing: the cases of a comparison run in turn, each in a process of its own."""
 
 import dataclasses
 import multiprocessing
@@ -19,23 +19,23 @@ from tqdm import tqdm
 WARM_UP_CALLS = 2
 
 
-# What a `prepare` function gives: one round of the work, and how many units that is.
+# Result of a `prepare` function: a function that does one round of work, and its number of units.
 Prepared = tuple[Callable[[], Any], float]
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """Something to time.
+    """A case to time.
 
     Attributes:
-        name: in the table.
-        prepare: a function of a module, called with `arguments` in the case's own process; gives
-            the function to time and how much work one call of it does.
-        unit: of the work.
-        arguments: of `prepare`.
-        macs_per_unit: multiply-accumulates, where they are known.
-        against: name of the case to compare it with; `None` for the first one.
-        gives_latencies: whether the function that is timed gives the seconds of each of its parts.
+        name: name of the case in the table.
+        prepare: a module-level function, called with `arguments` in the case's own process; returns
+            the function to time and the number of work units in one call of it.
+        unit: unit of the work.
+        arguments: keyword arguments of `prepare`.
+        macs_per_unit: multiply-accumulates per unit of work, or `None` if they are not known.
+        against: name of the case to compare this one with; `None` for the first case.
+        gives_latencies: whether the timed function returns the seconds of each of its parts.
     """
 
     name: str
@@ -49,17 +49,17 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What was measured of a case.
+    """The measurements of a case.
 
     Attributes:
-        name: the case's.
-        unit: of the work.
-        rates: units of work per second, of each round.
-        ratios: of its rates to those of the case it is compared with, in the same rounds, if the
-            unit is the same; else none.
-        latencies: seconds of each part of all rounds, if the case gives them.
-        peak_bytes: of memory, beyond what TensorFlow takes by itself.
-        macs_per_second: multiply-accumulates, at the median rate, where known.
+        name: name of the case.
+        unit: unit of the work.
+        rates: units of work per second in each round.
+        ratios: rates divided by those of the case it is compared with, round by round, if both have
+            the same unit; else empty.
+        latencies: seconds of each part in all rounds, if the case returns them.
+        peak_bytes: peak memory, without the memory that TensorFlow itself takes.
+        macs_per_second: multiply-accumulates per second at the median rate, or `None`.
     """
 
     name: str
@@ -74,14 +74,13 @@ class Result:
 def compare(cases: Sequence[Case], rounds: int, device: str, title: str = "") -> list[Result]:
     """Times the cases in turn, `rounds` times, after a warm-up.
 
-    What the machine does beside then disturbs all of them alike, and ratios are taken within a
-    round.
+    So other load on the machine affects all cases alike, and ratios are taken within a round.
 
     Args:
-        cases: the first is what the others are compared with.
-        rounds: how often each is timed.
+        cases: the cases; by default the others are compared with the first one.
+        rounds: number of times that each case is timed.
         device: "cpu" or "gpu".
-        title: of the progress bar.
+        title: title of the progress bar.
 
     Raises:
         ValueError: if a case cannot run here; the message names it.
@@ -113,7 +112,7 @@ class _Worker:
     def __init__(self, case: Case, device: str, scratch: str) -> None:
         self._case = case
         self._connection, theirs = multiprocessing.Pipe()
-        # Spawned, since TensorFlow does not survive a fork.
+        # Spawned, because TensorFlow does not survive a fork.
         process = multiprocessing.get_context("spawn").Process(
             target=_serve, args=(theirs, pickle.dumps(case), device, scratch), daemon=True
         )
@@ -156,12 +155,12 @@ class _Worker:
 
 
 def _serve(connection: Connection, pickled_case: bytes, device: str, scratch: str) -> None:
-    """Answers each `True` with the seconds of a call and its parts, and `False` with the memory."""
+    """Answers each `True` with the seconds of a call and of its parts, and `False` with memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command's own process ends this one
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # and what this one has started
     with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)  # what TensorFlow logs would tear the progress bar
-    tempfile.tempdir = scratch  # cleaned by the command, whatever becomes of this process
+        os.dup2(nowhere.fileno(), 2)  # TensorFlow's logs would tear the progress bar
+    tempfile.tempdir = scratch  # the command removes it, however this process ends
     try:
         case = pickle.loads(pickled_case)
         baseline = _start_tensorflow(device)
@@ -177,19 +176,19 @@ def _serve(connection: Connection, pickled_case: bytes, device: str, scratch: st
         connection.send(_peak_bytes(device) - baseline)
     except EOFError:  # the command has ended
         sys.exit()
-    except Exception as error:  # whatever it is, the command says which case it was
+    except Exception as error:  # any error; the command reports it with the case's name
         connection.send(f"{type(error).__name__}: {error}")
 
 
 def _start_tensorflow(device: str) -> int:
-    """Starts TensorFlow on the device and returns the memory that takes."""
+    """Starts TensorFlow on the device, and returns the memory in bytes that this takes."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
     if device == "cpu":
         gpus = []
         tf.config.set_visible_devices(gpus, "GPU")
-    for gpu in gpus:  # shared with the other cases' processes; all alike, or TensorFlow refuses
+    for gpu in gpus:  # shared with other cases' processes; TensorFlow requires the same for all
         tf.config.experimental.set_memory_growth(gpu, True)
     tf.linalg.matmul(tf.ones((8, 8)), tf.ones((8, 8))).numpy()
     return _peak_bytes(device)
@@ -200,7 +199,7 @@ def _peak_bytes(device: str) -> int:
 
     if device == "gpu":
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    # Not `resource.getrusage`, whose peak a process takes over from the one that started it.
+    # The peak of `resource.getrusage` would include that of the process that started this one.
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     fields = dict(line.split(":", 1) for line in lines)
     return int(fields["VmHWM"].split()[0]) * 1024

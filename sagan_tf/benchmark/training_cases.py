@@ -1,4 +1,4 @@
-"""What is timed of training. A `prepare` function runs in the case's own process."""
+"""The benchmarks of training. `prepare` functions run in the case's own process."""
 
 import itertools
 import tempfile
@@ -15,12 +15,12 @@ from sagan_tf.run.checkpoint import Checkpoints
 from sagan_tf.training import cost, loop
 from sagan_tf.training.trainer import SAGAN
 
-# Side of the square matrices whose product shows what the processor can do at most.
+# Side of the square matrices whose product shows the peak performance of the device.
 MATRIX_SIZE = 2048
 
 
 def train_cases(sizes: dict[str, int]) -> list[Case]:
-    """A training step, with one thing changed each."""
+    """Cases for a training step, with one change each."""
 
     def case(name: str, resampling: str = "auto", **arguments: Any) -> Case:
         arguments = {**sizes, "resampling": resampling, **arguments}
@@ -39,8 +39,8 @@ def train_cases(sizes: dict[str, int]) -> list[Case]:
 
 
 def loop_cases() -> list[Case]:
-    # Of the size of the digits, where what is around the step weighs most.
-    """The loop around the step."""
+    # At the size of the digits, where the overhead around the step is largest.
+    """Cases for the loop around the training step."""
     sizes = {"image_size": 16, "base_filters": 16, "num_classes": 10, "batch_size": 32}
     return [
         Case("10 steps per call", prepare_loop, "images", {**sizes, "steps_per_call": 10}),
@@ -50,7 +50,7 @@ def loop_cases() -> list[Case]:
 
 
 def checkpoint_cases(sizes: dict[str, int]) -> list[Case]:
-    """Checkpoints, written and read."""
+    """Cases for writing and reading checkpoints."""
     return [
         Case("write", prepare_checkpoint, "MiB", {**sizes, "write": True}),
         Case("read", prepare_checkpoint, "MiB", {**sizes, "write": False}),
@@ -58,7 +58,7 @@ def checkpoint_cases(sizes: dict[str, int]) -> list[Case]:
 
 
 def attention_cases(sizes: dict[str, int]) -> list[Case]:
-    """Attention over large maps, whole and in chunks."""
+    """Cases for attention over large feature maps, at once and in chunks."""
     maps = {"map_size": sizes["image_size"], "channels": 64, "batch_size": 4}
     return [
         Case(name, prepare_attention, "maps", {**maps, "query_chunk_size": chunk, "xla": xla})
@@ -72,7 +72,7 @@ def attention_cases(sizes: dict[str, int]) -> list[Case]:
 
 
 def prepare_step(batch_size: int, deterministic: bool = False, **settings: Any) -> Prepared:
-    """A training step on one batch that is there already."""
+    """Runs a training step on a batch that is already in memory."""
     keras.utils.set_random_seed(0)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -84,14 +84,14 @@ def prepare_step(batch_size: int, deterministic: bool = False, **settings: Any) 
 
 
 def prepare_matrix_product() -> Prepared:
-    """A product of two square float32 matrices."""
+    """Computes a product of two square float32 matrices."""
     matrix = tf.random.normal((MATRIX_SIZE, MATRIX_SIZE))
     product = tf.function(lambda: tf.reduce_sum(matrix @ matrix))
     return lambda: product().numpy(), MATRIX_SIZE**3
 
 
 def prepare_loop(batch_size: int, steps_per_call: int, **settings: Any) -> Prepared:
-    """Ten training steps of our own loop."""
+    """Runs ten training steps with this package's loop."""
     sagan = make_sagan(**settings)
     run_steps = loop.make_run_steps(sagan, tf.distribute.get_strategy())
     data = iter(_dataset(sagan, batch_size))
@@ -104,14 +104,14 @@ def prepare_loop(batch_size: int, steps_per_call: int, **settings: Any) -> Prepa
 
 
 def prepare_fit(batch_size: int, **settings: Any) -> Prepared:
-    """Ten training steps of Keras' `fit` on the same model."""
+    """Runs ten training steps with Keras' `fit` on the same model."""
     sagan = make_sagan(**settings)
     data = _dataset(sagan, batch_size)
     return lambda: sagan.fit(data, steps_per_epoch=10, epochs=1, verbose=0), 10 * batch_size
 
 
 def prepare_checkpoint(write: bool, batch_size: int, **settings: Any) -> Prepared:
-    """A checkpoint of both networks, optimizers and the average, written or read."""
+    """Writes or reads a checkpoint of both networks, the optimizers and the average."""
     sagan = make_sagan(**settings)
     owners = (sagan, sagan.generator_optimizer, sagan.discriminator_optimizer)
     folder = tempfile.mkdtemp()
@@ -127,7 +127,7 @@ def prepare_checkpoint(write: bool, batch_size: int, **settings: Any) -> Prepare
 def prepare_attention(
     map_size: int, channels: int, batch_size: int, query_chunk_size: int | None, xla: bool
 ) -> Prepared:
-    """Forward pass and gradients of a `SelfAttention2D` layer."""
+    """Computes the forward pass and the gradients of a `SelfAttention2D` layer."""
     layer = SelfAttention2D(query_chunk_size=query_chunk_size)
     inputs = tf.random.normal((batch_size, map_size, map_size, channels))
     layer.build(inputs.shape)
@@ -144,10 +144,12 @@ def prepare_attention(
 
 
 def macs_per_image(resampling: str, sizes: dict[str, int]) -> float:
-    """Of a step: a forward pass costs one unit, the gradient by input or by weights another.
+    """Multiply-accumulates of a training step per image.
 
-    The generator runs forward twice and back once (4 units), the discriminator forward and back
-    on real and generated images (6 units), then on generated ones, back to the images only (2).
+    A forward pass costs one unit, and so does the gradient with respect to inputs or to weights.
+    The generator runs forward twice and backward once (4 units). The discriminator runs forward and
+    backward on real and generated images (6 units), then forward on generated images and backward
+    to the images only (2 units).
     """
     sizes = {name: size for name, size in sizes.items() if name != "batch_size"}
     generator, discriminator = make_networks(resampling=resampling, **sizes)
@@ -161,6 +163,6 @@ def _dataset(sagan: SAGAN, batch_size: int) -> tf.data.Dataset:
 
 
 def _finish(losses: dict[str, tf.Tensor]) -> None:
-    """Waits until a device is done."""
+    """Waits until the device has computed the losses."""
     for loss in losses.values():
         loss.numpy()

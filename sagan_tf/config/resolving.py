@@ -19,7 +19,7 @@ def resolve(
     """The settings of a run: given flags override the preset, which overrides the defaults.
 
     If an image size is given without attention resolutions, these are scaled with the image size,
-    to 8 at least.
+    but not below 8.
 
     Args:
         given: settings by name, as parsed from their flags.

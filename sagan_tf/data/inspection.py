@@ -200,7 +200,7 @@ def _warn_of_counts(source: Source, counts: np.ndarray) -> None:
             source.name,
             _class_names(source, counts == 1),
         )
-    # Classes of which the largest has more than `_UNEQUAL` times the images.
+    # Classes are small if the largest class has more than `_UNEQUAL` times as many images.
     small = (counts > 0) & (counts * _UNEQUAL < counts.max())
     if small.any():
         logging.warning(

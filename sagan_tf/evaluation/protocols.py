@@ -10,7 +10,7 @@ class Protocol:
     """All choices that change a score, apart from the images themselves.
 
     Attributes:
-        name: name of the protocol. Other protocols differ from "fidelity" in what they set.
+        name: name of the protocol. The defaults of the other fields are those of "fidelity".
         resize: how images get the extractor's size: "legacy" as in TensorFlow 1, bilinear without
             antialiasing; "clean" as in Pillow, bicubic with antialiasing (arXiv 2104.11222).
         num_images: number of generated images.

@@ -1,14 +1,15 @@
 """GeoTex: eight classes of drawn images that tell geometry from texture.
 
-Four classes are geometry. Each has one exact constraint between a part at the left edge and one at
-the right edge, with nothing between that could carry it: `twin` (two discs of one colour), `mirror`
-(eight cells come back on the other side), `limbs` (exactly four of eight), `line` (one line behind
-an occluder). Four are texture: `stripes`, `cells`, `clouds`, `fur`, alike everywhere and unrelated
-beyond some ten pixels.
+Four classes are geometry. Each has one exact constraint between a part at the left edge and a part
+at the right edge, and nothing between the parts could transmit it: `twin` (two discs of the same
+colour), `mirror` (the eight cells of one side are repeated on the other side), `limbs` (exactly
+four of eight limbs), `line` (a line behind an occluder). Four classes are texture: `stripes`,
+`cells`, `clouds` and `fur` look the same everywhere, and pixels more than about ten apart are
+unrelated.
 
-`drawing` makes image number i of what `twin`, `mirror`, `limbs`, `line` and `textures` draw on
-`canvas`; `checks` reads what images show, as an `outcome`. `readability` and `agreement` sum many
-outcomes up, and `builder` makes a TensorFlow data set of it.
+`drawing` makes image number i with `twin`, `mirror`, `limbs`, `line` and `textures`, which draw on
+a `canvas`. `checks` reads images and returns an `outcome`. `readability` and `agreement` summarise
+many outcomes, and `builder` makes a TensorFlow data set.
 """
 
 from sagan_tf.geotex.checks import check, locate_parts

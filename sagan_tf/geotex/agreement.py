@@ -1,7 +1,7 @@
-"""How much two readings agree beyond what their frequencies give by chance.
+"""Measures of agreement between two readings, corrected for chance.
 
-A generator that draws only red discs always has twins of one colour. These measures take its own
-frequencies into account: it scores 0.
+A generator that draws only red discs always has twins of the same colour. These measures take its
+frequencies of colours into account, so it scores 0.
 """
 
 import numpy as np
@@ -9,28 +9,28 @@ from sklearn.metrics import cohen_kappa_score
 
 
 def cohen_kappa(pairs: np.ndarray, num_values: int) -> float:
-    """Agreement beyond chance over the most that there can be (Cohen 1960): 1 always, 0 by chance.
+    """Cohen's kappa (1960): 1 for full agreement, 0 for agreement by chance.
 
     Args:
         pairs: int `(N, 2)` in `[0, num_values)`.
-        num_values: how many values there are.
+        num_values: number of possible values.
     """
-    _joint(pairs, num_values)  # which complains of other pairs
+    _joint(pairs, num_values)  # raises `ValueError` for other pairs
     pairs = np.asarray(pairs)
     if np.unique(pairs).size == 1:
-        return 0.0  # as of one value, agreement tells nothing
+        return 0.0  # with a single value, agreement means nothing
     return float(cohen_kappa_score(pairs[:, 0], pairs[:, 1]))
 
 
 def mutual_information(pairs: np.ndarray, num_values: int) -> float:
-    """Bits that one reading tells of the other: at most log2 of `num_values`.
+    """Mutual information of the two readings in bits, at most log2 of `num_values`.
 
-    Few pairs look related by chance, which Miller (1955) corrects to first order; so independent
-    readings average 0 and may come out below.
+    With few pairs, readings look related by chance. Miller's correction (1955) removes this bias to
+    first order, so independent readings give 0 on average, and sometimes less.
 
     Args:
         pairs: int `(N, 2)` in `[0, num_values)`.
-        num_values: how many values there are.
+        num_values: number of possible values.
     """
     joint = _joint(pairs, num_values)
     left, right = joint.sum(axis=1), joint.sum(axis=0)
@@ -41,7 +41,7 @@ def mutual_information(pairs: np.ndarray, num_values: int) -> float:
 
 
 def _joint(pairs: np.ndarray, num_values: int) -> np.ndarray:
-    """The share of each pair of values, float64 `(num_values, num_values)`."""
+    """The relative frequency of each pair of values, float64 `(num_values, num_values)`."""
     pairs = np.asarray(pairs)
     fits = pairs.ndim == 2 and pairs.shape[1:] == (2,) and len(pairs)
     if not fits or pairs.min() < 0 or pairs.max() >= num_values:
@@ -54,6 +54,6 @@ def _joint(pairs: np.ndarray, num_values: int) -> np.ndarray:
 
 
 def _entropy(shares: np.ndarray) -> float:
-    """In bits."""
+    """The entropy of relative frequencies, in bits."""
     shares = shares[shares > 0]
     return float(-(shares * np.log2(shares)).sum())

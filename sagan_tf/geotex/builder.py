@@ -11,17 +11,17 @@ from sagan_tf.geotex.drawing import CLASS_NAMES, SPLITS, draw
 
 @dataclasses.dataclass(kw_only=True)
 class GeotexConfig(tfds.core.BuilderConfig):
-    """One size of the images.
+    """Configuration for one image size.
 
     Attributes:
-        image_size: side in pixels.
+        image_size: side of the images in pixels.
     """
 
     image_size: int
 
 
 class Geotex(tfds.core.GeneratorBasedBuilder):
-    """The same images as `--dataset=geotex`, stored; sizes 32, 64 and 128, without a download."""
+    """The images of `--dataset=geotex`, stored on disk at 32, 64 or 128 pixels; no download."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = tuple(
@@ -41,7 +41,7 @@ class Geotex(tfds.core.GeneratorBasedBuilder):
                 }
             ),
             supervised_keys=("image", "label"),
-            homepage="https://arxiv.org/abs/1805.08318",  # whose claim they are for
+            homepage="https://arxiv.org/abs/1805.08318",  # the images test a claim of this paper
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Images -> do they show what their class asks for?"""
+"""Checks whether images satisfy the constraint of their class."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ from sagan_tf.geotex.outcome import Outcome
 
 
 def check(name: str, images: np.ndarray) -> Outcome:
-    """Reads images of one class.
+    """Reads images of one class, and checks its constraint.
 
     Args:
-        name: one of `CLASS_NAMES`.
+        name: class name, one of `CLASS_NAMES`.
         images: uint8 `(N, S, S, 3)`, drawn or generated.
 
     Raises:
-        ValueError: for another class, or images of another form.
+        ValueError: for an unknown class, or images of another shape or dtype.
     """
     _must_be_images(images)
     if name not in CLASS_NAMES:
@@ -26,17 +26,17 @@ def check(name: str, images: np.ndarray) -> Outcome:
 
 
 def locate_parts(name: str, images: np.ndarray) -> np.ndarray:
-    """Where the left and the right part are, read from the pixels alone.
+    """Masks of the left and the right part, found from the pixels alone.
 
     Args:
-        name: a geometry class.
+        name: name of a geometry class.
         images: uint8 `(N, S, S, 3)`, drawn or generated.
 
     Returns:
-        bool `(N, 2, S, S)`; all false where an image is not readable.
+        bool `(N, 2, S, S)`; all false for an unreadable image.
 
     Raises:
-        ValueError: for a class without parts, or images of another form.
+        ValueError: for a class without parts, or images of another shape or dtype.
     """
     if name not in GEOMETRIES:
         raise ValueError(f"A class with parts is one of {tuple(GEOMETRIES)}. Received: {name!r}.")

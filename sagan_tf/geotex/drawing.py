@@ -1,4 +1,4 @@
-"""Image number i of GeoTex, the same in every batch and at every time."""
+"""Draws image number i of GeoTex, which is always the same image."""
 
 from typing import NamedTuple
 
@@ -9,19 +9,20 @@ from sagan_tf.geotex.canvas import to_levels
 
 GEOMETRIES = {"twin": twin, "mirror": mirror, "limbs": limbs, "line": line}
 CLASS_NAMES = (*GEOMETRIES, *textures.TEXTURES)
-# Which images are whose; classes come in turn, so each has an eighth.
+# Image numbers of each split. Classes alternate, so each has an eighth of the images.
 SPLITS = {"train": range(50_000), "test": range(50_000, 60_000)}
-# Below, cells and limbs are less than two pixels wide.
+# In smaller images, cells and limbs are less than two pixels wide.
 LEAST_SIZE = 32
 
 
 class Example(NamedTuple):
-    """One image with what is known of it.
+    """An image with its label and the masks of its parts.
 
     Attributes:
         image: uint8 `(S, S, 3)`.
-        label: its place in `CLASS_NAMES`.
-        parts: bool `(2, S, S)`, the pixels of the left and of the right part; none in textures.
+        label: index of its class in `CLASS_NAMES`.
+        parts: bool `(2, S, S)`, the pixels of the left and of the right part; all false for
+            textures.
     """
 
     image: np.ndarray
@@ -30,17 +31,17 @@ class Example(NamedTuple):
 
 
 def draw(index: int, image_size: int, seed: int = 0, valid: bool = True) -> Example:
-    """Draws an image; the classes come in turn.
+    """Draws an image; the class of image `index` is `index` modulo the number of classes.
 
     Args:
-        index: at least 0.
-        image_size: side in pixels, at least 32. Geometry grows with it, textures do not.
-        seed: of the data set, at least 0.
-        valid: whether the constraint of a geometry class holds. Else its parts are drawn
-            independently, each as before, and meet it by chance.
+        index: number of the image, at least 0.
+        image_size: side in pixels, at least 32. Geometry scales with it, textures do not.
+        seed: seed of the data set, at least 0.
+        valid: whether the constraint of a geometry class holds. Otherwise the two parts are drawn
+            independently, each from the same distribution, and satisfy the constraint by chance.
 
     Raises:
-        ValueError: for an image that is too small, or a number below 0.
+        ValueError: for an image size that is too small, or a negative number.
     """
     check_size(image_size)
     if min(index, seed) < 0:
@@ -58,7 +59,7 @@ def draw(index: int, image_size: int, seed: int = 0, valid: bool = True) -> Exam
 
 
 def check_size(image_size: int) -> None:
-    """Raises a `ValueError` for images that are too small to be drawn."""
+    """Raises `ValueError` for an image size that is too small to draw."""
     if image_size < LEAST_SIZE:
         raise ValueError(
             f"GeoTex needs an `image_size` of at least {LEAST_SIZE}. "
@@ -67,11 +68,11 @@ def check_size(image_size: int) -> None:
 
 
 def exchange_halves(images: np.ndarray) -> np.ndarray:
-    """Gives each image of a class the right half of the next one, `(N, S, S, 3)`.
+    """Replaces each image's right half by that of the next image, `(N, S, S, 3)`.
 
-    In a geometry class no seam shows, each side is as likely as before, and any relation between
-    the sides is gone. So how often these meet the constraint is the chance of a generator, for
-    what it draws on each side.
+    In a geometry class this shows no seam, keeps the distribution of each side, and removes any
+    relation between the sides. So the rate at which these images satisfy the constraint is the rate
+    expected by chance, given what a generator draws on each side.
     """
     middle = images.shape[2] // 2
     return np.concatenate([images[:, :, :middle], np.roll(images, -1, axis=0)[:, :, middle:]], 2)
@@ -80,7 +81,7 @@ def exchange_halves(images: np.ndarray) -> np.ndarray:
 def draw_class(
     name: str, count: int, image_size: int, seed: int = 0, valid: bool = True
 ) -> np.ndarray:
-    """The first images of one class, uint8 `(count, S, S, 3)`; arguments as for `draw`."""
+    """The first images of one class, uint8 `(count, S, S, 3)`; see `draw` for the arguments."""
     first, step = CLASS_NAMES.index(name), len(CLASS_NAMES)
     indices = range(first, first + count * step, step)
     return np.stack([draw(index, image_size, seed, valid).image for index in indices])

@@ -1,6 +1,6 @@
-"""Limbs: a body with four places for a limb on each side, of which exactly four are taken.
+"""Limbs: a body with four places for limbs on each side; exactly four of the eight have a limb.
 
-The body never changes: two upright bars and a spine between them.
+The body is always the same: two upright bars and a spine between them.
 """
 
 import numpy as np
@@ -15,12 +15,12 @@ _BAR = MARGIN, MARGIN + 0.07
 _THICKNESS = 0.09
 _LENGTHS = 0.14, 0.19
 _SHIFT = 0.03
-# Limbs are read here, between the bar and the shortest limb's end.
+# Columns in which limbs are read, between the bar and the end of the shortest limb.
 _READ_FROM, _READ_TO = 0.1, 0.19
 
 
 def draw(random: np.random.Generator, size: int, valid: bool) -> tuple[np.ndarray, np.ndarray]:
-    """As `twin.draw`; the parts are the strips that hold a side's places, taken or not."""
+    """Draws an image like `twin.draw`; the parts are the strips with all places for limbs."""
     num_places = 2 * len(_PLACES)
     if valid:
         taken = random.permutation(num_places) < NUM_LIMBS
@@ -40,9 +40,9 @@ def draw(random: np.random.Generator, size: int, valid: bool) -> tuple[np.ndarra
 
 
 def check(images: np.ndarray) -> Outcome:
-    """Counts the limbs of images uint8 `(N, S, S, 3)`.
+    """Counts the limbs of uint8 images `(N, S, S, 3)`.
 
-    `value` is int `(N,)`: limbs too many, or below zero, too few.
+    `value` is int `(N,)`: the number of limbs minus four.
     """
     darkness = -to_tones(images).mean(axis=-1)
     fills, gaps = zip(*(_read_side(side) for side in (darkness, darkness[:, :, ::-1])), strict=True)
@@ -54,7 +54,7 @@ def check(images: np.ndarray) -> Outcome:
 
 
 def parts_in(images: np.ndarray) -> np.ndarray:
-    """Pixels of both strips, bool `(N, 2, S, S)`: the same in all images, as the body is."""
+    """Pixels of both strips, bool `(N, 2, S, S)`; like the body, the same in all images."""
     return np.repeat(_strips(images.shape[1])[np.newaxis] > 0.5, len(images), axis=0)
 
 
@@ -70,7 +70,7 @@ def _strips(size: int) -> np.ndarray:
 
 
 def _has_body(darkness: np.ndarray) -> np.ndarray:
-    """Whether the body is there and nothing else in the middle, bool `(N,)`."""
+    """Whether the middle shows the body and nothing else, bool `(N,)`."""
     size = darkness.shape[1]
     body = _body(size)
     inside = darkness[:, body > 0.9]
@@ -80,11 +80,11 @@ def _has_body(darkness: np.ndarray) -> np.ndarray:
 
 
 def _read_side(darkness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How full the left places are, `(N, 4)`, and whether the gaps between are empty."""
+    """How full the places on the left are, `(N, 4)`, and whether the gaps between are empty."""
     size = darkness.shape[1]
     rows = darkness[:, :, round(_READ_FROM * size) : round(_READ_TO * size)].mean(axis=2)
     reach = _THICKNESS / 2 + _SHIFT
-    # A limb fills at least one whole row near its place, wherever it is shifted to.
+    # A limb fills at least one whole row near its place, whatever its shift.
     fills = [rows[:, _rows(place, reach, size)].max(axis=1) for place in _PLACES]
     between = (np.array(_PLACES[:-1]) + np.array(_PLACES[1:])) / 2
     gaps = [rows[:, _rows(gap, 0.02, size)].mean(axis=1) < 0.35 for gap in between]

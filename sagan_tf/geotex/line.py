@@ -1,7 +1,6 @@
-"""Line: one straight line whose middle an occluder hides.
+"""Line: one straight line whose middle is hidden by an occluder.
 
-The occluder takes 38 % of the side, so what is seen of the line lies 0.69 sides apart from centre
-to centre.
+The occluder covers 38 % of the side, so the centres of the two visible pieces are 0.69 sides apart.
 """
 
 from typing import NamedTuple
@@ -15,21 +14,22 @@ _OCCLUDER = 0.31, 0.69
 _DARK, _LIGHT = -1.0, 0.7
 _WIDTH = 0.09
 _HEIGHTS = 0.15, 0.85
-# Of the side: by how much the pieces may miss one another, and one piece be bent.
+# Largest distance by which the pieces miss one another, and largest bend of a piece, as fractions
+# of the side.
 TOLERANCE = 0.05
 _STRAIGHT = 0.015
-# What is lighter than this is background, whatever the noise.
+# Pixels with less darkness than this are background, despite noise.
 _THRESHOLD = 0.4
 
 
 class _Fit(NamedTuple):
-    """One line per image, `(N,)` each, in pixels.
+    """One fitted line per image, as arrays `(N,)`, in pixels.
 
     Attributes:
-        middle: mean column of its piece.
-        height: of the line there.
-        slope: of the line.
-        error: root mean square distance of the piece from it, along y.
+        middle: mean column of the piece.
+        height: height of the line at `middle`.
+        slope: slope of the line.
+        error: root mean square distance of the piece from the line, along y.
     """
 
     middle: np.ndarray
@@ -38,12 +38,12 @@ class _Fit(NamedTuple):
     error: np.ndarray
 
     def height_at(self, column: np.ndarray) -> np.ndarray:
-        """Of the line in a column, `(N,)`."""
+        """Height of the line in a column, `(N,)`."""
         return self.height + self.slope * (column - self.middle)
 
 
 def draw(random: np.random.Generator, size: int, valid: bool) -> tuple[np.ndarray, np.ndarray]:
-    """As `twin.draw`; the parts are the two visible pieces."""
+    """Draws an image like `twin.draw`; the parts are the two visible pieces."""
     lines = random.uniform(*_HEIGHTS, size=(2, 2))
     if valid:
         lines[1] = lines[0]
@@ -63,10 +63,10 @@ def draw(random: np.random.Generator, size: int, valid: bool) -> tuple[np.ndarra
 
 
 def check(images: np.ndarray) -> Outcome:
-    """Fits a line to both pieces in images uint8 `(N, S, S, 3)`.
+    """Fits a line to both pieces in uint8 images `(N, S, S, 3)`.
 
-    `value` is float `(N,)`: by how many pixels, along y, each piece's extension misses the middle
-    of the other one; the root mean square of both.
+    `value` is float `(N,)`: the distance in pixels, along y, by which each piece's extension misses
+    the middle of the other piece; the root mean square of both.
     """
     size = images.shape[1]
     tones = to_tones(images).mean(axis=-1)
@@ -91,7 +91,7 @@ def parts_in(images: np.ndarray) -> np.ndarray:
 
 
 def _sides(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The columns of pixels that show the left and the right piece whole, bool `(S,)`."""
+    """The pixel columns entirely left and entirely right of the occluder, bool `(S,)` each."""
     left = (np.arange(size) + 1) / size < _OCCLUDER[0]
     return left, left[::-1]
 
@@ -104,7 +104,7 @@ def _has_occluder(tones: np.ndarray) -> np.ndarray:
 
 
 def _heights(darkness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The line's centre in each column, in pixels, and whether there is one, both `(N, S)`."""
+    """The line's centre in each column, in pixels, and whether the column has a line, `(N, S)`."""
     size = darkness.shape[1]
     weights = np.clip(darkness - _THRESHOLD, 0, 1)
     mass = weights.sum(axis=1)
@@ -119,7 +119,7 @@ def _heights(darkness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fit(heights: np.ndarray, seen: np.ndarray) -> _Fit:
-    """The line of least squares through the columns that are seen, bool `(N, S)`."""
+    """The least-squares line through the columns selected by `seen`, bool `(N, S)`."""
     columns = np.arange(heights.shape[1])
     count = np.maximum(seen.sum(axis=1), 1)
     middle, height = (seen @ columns) / count, (seen * heights).sum(axis=1) / count

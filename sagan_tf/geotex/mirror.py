@@ -1,6 +1,6 @@
-"""Mirror: the eight dark or light cells of the left border column come back in the right one.
+"""Mirror: the eight dark or light cells of the left column are repeated in the right column.
 
-Each side has its own width, each cell its own shade of dark or light.
+Each column has its own width, and each cell its own shade of dark or light.
 """
 
 import itertools
@@ -19,13 +19,13 @@ from sagan_tf.geotex.outcome import Outcome
 
 NUM_BITS = 8
 _WIDTHS = 0.15, MARGIN
-# Cells are read here, well inside the narrowest column and the cell.
+# Area in which cells are read, well inside the narrowest column and the cell.
 _READ_FROM, _READ_TO = 0.03, 0.12
 _INNER_HALF = 0.25
 
 
 def draw(random: np.random.Generator, size: int, valid: bool) -> tuple[np.ndarray, np.ndarray]:
-    """As `twin.draw`; the parts are the two columns."""
+    """Draws an image like `twin.draw`; the parts are the two columns."""
     bits = random.integers(2, size=(2, NUM_BITS))
     if valid:
         bits[1] = bits[0]
@@ -42,9 +42,9 @@ def draw(random: np.random.Generator, size: int, valid: bool) -> tuple[np.ndarra
 
 
 def check(images: np.ndarray) -> Outcome:
-    """Reads all cells of images uint8 `(N, S, S, 3)`.
+    """Reads all cells of uint8 images `(N, S, S, 3)`.
 
-    `value` is float `(N,)`: the share of the cells that agree with the one across.
+    `value` is float `(N,)`: the fraction of cells that agree with the opposite cell.
     """
     tones = to_tones(images)
     left = _cell_tones(tones)
@@ -58,7 +58,7 @@ def check(images: np.ndarray) -> Outcome:
 def parts_in(images: np.ndarray) -> np.ndarray:
     """Pixels of the left and of the right column, bool `(N, 2, S, S)`."""
     size = images.shape[1]
-    # Of a column of pixels, as cells of both tones cancel.
+    # The absolute value is averaged over a pixel column, as cells of both tones would cancel.
     filled = np.abs(to_tones(images)).mean(axis=(1, 3)) > 0.45
     parts = np.zeros((len(images), 2, size, size), bool)
     for side, columns in enumerate(side_columns(size)):

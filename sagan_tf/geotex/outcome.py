@@ -1,4 +1,4 @@
-"""What a check finds in images of one class."""
+"""The result of a check of images of one class."""
 
 import dataclasses
 
@@ -7,13 +7,13 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Whether images show their class's parts, and whether the parts fit together.
+    """Whether images show the parts of their class, and whether the constraint holds.
 
     Attributes:
-        readable: bool `(N,)`; all parts are there and can be read.
-        satisfied: bool `(N,)`; readable, and the constraint holds.
-        value: `(N, ...)`, what was measured; each class's check says what. Meaningless where not
-            readable.
+        readable: bool `(N,)`, whether all parts are present and can be read.
+        satisfied: bool `(N,)`, whether the image is readable and the constraint holds.
+        value: `(N, ...)`, a measured value, described by each class's check. It has no meaning for
+            unreadable images.
     """
 
     readable: np.ndarray
@@ -21,7 +21,7 @@ class Outcome:
     value: np.ndarray
 
     def rates(self) -> dict[str, float]:
-        """Shares of the images; `satisfied_if_readable` is NaN where none is readable."""
+        """Fractions of the images; `satisfied_if_readable` is NaN if no image is readable."""
         readable, satisfied = float(self.readable.mean()), float(self.satisfied.mean())
         return {
             "readable": readable,

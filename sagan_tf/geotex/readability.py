@@ -1,4 +1,4 @@
-"""Images of one class -> numbers that tell how well it was learned."""
+"""Scores how well a generator has learned a class, from images of the class."""
 
 from collections.abc import Callable
 from typing import SupportsFloat
@@ -13,22 +13,23 @@ from sagan_tf.geotex.outcome import Outcome
 
 
 def class_scores(name: str, images: np.ndarray) -> dict[str, float]:
-    """How often images of one class are readable and as they should be.
+    """Rates of readable and of correct images of one class, and how closely its sides are related.
 
     Args:
-        name: one of `CLASS_NAMES`.
-        images: uint8 `(N, S, S, 3)`, in an order that has no meaning.
+        name: class name, one of `CLASS_NAMES`.
+        images: uint8 `(N, S, S, 3)`, in an order without meaning.
 
     Returns:
-        `readable`, `satisfied`, `satisfied_if_readable`; for geometry also `chance`, what
-        `satisfied_if_readable` would be were the two sides unrelated, and of the readable images:
-        `kappa` and `mutual_information` (of 3 bits) of twin, `agreement` of mirror's cells,
-        `count_error` (mean, without sign) of limbs, `miss` (median, pixels) of line; and `graded`,
-        that measure (kappa of twin's) on the way from 0, unrelated sides, to 1, as drawn. NaN
-        where nothing is readable; `graded` is 0, then, as where all images are one.
+        The rates `readable`, `satisfied` and `satisfied_if_readable`. Geometry classes also have
+        `chance`, the value of `satisfied_if_readable` if the two sides were unrelated; and a
+        measure over readable images: `kappa` and `mutual_information` (of 3 bits) for twin,
+        `agreement` of the cells for mirror, `count_error` (mean absolute error) for limbs, `miss`
+        (median, in pixels) for line. `graded` is that measure (kappa for twin), rescaled so that
+        unrelated sides have 0 and drawn images 1. Measures are NaN if no image is readable;
+        `graded` is then 0, as it is if all images are the same.
 
     Raises:
-        ValueError: as `check`.
+        ValueError: in the same cases as `check`.
     """
     outcome = check(name, images)
     scores = outcome.rates()
@@ -51,7 +52,7 @@ def _measures(name: str, outcome: Outcome) -> dict[str, float]:
     }
 
 
-# Which measure of a class is graded, and what it is of images as drawn.
+# The measure of a class that is graded, and its value for drawn images.
 _GRADED = {"twin": ("kappa", 1), "mirror": ("agreement", 1), "limbs": ("count_error", 0)}
 _GRADED["line"] = ("miss", 0)
 _MEASURES: dict[str, dict[str, Callable[[np.ndarray], SupportsFloat]]] = {

@@ -1,9 +1,9 @@
 """Textures: random fields that look the same everywhere, in two random colours.
 
-Each is white noise through a filter that passes a band of spatial frequencies. The narrowest band's
-correlation falls off as a Gaussian of 9 pixels, so that far places are unrelated. Frequencies are
-in cycles per pixel at every image size: a texture that grew with the image would be a matter of
-range, as the geometry is.
+Each texture is white noise, filtered to a band of spatial frequencies. The correlation of the
+narrowest band falls off as a Gaussian of 9 pixels, so that distant pixels are unrelated.
+Frequencies are in cycles per pixel at every image size: textures that scaled with the image would
+need long-range relations, as geometry does.
 """
 
 import dataclasses
@@ -15,28 +15,29 @@ import scipy.fft
 from sagan_tf.geotex.canvas import STEP
 from sagan_tf.geotex.outcome import Outcome
 
-# Pixels that are drawn around an image and cut off: a filtered field comes back to itself, and its
-# left edge would know of the right one.
+# Pixels that are drawn beyond an image and cut off: a filtered field is periodic, so its left edge
+# would be related to its right edge.
 _BORDER = 32
-# Levels: mean difference of the two colours, and least contrast of what can be read.
+# Smallest mean difference of the two colours, and smallest contrast of a readable image, in levels.
 _LEAST_DIFFERENCE = 110
 _LEAST_CONTRAST = 10
-# A field has this much of its power within so many widths of its band.
+# Distance from the band's centre, in widths of the band, within which a field must have at least
+# this fraction of its power.
 _REACH = 2.5
 _LEAST_SHARE = 0.8
 _MOST_ORIENTED = 0.75
-# Contrast, as a share of the image's, where geometry is dead.
+# Smallest contrast, relative to the image's, in the area that geometry leaves empty.
 _LEAST_IN_MIDDLE = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
 class Texture:
-    """A band of frequencies around a place, or around a ring, in cycles per pixel.
+    """A band of spatial frequencies around a point or a ring, in cycles per pixel.
 
     Attributes:
-        frequency: of the middle of the band.
+        frequency: frequency at the centre of the band.
         width: standard deviation of the band.
-        degrees: direction across the bars, x to y; `None` for all directions.
+        degrees: direction across the stripes, from x towards y; `None` for all directions.
     """
 
     frequency: float
@@ -44,7 +45,7 @@ class Texture:
     degrees: float | None = None
 
     def distance(self, size: int) -> np.ndarray:
-        """How many widths each frequency of `np.fft.fft2` is from the band, `(size, size)`."""
+        """Distance of each `np.fft.fft2` frequency from the band, in widths, `(size, size)`."""
         y, x = np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size), indexing="ij")
         if self.degrees is None:
             return np.abs(np.hypot(x, y) - self.frequency) / self.width
@@ -63,7 +64,7 @@ TEXTURES = {
 
 
 def draw(name: str, random: np.random.Generator, size: int) -> np.ndarray:
-    """An image of a texture, in tones `(S, S, 3)`."""
+    """An image of a texture in tones, `(S, S, 3)`."""
     field = _field(name, random, size)
     mixture = np.clip(0.5 + field / 3, 0, 1)[..., np.newaxis]
     while True:
@@ -74,12 +75,12 @@ def draw(name: str, random: np.random.Generator, size: int) -> np.ndarray:
 
 
 def check(name: str, images: np.ndarray) -> Outcome:
-    """Whether images uint8 `(N, S, S, 3)` have the texture's spectrum: a gate, not a measure.
+    """Checks whether uint8 images `(N, S, S, 3)` have the texture's spectrum: a coarse test.
 
-    Nearly all images pass it that are made of one fine-grained texture and one pair of colours. A
-    second pair of colours beside the first often fails, as the seam has a spectrum of its own.
+    Nearly all images with a single fine-grained texture and a single pair of colours pass. Images
+    with a second pair of colours often fail, as the seam between them has a spectrum of its own.
 
-    `value` is float `(N,)`: the share of the power that lies within the band.
+    `value` is float `(N,)`: the fraction of the power within the band.
     """
     texture, size = TEXTURES[name], images.shape[1]
     levels = np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)  # (N, 3, S, S)
@@ -96,7 +97,7 @@ def check(name: str, images: np.ndarray) -> Outcome:
 
 
 def _field(name: str, random: np.random.Generator, size: int) -> np.ndarray:
-    """A random field of mean 0 and variance 1, `(size, size)`."""
+    """A random field with mean 0 and variance 1, `(size, size)`."""
     drawn = size + _BORDER
     noise = np.fft.rfft2(random.standard_normal((drawn, drawn)))
     return np.fft.irfft2(noise * _filter(name, drawn), (drawn, drawn))[:size, :size]
@@ -109,7 +110,7 @@ def _filter(name: str, size: int) -> np.ndarray:
 
 
 def _power(levels: np.ndarray) -> np.ndarray:
-    """Each frequency's share of the power of all channels, `(N, S * S)`."""
+    """The fraction of the power of all channels at each frequency, `(N, S * S)`."""
     window = np.hanning(levels.shape[2] + 2)[1:-1].astype(np.float32)
     waves = scipy.fft.fft2(levels * np.outer(window, window))  # NumPy's would be float64
     power = (waves.real**2 + waves.imag**2).sum(axis=1).reshape(len(levels), -1)
@@ -117,7 +118,7 @@ def _power(levels: np.ndarray) -> np.ndarray:
 
 
 def _is_everywhere(levels: np.ndarray) -> np.ndarray:
-    """Whether the middle of the top and of the bottom, which geometry leaves dead, has contrast."""
+    """Whether the middle has contrast at the top and the bottom, where geometry is empty."""
     third = levels.shape[2] // 3
     middle = levels[..., third:-third]
     variances = [
@@ -128,7 +129,7 @@ def _is_everywhere(levels: np.ndarray) -> np.ndarray:
 
 
 def _orientation(power: np.ndarray, size: int) -> np.ndarray:
-    """From 0 for waves of all directions alike to 1 for those of one, `(N,)`."""
+    """0 if the power is spread over all directions, 1 if it is in one direction, `(N,)`."""
     frequencies = np.fft.fftfreq(size)
     angles = np.arctan2(frequencies[:, np.newaxis], frequencies).ravel()
     return np.hypot(power @ np.cos(2 * angles), power @ np.sin(2 * angles))

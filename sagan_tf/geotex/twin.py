@@ -1,7 +1,7 @@
-"""Twin: a disc on the left and one on the right, of the same colour of eight.
+"""Twin: a disc on the left and one on the right, both in the same one of eight colours.
 
-Places and sizes are independent. The colours are the corners of a cube in RGB around the grey of
-the background: three bits, and the sign of each channel tells which.
+Positions and sizes are independent. The colours are the corners of an RGB cube around the grey of
+the background: the sign of each channel is one of three bits.
 """
 
 import numpy as np
@@ -26,9 +26,9 @@ def draw(random: np.random.Generator, size: int, valid: bool) -> tuple[np.ndarra
     """An image in tones `(S, S, 3)`, and the coverage of its two parts `(2, S, S)`.
 
     Args:
-        random: where all choices come from.
+        random: generator of all random choices.
         size: side in pixels.
-        valid: whether the constraint holds; else the parts are independent.
+        valid: whether the constraint holds; otherwise the parts are independent.
     """
     colours = random.integers(NUM_COLOURS, size=2)
     if valid:
@@ -45,9 +45,9 @@ def draw(random: np.random.Generator, size: int, valid: bool) -> tuple[np.ndarra
 
 
 def check(images: np.ndarray) -> Outcome:
-    """Reads both discs of images uint8 `(N, S, S, 3)`.
+    """Reads both discs of uint8 images `(N, S, S, 3)`.
 
-    `value` is int `(N, 2)`: the colour on the left and on the right, -1 where unreadable.
+    `value` is int `(N, 2)`: the colours on the left and on the right, -1 if unreadable.
     """
     tones = to_tones(images)
     discs = [_read_disc(tones[:, :, columns]) for columns in side_columns(images.shape[2])]
@@ -67,13 +67,13 @@ def parts_in(images: np.ndarray) -> np.ndarray:
 
 
 def _read_disc(tones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The colour of the one disc in each `(N, S, W, 3)`, and whether there is one."""
+    """The colour of the disc in each image `(N, S, W, 3)`, and whether there is exactly one."""
     size = tones.shape[1]
     coloured = (np.abs(tones).mean(axis=-1) > 0.5).astype(np.float32)
     area = coloured.sum(axis=(1, 2))
     shares = coloured / np.maximum(area, 1)[:, np.newaxis, np.newaxis]
     spread = sum(_variance(shares.sum(axis=axis)) for axis in (1, 2))
-    # No shape of a given area has less spread than a disc, which has area / 2 pi.
+    # Among shapes of equal area a disc has the smallest spread, area / 2 pi.
     compact = spread * 2 * np.pi <= 1.35 * area
     least, most = (np.pi * (radius * size) ** 2 for radius in _RADII)
     colour = (tones * shares[..., np.newaxis]).sum(axis=(1, 2))
@@ -83,7 +83,7 @@ def _read_disc(tones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _variance(shares: np.ndarray) -> np.ndarray:
-    """Of the place that shares `(N, L)` of each row give."""
+    """Variance of the position under the weights `shares`, `(N, L)`, of each row."""
     places = np.arange(shares.shape[1])
     mean = shares @ places
     return (shares * (places - mean[:, np.newaxis]) ** 2).sum(axis=1)

@@ -48,7 +48,7 @@ def await_workers(cluster: Cluster, replicas: int, seconds: float) -> None:
                     _check_answer(address, answer, {**facts, "index": index})
                     knows_all[address] = answer["knows all"]
                 elif address in knows_all and _listens(address):
-                    # TensorFlow listens there now: that worker goes on once all have seen all.
+                    # TensorFlow listens there now: the worker has gone on, as all have seen all.
                     knows_all[address] = here["knows all"]
             here["knows all"] = len(knows_all) == len(others)
             late = [address for address in others.values() if not knows_all.get(address)]

@@ -1,4 +1,4 @@
-"""The entries of a published state: taken one by one into the variables of our layers."""
+"""Copies the entries of a published state, one by one, into the variables of our layers."""
 
 import math
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from sagan_tf.published.projects import Source
 
 
 class Entries:
-    """A state's entries, each of which is taken once, and what was wrong with them.
+    """The entries of a state, each of which must be taken once, and a record of misfits.
 
     Args:
-        network: whose they are.
+        network: name of the network, "generator", "generator_ema" or "discriminator".
         entries: arrays by name.
-        source: whose they are.
+        source: the project that published them.
     """
 
     def __init__(self, network: str, entries: Mapping[str, Any], source: Source) -> None:
@@ -31,7 +31,7 @@ class Entries:
         self._misfits: list[str] = []
 
     def take(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """An entry as float64; ones if it does not fit, which `finish` will tell."""
+        """An entry as float64; ones if it does not fit, which `finish` reports."""
         value = self._left.pop(name, None)
         if isinstance(value, np.ndarray) and value.shape == tuple(shape):
             return value.astype("float64")
@@ -40,7 +40,7 @@ class Entries:
         return np.ones(shape)
 
     def finish(self) -> None:
-        """Raises if an entry did not fit or is left over."""
+        """Raises `ValueError` if an entry did not fit or is left over."""
         misfits = self._misfits + [f"{name} has no place" for name in self._left]
         if misfits:
             raise ValueError(
@@ -59,22 +59,22 @@ class Entries:
         """Fills a dense layer, convolution or embedding with its weight, vectors and bias.
 
         Args:
-            name: theirs.
-            layer: ours.
-            outputs: which of their outputs ours are, in order.
-            inputs: likewise.
+            name: name of the layer in the state.
+            layer: layer of this package to fill.
+            outputs: indices of the state's outputs, in the order of the layer's.
+            inputs: indices of the state's inputs, in the order of the layer's.
         """
-        if hasattr(layer, "embeddings"):  # a table's rows are its outputs, here and there
+        if hasattr(layer, "embeddings"):  # the rows of a table are its outputs in both projects
             weight, order = layer.embeddings, (0, 1)
             shape = tuple(weight.shape)
-        else:  # Theirs begin with outputs and inputs, ours end with inputs and outputs.
+        else:  # PyTorch's axes begin with (out, in); Keras' axes end with (in, out).
             weight = layer.kernel
             *window, channels_in, channels_out = weight.shape
             order = (*range(2, 2 + len(window)), 1, 0)
             shape = (channels_out, channels_in, *window)
         value, left, right = self._weight_and_vectors(name, shape)
         weight.assign(_float32(value[outputs][:, inputs].transpose(order)))
-        # As the kernel of one output, the vector is transposed likewise.
+        # The vector is transposed like a kernel with a single output.
         right = right.reshape(1, *shape[1:])[:, inputs]
         layer.vector_u.assign(_float32(left[np.newaxis, outputs]))
         layer.vector_v.assign(_float32(right.transpose(order).reshape(-1, 1)))
@@ -82,7 +82,7 @@ class Entries:
             layer.bias.assign(_float32(self.take(f"{name}.bias", (shape[0],))[outputs]))
 
     def fill_norm(self, name: str, layer: ConditionalBatchNormalization) -> None:
-        """Fills a batch norm with its statistics, and tables or scale and offset."""
+        """Fills a batch norm with moving statistics, and with class tables or scale and offset."""
         channels = layer.moving_mean.shape
         statistics = name
         if layer.num_classes is None:
@@ -105,7 +105,7 @@ class Entries:
         self.take(f"{statistics}.num_batches_tracked", ())
 
     def fill_attention(self, name: str, layer: SelfAttention2D) -> None:
-        """Fills a self-attention."""
+        """Fills a self-attention layer."""
         for part, convolution in {
             "query": layer.query,
             "key": layer.key,
@@ -132,10 +132,10 @@ class Entries:
     def _weight_and_vectors(
         self, name: str, shape: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A weight `(rows, ...)`, and vectors `(rows,)`, `(columns,)` with norm |W right|."""
+        """A weight `(rows, ...)`, and vectors `(rows,)` and `(columns,)`; the norm is |W right|."""
         rows, columns = shape[0], math.prod(shape[1:])
         if f"{name}.u0" in self._left:
-            # BigGAN-PyTorch's form, as mmgeneration has it: one iteration at every call.
+            # The form of BigGAN-PyTorch and mmgeneration: one power iteration at every call.
             weight = self.take(f"{name}.weight", shape)
             left = self.take(f"{name}.u0", (1, rows))[0]
             self.take(f"{name}.sv0", (1,))
@@ -147,10 +147,10 @@ class Entries:
         right = self.take(f"{name}.weight_v", (columns,))
         projection = weight.reshape(rows, columns) @ right
         norm = left @ projection
-        if not norm > 0 and not self._misfits:  # else it may be of stand-ins
+        if not norm > 0 and not self._misfits:  # after a misfit, values may be placeholders
             self._misfits.append(f"{name} was never trained: its spectral norm is {norm:.2g}")
-        # PyTorch's norm is u W v with a u from before the last update of W, ours |W v|. A longer
-        # or shorter v makes up for it, which the next training call computes anew.
+        # PyTorch's norm is u W v with a u from before the last update of W; ours is |W v|. Scaling
+        # v makes both equal, and the next training call computes v again.
         return weight, left, right * (norm / np.linalg.norm(projection))
 
 

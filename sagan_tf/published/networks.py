@@ -1,4 +1,4 @@
-"""SAGANs that other projects published, as our networks."""
+"""Makes networks of this package from SAGANs that other projects published."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from sagan_tf.published.projects import SOURCES
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """Networks with their published weights.
+    """Networks with published weights.
 
     Attributes:
-        generator: as it was trained.
-        discriminator: likewise.
-        ema_generator: the generator's moving average, or `None`.
+        generator: the generator as trained, without averaging.
+        discriminator: the discriminator.
+        ema_generator: the generator with the moving average of weights, or `None`.
     """
 
     generator: Generator
@@ -34,29 +34,32 @@ def convert(
     bgr: bool | None = None,
     batch_norm_epsilon: float | None = None,
 ) -> Published:
-    """Makes networks of ours that compute what published ones do, from their weights.
+    """Makes networks of this package that compute the same functions as published networks.
 
-    What cannot be seen in weights are arguments; by default they are the source's recipes'.
+    The arguments after `states` cannot be read from weights; their defaults are those of the
+    source's recipes.
 
-    Scales are 1 + a table there. If that table is spectrally normalised, its quotient becomes
-    ours, whose tables are not: the same function, and training goes on with plain tables.
+    The published networks scale by 1 + a class table. If that table is spectrally normalised, the
+    normalised table is used here, as tables of this package are not: the function is the same, and
+    further training uses plain tables.
 
     Args:
         source_name: "studiogan" or "mmgeneration".
-        states: arrays by PyTorch's names, of "generator", "discriminator" and perhaps
+        states: arrays by their PyTorch names, for "generator", "discriminator" and optionally
             "generator_ema".
-        relu_shortcut: see `Discriminator`.
-        bgr: whether images have blue first there; here they have red first.
+        relu_shortcut: see `Discriminator`; `None` for the source's default.
+        bgr: whether the published networks' images are BGR; here they are RGB. `None` for the
+            source's default.
         batch_norm_epsilon: see `Generator`; by default 1e-4, or 1e-5 if the class tables are
-            not spectrally normalised, which one recipe of mmgeneration combines.
+            not spectrally normalised, as in one recipe of mmgeneration.
 
     Returns:
         Built networks.
 
     Raises:
-        ValueError: if the states are not those of class-conditional SAGANs of the source, with
-            every entry that is missing, left over or of another shape; or if our networks cannot
-            represent them.
+        ValueError: if the states are not those of class-conditional SAGANs of the source; the
+            message has the entries that are missing, left over or of another shape. Also if
+            networks of this package cannot represent them.
     """
     source = SOURCES[source_name]
     shared, latent_dim = _architecture(source_name, states["generator"], states["discriminator"])
@@ -90,7 +93,7 @@ def convert(
 def _architecture(
     source_name: str, generator: Mapping[str, Any], discriminator: Mapping[str, Any]
 ) -> tuple[dict[str, Any], int]:
-    """Arguments of both our networks, and the generator's `latent_dim`."""
+    """Constructor arguments of both networks, and the generator's `latent_dim`."""
     source = SOURCES[source_name]
 
     def shape_of(entries: Mapping[str, Any], layer: str, axes: int) -> tuple[int, ...]:
@@ -139,11 +142,11 @@ def _architecture(
 
 
 def _attended(stages: list[tuple[str, bool]], sizes: list[int]) -> list[int]:
-    """Sizes of the maps that attend, 0 for one that is not the first of its size.
+    """Sizes of the feature maps with attention; 0 for a map that is not the first of its size.
 
     Args:
-        stages: blocks and what attends after them.
-        sizes: of the maps that the blocks give.
+        stages: names of the stages, and whether each is attention instead of a block.
+        sizes: sizes of the blocks' output maps.
     """
     found = []
     blocks = 0
@@ -159,7 +162,7 @@ def _attended(stages: list[tuple[str, bool]], sizes: list[int]) -> list[int]:
 def _fill_generator(network: Generator, entries: Entries, channel_order: slice) -> None:
     network.build()
     names = entries.names
-    # Their 4x4 map is (C, 4, 4) in the dense layer's outputs, ours (4, 4, C).
+    # The dense layer's outputs are a (C, 4, 4) map in the published network, and (4, 4, C) here.
     positions = np.arange(16 * network.first_filters).reshape(-1, 4, 4).transpose(1, 2, 0).ravel()
     entries.fill_spectral(names["dense"], network.dense, outputs=positions)
     for (name, attends), stage in zip(entries.stages, network.stages, strict=True):

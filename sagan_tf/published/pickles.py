@@ -1,18 +1,18 @@
-"""Reads pickles as data: nothing that stands in them is run.
+"""Reads pickles as data, without running any code in them.
 
 A small stack machine knows the few opcodes that `torch.save` writes and the names that its caller
-allows, and refuses the rest. Opcodes are those of Python's `pickletools`.
+allows, and refuses all others. Opcodes have the names of Python's `pickletools`.
 """
 
 import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-# Opcodes that push their argument; the last two are Python 2's.
+# Opcodes that push their argument; the last two are from Python 2.
 _LITERALS = frozenset(
     "BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE BINSTRING SHORT_BINSTRING".split()
 )
-# Opcodes that push something new.
+# Opcodes that push a new object.
 _EMPTY: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
@@ -26,20 +26,21 @@ _EMPTY: dict[str, Callable[[], Any]] = {
 def read_pickle(
     file: BinaryIO, names: Mapping[str, Any], claim: Callable[[Any], Any] | None = None
 ) -> Any:
-    """Reads one pickle, and leaves the file behind it.
+    """Reads one pickle, and leaves the file's position behind it.
 
     Args:
-        file: at the pickle's first byte.
-        names: what a pickle may ask for, by "module name".
-        claim: gives the object for a persistent identifier; without it there may be none.
+        file: file at the pickle's first byte.
+        names: objects that a pickle may use, by "module name".
+        claim: returns the object for a persistent identifier; `None` refuses such identifiers.
 
     Returns:
-        What was pickled.
+        The pickled object.
 
     Raises:
         EOFError: for a pickle that ends early.
         ValueError: for another opcode or name.
-        IndexError, KeyError, TypeError and what `names` raise: for one that makes no sense.
+        IndexError, KeyError, TypeError and exceptions of the objects in `names`: for an invalid
+            pickle.
     """
     machine = _Machine(names, claim)
     for opcode, argument, _ in pickletools.genops(file):
@@ -50,7 +51,7 @@ def read_pickle(
 
 
 class _Machine:
-    """What a pickle's opcodes work on."""
+    """The stack, marks and memo on which a pickle's opcodes work."""
 
     def __init__(self, names: Mapping[str, Any], claim: Callable[[Any], Any] | None) -> None:
         self.stack: list[Any] = []
@@ -60,7 +61,7 @@ class _Machine:
         self._claim = claim
 
     def step(self, opcode: str, argument: Any) -> None:
-        """Follows one opcode; its argument's type follows from it."""
+        """Executes one opcode; the type of its argument depends on the opcode."""
         stack = self.stack
         match opcode:
             case "PROTO":
@@ -83,14 +84,14 @@ class _Machine:
                 arguments = stack.pop()
                 stack.append(stack.pop()(*arguments))
             case "BUILD":
-                # An ordered dictionary's attributes: versions of modules. Or a NumPy number's
-                # byte order, which PyTorch's files have in common.
+                # Dropped: an ordered dictionary's attributes (versions of modules), or a NumPy
+                # number's byte order, which is the same in all of PyTorch's files.
                 stack.pop()
             case _:
                 self._collect(opcode)
 
     def _collect(self, opcode: str) -> None:
-        """Puts the uppermost objects into one."""
+        """Executes an opcode that puts the uppermost objects into a container."""
         stack = self.stack
         match opcode:
             case "TUPLE1" | "TUPLE2" | "TUPLE3":

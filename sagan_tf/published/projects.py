@@ -1,6 +1,6 @@
-"""How the projects name layers, and what their recipes share.
+"""The projects' names of layers, and what their recipes have in common.
 
-What stands where in a file, and what each layer computes, was read in the projects' code:
+The names of entries and the functions of layers are from the projects' code:
 PyTorch-StudioGAN, `src/models/resnet.py` and `src/utils/ops.py` (`model_ops.py` until July 2021);
 mmgeneration, `sngan_proj` and `biggan` in `mmgen/models/architectures`, and `configs/sagan`.
 """
@@ -12,20 +12,20 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """How a project names our layers, and what its recipes share.
+    """A project's names for our layers, and what its recipes have in common.
 
     Attributes:
-        names: a layer's name there, by its name here. What belongs to a stage stands below the
-            stage's.
-        stage: names a generator's stages, and a discriminator's.
-        first_stage: names a discriminator's first one, if it is none of the others.
-        statistics: where a conditional batch norm keeps its moving statistics.
-        tables: pairs of names that class tables had in the project's versions, and whether
-            a class is a column there.
-        gate_shape: of an attention's scalar.
-        image_sizes: at which its networks are ours.
-        relu_shortcut: whether its ReLU works in place, see `Discriminator`.
-        bgr: whether its images have blue first.
+        names: a layer's name in the project, by its name here. Names of layers in a stage are
+            relative to the stage's name.
+        stage: format of the names of stages in the generator and the discriminator.
+        first_stage: name of the discriminator's first stage, if it differs from that format.
+        statistics: sub-layer with the moving statistics of a class-conditional batch norm.
+        tables: for each version of the project, the names of the scale and the offset table, and
+            whether classes are columns of these tables.
+        gate_shape: shape of an attention layer's scalar.
+        image_sizes: image sizes at which the project's networks equal ours.
+        relu_shortcut: whether the project's ReLUs work in place, see `Discriminator`.
+        bgr: whether the project's images are BGR.
     """
 
     names: Mapping[str, str]
@@ -39,7 +39,7 @@ class Source:
     bgr: bool
 
     def stages(self, entries: Mapping[str, Any], first: str | None) -> list[tuple[str, bool]]:
-        """The stages' names in a state, and whether they attend."""
+        """The names of the stages in a state, and whether each stage is attention."""
         found: list[tuple[str, bool]] = []
         for name in self._stage_names(first):
             if not any(key.startswith(f"{name}.") for key in entries):
@@ -79,7 +79,7 @@ SOURCES = {
         stage="blocks.{}.0",
         first_stage=None,
         statistics="bn",
-        tables=(("embed0", "embed1", False), ("gain", "bias", True)),  # until, since July 2021
+        tables=(("embed0", "embed1", False), ("gain", "bias", True)),  # until and since July 2021
         gate_shape=(1,),
         image_sizes=(32, 64, 128, 256),
         relu_shortcut=True,
@@ -108,7 +108,7 @@ SOURCES = {
         statistics="norm",
         tables=(("weight_embedding", "bias_embedding", False),),
         gate_shape=(),
-        image_sizes=(32, 128),  # At 64 its discriminator pools down to 2x2.
+        image_sizes=(32, 128),  # at 64, the project's discriminator pools down to 2x2
         relu_shortcut=False,
         bgr=True,
     ),

@@ -1,8 +1,8 @@
-"""Reads PyTorch's files of tensors without PyTorch, and without running what stands in them.
+"""Reads PyTorch's files of tensors without PyTorch, and without running code in them.
 
-`torch.save` writes a pickle, which may name any function to be called. Here a pickle is read as
-data (`pickles`), which knows the few names that tensors need. The two containers are described in
-PyTorch's `torch/serialization.py` and its note "Serialization semantics".
+`torch.save` writes a pickle, which may call any function. Here a pickle is read as data (by
+`pickles`), and only the few names that tensors need are allowed. The two file formats are described
+in PyTorch's `torch/serialization.py` and its note "Serialization semantics".
 """
 
 import io
@@ -17,7 +17,7 @@ import numpy as np
 from sagan_tf.published.pickles import read_pickle
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-# By their names in PyTorch. NumPy has no bfloat16: it is read as the upper half of a float32.
+# NumPy dtypes by their PyTorch names. NumPy has no bfloat16, which is the upper half of a float32.
 _DTYPES = {
     "float64": "<f8",
     "float32": "<f4",
@@ -51,7 +51,7 @@ _STORAGES = {
     "torch UntypedStorage": "uint8",
     "torch.storage UntypedStorage": "uint8",
 }
-# What reading damaged numbers as sizes, positions and names leads to.
+# Exceptions that damaged sizes, positions and names can cause.
 _DAMAGES = (
     ArithmeticError,
     AttributeError,
@@ -66,23 +66,23 @@ _DAMAGES = (
 
 
 def read_state_dict(path: str | os.PathLike) -> dict[str, Any]:
-    """What `torch.save` wrote of a dictionary of tensors.
+    """Reads a dictionary of tensors from a file of `torch.save`.
 
-    Reads the zip format and the stream of pickles that was the only one before PyTorch 1.6. Tensors
-    take no more memory than about three times the file's size, whatever stands in it.
+    It reads the zip format, and the stream of pickles that was the only format before PyTorch 1.6.
+    Tensors take at most about three times the file's size in memory, whatever the file contains.
 
     Args:
         path: the file.
 
     Returns:
         Arrays by name, with the tensors' shapes and dtypes; bfloat16 becomes float32, which is
-        exact. Tensors that share memory share it here. Dictionaries in it, ordered or not, become
-        `dict`; parameters become arrays; numbers, strings, lists and tuples stay.
+        exact. Tensors that share memory share it here as well. Nested dictionaries, ordered or not,
+        become `dict`; parameters become arrays; numbers, strings, lists and tuples are kept.
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: for a file that is damaged or cut short, is none of PyTorch's, holds no
-            dictionary, or asks for any function or class but those of plain tensors.
+        ValueError: for a file that is damaged, cut short or not from PyTorch, that holds no
+            dictionary, or that uses other functions or classes than those of plain tensors.
     """
     data = Path(path).read_bytes()
     try:
@@ -99,7 +99,7 @@ def read_state_dict(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def _read_zip(data: bytes) -> Any:
-    """An archive of `NAME/data.pkl` and, by number, the storages as `NAME/data/0` ..."""
+    """Reads an archive of `NAME/data.pkl` and the numbered storages, `NAME/data/0` ..."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
         folder = pickled.removesuffix("data.pkl")
@@ -113,17 +113,17 @@ def _read_zip(data: bytes) -> Any:
 
 
 def _entry(archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:  # It could be of any size.
+    if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:  # it could expand to any size
         raise ValueError(f"{name} is compressed")
-    return archive.read(name)  # and compared with its checksum
+    return archive.read(name)  # this verifies the checksum
 
 
 def _read_legacy(data: bytes) -> Any:
-    """Pickles one after the other, then each storage: its length as int64, and its bytes."""
+    """Reads consecutive pickles, then each storage: its length as int64, and its bytes."""
     file = io.BytesIO(data)
     if read_pickle(file, _NAMES) != _LEGACY_MAGIC:
         raise ValueError("it does not begin as one")
-    read_pickle(file, _NAMES)  # the version of the format, of which there was one
+    read_pickle(file, _NAMES)  # the version of the format; there was only one
     _check_byte_order(read_pickle(file, _NAMES)["little_endian"])
     storages = _Storages(limit=len(data))
     content = read_pickle(file, _NAMES, storages.claim)
@@ -142,10 +142,10 @@ def _check_byte_order(is_little_endian: bool) -> None:
 
 
 class _Storages:
-    """The memory of tensors, which a pickle claims by number before its content is read.
+    """The storages of tensors, which a pickle claims by key before their content is read.
 
     Args:
-        limit: bytes that all of them may claim.
+        limit: number of bytes that all storages together may claim.
     """
 
     def __init__(self, limit: int) -> None:
@@ -162,7 +162,7 @@ class _Storages:
 
     def claim(self, persistent_id: Any) -> np.ndarray:
         """The array of a storage, which `fill` will fill."""
-        kind, dtype, key, _, count, *view = persistent_id  # The fourth names a device.
+        kind, dtype, key, _, count, *view = persistent_id  # the fourth item is a device
         if kind != "storage" or view not in ([], [None]):
             raise ValueError(f"it asks for {kind!r} with {view}")
         if key not in self._arrays:
@@ -184,7 +184,7 @@ class _Storages:
 def _tensor(
     storage: np.ndarray, offset: int, size: tuple[int, ...], strides: tuple[int, ...], *_: Any
 ) -> np.ndarray:
-    """A view of a storage; NumPy checks that it lies inside. What follows concerns gradients."""
+    """A view of a storage; NumPy checks its bounds. Further arguments concern gradients."""
     item_size = storage.dtype.itemsize
     return np.ndarray(
         size, storage.dtype, storage, offset * item_size, [step * item_size for step in strides]
@@ -201,12 +201,12 @@ def _tensor_of_untyped(
     dtype: str,
     *_: Any,
 ) -> np.ndarray:
-    """As `_tensor`, of those dtypes that have no storage of their own."""
+    """A view of a storage, like `_tensor`, for dtypes without a storage type of their own."""
     return _tensor(storage.view(_DTYPES[dtype]), offset, size, strides)
 
 
 def _numpy_number(dtype: str, data: bytes) -> Any:
-    """A score or the like, which training programs keep beside tensors."""
+    """A NumPy number, such as a score, which training programs save beside tensors."""
     return np.frombuffer(data, f"<{dtype}")[0]
 
 
@@ -219,7 +219,7 @@ _NAMES = {
     "torch._utils _rebuild_tensor_v3": _tensor_of_untyped,
     "torch._utils _rebuild_parameter": lambda tensor, *_: tensor,
     "numpy dtype": lambda code, *_: code,
-    "numpy.core.multiarray scalar": _numpy_number,  # until, since NumPy 2
+    "numpy.core.multiarray scalar": _numpy_number,  # before NumPy 2
     "numpy._core.multiarray scalar": _numpy_number,
-    "_codecs encode": lambda text, _: text.encode("latin1"),  # as pickles hold bytes
+    "_codecs encode": lambda text, _: text.encode("latin1"),  # the form of bytes in pickles
 }

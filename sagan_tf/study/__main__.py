@@ -4,8 +4,8 @@ python -m sagan_tf.study --preset=smoke --out=studies/smoke
 python -m sagan_tf.study --ablation --out=studies/ablation
 python -m sagan_tf.study --table=1 --dataset=imagenet2012 --out=studies/table1
 
-The same command goes on with what is there. Given several times at once, on one machine or on
-several that share the folder, each takes the next run that nobody has.
+The same command goes on from what exists. It may run several times at once, on one machine or on
+several that share the folder; each process takes the next run that no other process has.
 """
 
 import dataclasses
@@ -25,51 +25,64 @@ if TYPE_CHECKING:
 
 _TABLES = ("1", "2")
 _FIGURES = ("stabilisation",)
-# Of the feature maps of the paper's table 1.
+# Sizes of the feature maps in the paper's table 1.
 _RESOLUTIONS = (8, 16, 32, 64)
 
 
 @dataclasses.dataclass(frozen=True)
 class StudySettings:
-    """What `python -m sagan_tf.study` can be told."""
+    """Command-line flags of `python -m sagan_tf.study`."""
 
     preset: str | None = setting(
-        None, f"Geometry against texture, on drawn images: {', '.join(plans.GEOTEX_PRESETS)}."
+        None,
+        f"Study of geometry against texture, on drawn images: {', '.join(plans.GEOTEX_PRESETS)}.",
     )
     table: str | None = setting(
         None,
-        "Instead: 1, attention or a residual block by feature map, as in the paper's table; 2, "
-        "SAGAN's row.",
+        "Instead of --preset, a table of the paper: 1, attention or a residual block by feature "
+        "map; 2, SAGAN's row.",
     )
     figure: str | None = setting(
-        None, "Instead: stabilisation, spectral normalisation and two learning rates."
+        None,
+        "Instead of --preset, a figure of the paper: stabilisation, by spectral normalisation and "
+        "two learning rates.",
     )
-    ablation: bool = setting(False, "Instead: what keeps samples of a class varied, on the digits.")
-    out: str | None = setting(None, "The study's folder; without it studies/<what is asked for>.")
+    ablation: bool = setting(
+        False, "Instead of --preset, an ablation on the digits: what keeps samples varied."
+    )
+    out: str | None = setting(
+        None, "Folder of the study; by default studies/ with the name of preset, table or figure."
+    )
 
-    dataset: str = setting("imagenet2012", "Of tables and figures, as `sagan_tf.train` says.")
-    image_size: int | None = setting(None, "Of tables and figures; without it the preset's.")
-    steps: int | None = setting(None, "Of each run; without it the preset's.", at_least=1)
+    dataset: str = setting(
+        "imagenet2012", "Data set for tables and figures, see `sagan_tf.train --help`."
+    )
+    image_size: int | None = setting(
+        None, "Image size for tables and figures; by default the preset's."
+    )
+    steps: int | None = setting(None, "Steps of each run; by default the preset's.", at_least=1)
     measure_every: int | None = setting(
         None,
-        "Steps between measurements; without it the preset's, or a twentieth of the steps.",
+        "Steps between measurements; by default the preset's, or a twentieth of the steps.",
         at_least=1,
     )
     samples: int | None = setting(
-        None, "Images per class and measurement, on drawn images.", at_least=1
+        None, "Images per class for each measurement, on drawn images.", at_least=1
     )
     final_images: int | None = setting(
-        None, "Images that score a table's runs at the end; without it the protocol's.", at_least=1
+        None,
+        "Images for the final scores of a table's runs; by default the protocol's number.",
+        at_least=1,
     )
     seeds: int | None = setting(
         None, "Runs of each arm, on drawn images and the digits.", at_least=1
     )
     train_flags: str = setting(
-        "", "More flags for every run, in quotes, as in '--base_filters=8 --device=cpu'."
+        "", "Further flags for every run, in quotes, as in '--base_filters=8 --device=cpu'."
     )
 
-    runs: tuple[str, ...] = setting((), "Only these, by name.")
-    list: bool = setting(False, "Print a command for each run, to be given anywhere, and stop.")
+    runs: tuple[str, ...] = setting((), "Names of the runs to do; by default all.")
+    list: bool = setting(False, "Print a command for each run, to run it anywhere, and stop.")
 
 
 def main(settings: StudySettings) -> None:
@@ -80,7 +93,7 @@ def main(settings: StudySettings) -> None:
         _print_commands(chosen)
         return
     with command.extra("report"):
-        import sagan_tf.output.pages  # noqa: F401 - to see whether it can be
+        import sagan_tf.output.pages  # noqa: F401 - to check that its packages are installed
     _check_folder(out, plan)
     from sagan_tf.study.reporting import write_report
     from sagan_tf.study.work import do_runs, score_ceiling
@@ -97,7 +110,7 @@ def main(settings: StudySettings) -> None:
 
 
 def _plan(settings: StudySettings) -> tuple["Plan", Path]:
-    """What is asked for, and its folder."""
+    """The plan that the flags select, and its folder."""
     asked = {name: getattr(settings, name) for name in ("preset", "table", "figure")}
     asked = {name: value for name, value in asked.items() if value is not None}
     if settings.ablation:
@@ -186,7 +199,7 @@ def _print_commands(runs: list["Run"]) -> None:
 
 
 def _check_folder(out: Path, plan: "Plan") -> None:
-    """Refuses to mix studies."""
+    """Raises `ValueError` if the folder holds another study; else writes its `study.json`."""
     from sagan_tf.output import files
 
     now = json.loads(json.dumps(dataclasses.asdict(plan)))

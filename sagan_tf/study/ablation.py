@@ -1,12 +1,12 @@
-"""What keeps samples of a class varied: runs on the digits that differ in one thing each."""
+"""An ablation of what keeps samples of a class varied: runs on the digits, with one change each."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from sagan_tf.study.plans import Plan, Run
 
-# All that the arms change, as it was where samples of a class became one. It is written out, so
-# that no preset's change moves the table.
+# All settings that arms change, with the values at which all samples of a class became the same.
+# They are written out, so that changes to presets do not affect the study.
 COLLAPSING: dict[str, Any] = {
     "dataset": "digits",
     "preset": "digits",
@@ -28,7 +28,8 @@ COLLAPSING: dict[str, Any] = {
 }
 CURED: dict[str, Any] = {"d_steps": 2, "dense_bias": False}
 
-# The first half changes one thing in what collapses, the second one thing in what does not.
+# The arms of the first half change one setting of `COLLAPSING`; those of the second half change one
+# setting of the cured configuration.
 ARMS: dict[str, dict[str, Any]] = {
     "as it was": {},
     "no dense bias": {"dense_bias": False},
@@ -47,7 +48,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "the same, discriminator of 32 filters": {**CURED, "discriminator_base_filters": 32},
 }
 SEEDS, STEPS = 3, 1500
-# How runs are scored, and the real images beside them.
+# Flags of `sagan_tf.evaluate` for the runs, and for real images as an upper bound.
 EVALUATION: dict[str, Any] = {
     "num_images": 1000,
     "metrics": ("fid", "overlap", "agreement", "spread"),
@@ -57,7 +58,7 @@ CEILING: dict[str, Any] = {
     "images": "real",
     "dataset": "digits",
     "image_size": 16,
-    "num_images": 898,  # half of them
+    "num_images": 898,  # half of the real images
     "metrics": EVALUATION["metrics"],
 }
 
@@ -70,12 +71,12 @@ _NOTE = (
 
 
 def ablation_plan(seeds: int, steps: int, flags: Mapping[str, Any]) -> Plan:
-    """Lists the runs: all arms of a seed before the next one.
+    """The plan of the ablation: all arms of one seed, then all arms of the next seed.
 
     Args:
-        seeds: runs of each arm.
-        steps: generator updates of each run.
-        flags: of `sagan_tf.train` for every run, over those of the arms.
+        seeds: number of runs of each arm.
+        steps: training steps of each run.
+        flags: flags of `sagan_tf.train` for every run, which override those of the arms.
     """
     shared = {"sample_every": steps, "checkpoint_every": steps, "log_every": -(-steps // 15)}
     runs = tuple(

@@ -1,4 +1,4 @@
-"""An ablation as one page: each arm's scores, mean and range over its seeds, and the ceiling."""
+"""The report of an ablation: mean and range of each arm's scores over its seeds, and a ceiling."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from sagan_tf.output.pages import render
 from sagan_tf.output.pictures import png_address
 from sagan_tf.study.plans import Plan
 
-# In this order, with what they are called: as many as a reader can take in.
+# Scores to show, in this order, with their headings.
 COLUMNS = {
     "label_agreement": "recognised",
     "within_class_spread": "spread within classes",
@@ -31,15 +31,15 @@ def write_ablation_report(
     grids: Mapping[str, Path],
     facts: Mapping[str, Any],
 ) -> None:
-    """Writes what runs scored.
+    """Writes the page of an ablation.
 
     Args:
-        path: of the page.
+        path: path of the page.
         plan: the study.
-        scores: by arm, the scores of its runs by name; at least one.
-        ceiling: the scores of real images against other real ones.
-        grids: by arm, a PNG of samples.
-        facts: about command and machine, shown as they are.
+        scores: by arm, the scores of each of its runs by name; at least one run per arm.
+        ceiling: the scores of real images against other real images.
+        grids: by arm, the path of a PNG of samples.
+        facts: facts about command and machine, shown as they are.
     """
     rows = [
         {
@@ -63,7 +63,7 @@ def write_ablation_report(
 
 
 def _cell(values: Sequence[float | None]) -> str:
-    """The mean of values and, of several, their range."""
+    """The mean of the known values as text, with their range if there are several."""
     known = [value for value in values if value is not None]
     if not known:
         return "n/a"

@@ -1,4 +1,4 @@
-"""Measures of all runs -> what each arm reached, and what attention gained."""
+"""Summarises the measures of all runs: the rates of each arm, and the gains of attention."""
 
 import dataclasses
 import math
@@ -13,13 +13,13 @@ from sagan_tf.study.significance import Difference, interaction, sign_flip_test,
 
 GEOMETRY = tuple(geotex.GEOMETRIES)
 TEXTURE = tuple(name for name in geotex.CLASS_NAMES if name not in GEOMETRY)
-# Shares of images; the third is of the readable ones.
+# Rates over images; the third is over readable images only.
 RATES = ("readable", "satisfied", "satisfied_if_readable")
 
 
 @dataclasses.dataclass(frozen=True)
 class Rate:
-    """A share of the images of all seeds, with its 95 % interval; NaN of no images."""
+    """A rate over the images of all seeds, with its 95 % interval; NaN if there are no images."""
 
     value: float
     low: float
@@ -28,15 +28,15 @@ class Rate:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What one arm has over another, over pairs of runs of one seed.
+    """The gain of one arm over another, from pairs of runs with the same seed.
 
     Attributes:
-        arm: the one.
-        other: the other.
-        gains: by class, of the graded values.
-        geometry: the test of the mean gain of the geometry classes.
-        texture: of the texture classes.
-        interaction: of the first less the second.
+        arm: the first arm.
+        other: the arm that it is compared with.
+        gains: mean gain in graded values, by class.
+        geometry: test of the mean gain over the geometry classes.
+        texture: test of the mean gain over the texture classes.
+        interaction: test of the gain in geometry minus the gain in texture.
     """
 
     arm: str
@@ -48,10 +48,11 @@ class Comparison:
 
 
 class Findings:
-    """All records of a study, by what they are of.
+    """All records of a study, by arm, seed, step and whether the generator is averaged.
 
     Args:
-        records: as `load_measures` gives them, of all runs; of equal ones the last counts.
+        records: records of all runs, as `load_measures` returns them; of records with the same key
+            the last one counts.
     """
 
     def __init__(self, records: Sequence[dict[str, Any]]) -> None:
@@ -62,7 +63,7 @@ class Findings:
         self.arms = tuple(dict.fromkeys(record["arm"] for record in records))
 
     def seeds(self, arm: str, step: int, averaged: bool) -> list[int]:
-        """Seeds of the arm's runs that were measured at a step."""
+        """Seeds of the arm's runs that were measured at this step."""
         return sorted(
             seed
             for (of_arm, seed, of_step, of_averaged), record in self._records.items()
@@ -80,14 +81,14 @@ class Findings:
         )
 
     def values(self, arm: str, step: int, averaged: bool, name: str, score: str) -> list[float]:
-        """A score of a class, by seed."""
+        """The values of a class's score, in the order of `seeds`."""
         return [
             self._records[arm, seed, step, averaged]["classes"][name][score]
             for seed in self.seeds(arm, step, averaged)
         ]
 
     def rate(self, arm: str, step: int, averaged: bool, name: str, rate: str) -> Rate:
-        """One of `RATES` of a class, over the images of all seeds."""
+        """One of the `RATES` of a class, over the images of all seeds."""
         counts = self.values(arm, step, averaged, name, "count")
         readable = self.values(arm, step, averaged, name, "readable")
         satisfied = self.values(arm, step, averaged, name, "satisfied")
@@ -101,7 +102,7 @@ class Findings:
         return Rate(successes / total, *wilson_interval(successes, total))
 
     def attention(self, arm: str) -> list[dict[str, Any]]:
-        """Records of an arm that tell of its attention, by step and seed; step 0 is untrained."""
+        """Records of an arm with attention measures, by step and seed; step 0 is untrained."""
         return sorted(
             (
                 record
@@ -112,7 +113,7 @@ class Findings:
         )
 
     def comparisons(self, step: int, averaged: bool) -> list[Comparison]:
-        """Those of `COMPARISONS` whose arms both have runs of a step, paired by seed."""
+        """The `COMPARISONS` for which both arms have runs at this step, paired by seed."""
         found = []
         for arm, other in COMPARISONS:
             seeds = set(self.seeds(arm, step, averaged)) & set(self.seeds(other, step, averaged))

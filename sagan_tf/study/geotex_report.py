@@ -1,4 +1,4 @@
-"""Geometry against texture as one page: tests, rates, curves, images, maps."""
+"""The report on geometry against texture: tests, rates, curves, images and attention maps."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,14 +19,15 @@ from sagan_tf.study.findings import GEOMETRY, RATES, TEXTURE, Findings
 from sagan_tf.study.plans import OFF, Plan
 from sagan_tf.study.readings import class_images, class_seeds, shut_gates
 
-# Around images; the colours of Okabe and Ito (2008), which colour-blind readers tell apart.
+# Colours of the frames around images; colour-blind readers can tell them apart (Okabe and Ito,
+# 2008).
 FRAMES = {"satisfied": (0, 158, 115), "violated": (213, 94, 0), "unreadable": (153, 153, 153)}
 _FRAME_WIDTH = 2
-# Images of a class in its row, and among how many those with maps are looked for.
+# Number of images in a class's row; of images searched for readable ones; of those shown with maps.
 _ROW = 10
 _LOOKED_AT = 64
 _OVERLAID = 3
-# What curves are of: title, classes, score.
+# The curves to draw: title, classes, score.
 _CURVES = (
     ("Graded, of geometry", GEOMETRY, "graded"),
     ("Graded, of texture", TEXTURE, "graded"),
@@ -43,14 +44,14 @@ def write_geotex_report(
     workdirs: Mapping[str, Path],
     facts: Mapping[str, Any],
 ) -> None:
-    """Writes what a study of geometry against texture found.
+    """Writes the page of a study of geometry against texture.
 
     Args:
-        path: of the page.
+        path: path of the page.
         plan: the study.
-        findings: of what was measured, the last step of at least one run among it.
-        workdirs: of a finished run of each arm that has one.
-        facts: about command and machine, shown as they are.
+        findings: measures of the runs, with the last step of at least one run.
+        workdirs: by arm, the workdir of a finished run, for arms that have one.
+        facts: facts about command and machine, shown as they are.
     """
     arms = [arm for arm in (*plan.arms, OFF) if arm in findings.arms]
     page = render(
@@ -83,7 +84,7 @@ def write_geotex_report(
 def _rows(
     findings: Findings, arms: list[str], step: int, averaged: bool
 ) -> Iterator[dict[str, Any]]:
-    """Of every class and arm the rates, and means of the graded values and of what they are of."""
+    """Yields the rates of every class and arm, and the means of their graded values."""
     for name in (*GEOMETRY, *TEXTURE):
         for arm in arms:
             if not findings.seeds(arm, step, averaged):
@@ -103,7 +104,7 @@ def _rows(
 
 
 def _curve(findings: Findings, arms: list[str], name: str, score: str) -> Markup:
-    """A score of a class over the steps: each run thin, an arm's mean or rate thick."""
+    """A plot of a class's score over the steps: runs as thin lines, means or rates as thick."""
     figure = Figure(figsize=(3.6, 2.3), layout="constrained")
     axes = figure.add_subplot()
     for arm, colour in zip(arms, COLOURS, strict=False):
@@ -128,7 +129,7 @@ def _curve(findings: Findings, arms: list[str], name: str, score: str) -> Markup
 
 
 def _attention(findings: Findings, arms: list[str], last_step: int) -> Iterator[dict[str, Any]]:
-    """By arm and layer the measures at the last step and, of lift, of random weights; means."""
+    """Yields mean measures by arm and layer: at the last step, and the lift of random weights."""
     for arm in arms:
         records = findings.attention(arm)
         for layer in dict.fromkeys(path for record in records for path in record["attention"]):
@@ -151,7 +152,7 @@ def _attention(findings: Findings, arms: list[str], last_step: int) -> Iterator[
 
 
 def _grids(workdirs: Mapping[str, Path]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Of every arm a row of each class, framed by what its check says."""
+    """Yields each arm's images, one row per class, with frames that show the check's result."""
     for arm, workdir in workdirs.items():
         generator = sampling.load_generator(workdir)
         yield arm, _framed_rows(generator)
@@ -175,7 +176,7 @@ def _framed_rows(generator: Any) -> list[tuple[str, str]]:
 
 
 def _framed(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """An image twice as large, with a frame around it."""
+    """An image enlarged twofold, with a frame around it."""
     image = image.repeat(2, axis=0).repeat(2, axis=1)
     width = _FRAME_WIDTH
     size = [side + 2 * width for side in image.shape[:2]]
@@ -185,7 +186,7 @@ def _framed(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
 
 
 def _overlays(workdirs: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
-    """What the generator's attention sees from both parts of readable images, with the lift."""
+    """Yields attention maps of the generator from both parts of readable images, with the lift."""
     for arm in ("attention", "local"):
         if arm not in workdirs:
             continue
@@ -215,7 +216,7 @@ def _overlays(workdirs: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
 
 
 def _middle(part: np.ndarray) -> tuple[int, int]:
-    """The pixel of a part, bool `(S, S)`, that is nearest to the middle of all of them."""
+    """The pixel of a part, bool `(S, S)`, that is nearest to the part's centre."""
     pixels = np.argwhere(part)
     distances = np.square(pixels - pixels.mean(axis=0)).sum(axis=1)
     row, column = pixels[distances.argmin()]

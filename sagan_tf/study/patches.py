@@ -1,4 +1,4 @@
-"""How far images' small patches are from those of others: texture, whatever the geometry."""
+"""Distances between small image patches, which measure texture independently of geometry."""
 
 import numpy as np
 
@@ -10,14 +10,14 @@ _PER_IMAGE = 16
 
 
 def patches(images: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Patches of 8x8 from random places.
+    """Patches of 8x8 pixels from random positions.
 
     Args:
         images: uint8 `(N, S, S, 3)`.
-        seed: of the places.
+        seed: seed of the positions.
 
     Returns:
-        float64 `(16 * N, 192)` in [0, 1], the images' in turn.
+        float64 `(16 * N, 192)` in [0, 1], with the images in turn.
     """
     random = np.random.default_rng(seed)
     windows = np.lib.stride_tricks.sliding_window_view(images, (PATCH_SIZE,) * 2, axis=(1, 2))
@@ -28,12 +28,12 @@ def patches(images: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def patch_distance(real: Moments, images: np.ndarray) -> float:
-    """Fréchet distance between patches, from those whose moments are given."""
+    """Fréchet distance between the images' patches and patches with the given moments."""
     return frechet_distance(real, moments_of(patches(images, seed=1)))
 
 
 def flat_distance(images: np.ndarray) -> float:
-    """How far patches are from themselves without texture, each of its mean colour alone."""
+    """Fréchet distance between patches and the same patches in their mean colour."""
     rows = patches(images)
     colours = rows.reshape(len(rows), 3, -1)
     flat = np.broadcast_to(colours.mean(axis=-1, keepdims=True), colours.shape)

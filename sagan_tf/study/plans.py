@@ -1,20 +1,20 @@
-"""What to train: lists of runs that differ in one thing each."""
+"""Plans of studies: lists of runs to train that differ in one thing each."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-# What stands at the same feature map of both networks, as flags of `sagan_tf.train`. The residual
-# block has as many weights as attention; local attention has the same, at the same cost.
+# The layer at the same feature map of both networks, as flags of `sagan_tf.train`. The residual
+# block has as many weights as attention; local attention has the same weights and cost.
 ARMS: dict[str, dict[str, Any]] = {
     "none": {"attention_resolutions": ()},
     "residual": {"mixing": "residual"},
     "local": {"mixing": "local_attention"},
     "attention": {"mixing": "attention"},
 }
-# Attention's runs once more, its gates shut when images are made.
+# Arm for the runs with attention, measured again with `gamma` set to 0 when images are generated.
 OFF = "off"
-# Whose gain over what is tested, where both were run.
+# Pairs (arm, other) whose gain is tested if both were run.
 COMPARISONS = (
     ("attention", "none"),
     ("attention", "residual"),
@@ -26,13 +26,13 @@ COMPARISONS = (
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One training.
+    """One training run.
 
     Attributes:
-        name: of its folder.
-        arm: what it differs in from the others of its seed.
-        seed: of weights, noise and the order of the data.
-        flags: of `sagan_tf.train`.
+        name: name of the run's folder.
+        arm: name of what distinguishes the run from others with its seed.
+        seed: seed of weights, noise and the order of the data.
+        flags: flags of `sagan_tf.train`.
     """
 
     name: str
@@ -46,16 +46,17 @@ class Plan:
     """A study.
 
     Attributes:
-        title: of its report.
-        note: what a reader must know before the numbers.
-        runs: in the order in which they are trained.
-        steps: of each.
-        samples: drawn images per class that each checkpoint is measured by; 0 where
-            `sagan_tf.evaluate` scores.
-        evaluation: flags of that for a run that has ended; none do not score it once more.
-        ceiling: flags of that for real images against other real ones; none do not score them.
-        published: by arm, scores by name.
-        source: of `published`.
+        title: title of the report.
+        note: text that a reader must know before the numbers.
+        runs: the runs, in the order in which they are trained.
+        steps: steps of each run.
+        samples: images per class to generate for each checkpoint's measures; 0 if
+            `sagan_tf.evaluate` scores the runs instead.
+        evaluation: flags of `sagan_tf.evaluate` for a finished run; empty for no final scores.
+        ceiling: flags of `sagan_tf.evaluate` for real images against other real images; empty for
+            no such scores.
+        published: published scores by name, by arm.
+        source: source of `published`.
     """
 
     title: str
@@ -70,7 +71,7 @@ class Plan:
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """Those that are trained, in order."""
+        """The arms to train, in order."""
         return tuple(dict.fromkeys(run.arm for run in self.runs))
 
 
@@ -80,12 +81,12 @@ class GeotexPreset:
 
     Attributes:
         note: see `Plan`.
-        arms: of `ARMS`.
-        seeds: how many, each a run of every arm.
-        steps: of each run.
-        measure_every: steps between checkpoints that are measured.
+        arms: names from `ARMS`.
+        seeds: number of seeds; every arm has one run for each seed.
+        steps: steps of each run.
+        measure_every: steps between measured checkpoints.
         samples: see `Plan`.
-        flags: of `sagan_tf.train`, beside those of its preset `geotex`.
+        flags: flags of `sagan_tf.train`, in addition to its preset `geotex`.
     """
 
     note: str
@@ -122,8 +123,8 @@ GEOTEX_PRESETS = {
 
 
 def geotex_plan(preset: GeotexPreset) -> Plan:
-    """Geometry against texture, on images that are drawn."""
-    # All arms of a seed before the next: whenever it ends, whole pairs are there.
+    """The plan of geometry against texture, on drawn images."""
+    # All arms of one seed come before the next seed, so that an unfinished study has whole pairs.
     runs = tuple(
         _run(
             arm,
@@ -148,15 +149,15 @@ def table_plan(
     resolutions: tuple[int, ...],
     evaluation: Mapping[str, Any],
 ) -> Plan:
-    """The paper's comparisons of networks.
+    """The plan of one of the paper's tables, which compare networks.
 
     Args:
-        table: 1, what stands at which feature map; 2, SAGAN's own row.
-        steps: of each run.
+        table: "1" for attention or a residual block by feature map, "2" for SAGAN's own row.
+        steps: steps of each run.
         measure_every: steps between scores.
-        flags: of every run: the data set, and what else is not as its preset says.
-        resolutions: those of the paper's feature maps that the networks have.
-        evaluation: see `Plan`; what it scores is the table's.
+        flags: flags of every run: the data set, and settings that differ from its preset.
+        resolutions: sizes of the paper's feature maps that the networks have.
+        evaluation: see `Plan`; the table adds its metrics.
     """
     if table == "2":
         title = "SAGAN's row of the paper's table 2"
@@ -181,14 +182,14 @@ def table_plan(
 def stabilisation_plan(
     steps: int, measure_every: int, flags: Mapping[str, Any], rates: tuple[float, float]
 ) -> Plan:
-    """The paper's figure of what stabilises training (section 5.1).
+    """The plan of the paper's figure on stabilising training (section 5.1).
 
     Args:
-        steps: of each run.
+        steps: steps of each run.
         measure_every: steps between scores.
-        flags: as for `table_plan`.
-        rates: the two learning rates, of generator and discriminator. Runs with equal ones take
-            their geometric mean, as the paper does not say which it took.
+        flags: see `table_plan`.
+        rates: the learning rates of the generator and the discriminator. Runs with equal learning
+            rates use the geometric mean, as the paper does not give its value.
     """
     equal = (rates[0] * rates[1]) ** 0.5
     one_rate = {"generator_learning_rate": equal, "discriminator_learning_rate": equal}
@@ -220,7 +221,7 @@ def _scored_runs(
 
 
 def _run(arm: str, seed: int, steps: int, measure_every: int, *flags: Mapping[str, Any]) -> Run:
-    """A run whose later flags go over earlier ones."""
+    """A run with all flags; later ones override earlier ones."""
     merged: dict[str, Any] = {"seed": seed, "steps": steps, "log_every": -(-measure_every // 10)}
     merged["sample_every"] = measure_every
     for some in flags:
@@ -232,7 +233,7 @@ _PAPER_NOTE = (
     "One run for each line, as in the paper: what differs little may be chance. Numbers of other "
     "data sets or shorter runs do not compare with the paper's."
 )
-# What could be read in the paper itself; not all of its tables' cells could.
+# Scores that could be read in the paper itself; some cells of its tables could not.
 _PUBLISHED = {
     "1": (
         {

@@ -1,4 +1,4 @@
-"""A run of drawn images -> what each of its checkpoints draws, and what its attention looks at."""
+"""Measures the checkpoints of a run on drawn images: its images, and what its attention does."""
 
 import functools
 import json
@@ -27,16 +27,16 @@ from sagan_tf.study.patches import flat_distance, patch_distance, patches
 from sagan_tf.study.plans import OFF, Run
 
 RECORDS = "measures.jsonl"
-# Of fewer readable images nothing is graded.
+# With fewer readable images, a geometry class is graded 0.
 LEAST_READABLE = 20
-# Images of each geometry class whose attention is measured.
+# Number of images of each geometry class for which attention is measured.
 _ATTENDED = 32
-# Images drawn at a time.
+# Images to generate at a time.
 _BATCH_SIZE = 256
 
 
 def load_measures(workdir: Path) -> list[dict[str, Any]]:
-    """What was measured of a run, in the order in which it was; none is known as NaN."""
+    """The measures of a run, in the order in which they were made; JSON null becomes NaN."""
     path = workdir / RECORDS
     if not path.exists():
         return []
@@ -44,19 +44,20 @@ def load_measures(workdir: Path) -> list[dict[str, Any]]:
 
 
 def measure(workdir: Path, run: Run, samples: int) -> Iterator[int]:
-    """Measures every checkpoint that was not yet.
+    """Measures every checkpoint that has not been measured yet.
 
-    Lines are added to `measures.jsonl` of the workdir: of the averaged generator, if there is one,
-    and at the last step of the other one, too. Of runs with attention the generator is measured
-    once more with its gates shut, as the arm `OFF`, and step 0 is the attention of random weights.
+    Records are appended to `measures.jsonl` in the workdir. They are of the averaged generator, if
+    there is one, and at the last step also of the generator that is not averaged. In runs with
+    attention the generator is measured a second time with `gamma` set to 0, as the arm `OFF`, and
+    the record of step 0 has the attention of random weights.
 
     Args:
-        workdir: of the run.
-        run: what it is.
+        workdir: the run's directory.
+        run: the run.
         samples: images per class.
 
     Yields:
-        Each step that was measured now.
+        Each step after it has been measured.
     """
     done = {
         (record["step"], record["averaged"])
@@ -66,7 +67,7 @@ def measure(workdir: Path, run: Run, samples: int) -> Iterator[int]:
     description = load_description(workdir)
     ema = description["ema"]
     attends = run.flags.get("mixing") in ("attention", "local_attention")
-    # Those that all runs have, not where one was stopped.
+    # Only checkpoints that all runs have, without those of steps at which a run was stopped.
     every, last = run.flags["checkpoint_every"], run.flags["steps"]
     steps = checkpoint_steps(workdir / CHECKPOINTS)
     wanted = [(step, ema) for step in steps if step % every == 0 or step == last]
@@ -88,25 +89,25 @@ def measure(workdir: Path, run: Run, samples: int) -> Iterator[int]:
             shut_gates(generator)
             shut = {**about, "arm": OFF, "classes": _classes(generator, samples), "attention": {}}
             add_line(workdir / RECORDS, _without_nan(shut))
-        # Last, as what is done is told from it.
+        # Written last, because this record marks the step as done.
         add_line(workdir / RECORDS, _without_nan(own))
         yield step
 
 
 def shut_gates(generator: keras.Model) -> None:
-    """Sets gamma of every attention layer to 0, so that they add nothing."""
+    """Sets `gamma` of every attention layer to 0, so that attention adds nothing."""
     for layer in attention_layers(generator).values():
         layer.gamma.assign(0.0)
 
 
 def class_images(generator: keras.Model, count: int) -> dict[str, np.ndarray]:
-    """Images of every class of GeoTex, uint8 `(count, S, S, 3)`, those of `class_seeds`."""
+    """Generated images of every class of GeoTex, uint8 `(count, S, S, 3)`, from `class_seeds`."""
     images = GeneratedImages(generator, count * len(geotex.CLASS_NAMES))
     parts = [
         images.read(start, min(start + _BATCH_SIZE, images.num_images))[0]
         for start in range(0, images.num_images, _BATCH_SIZE)
     ]
-    # Classes come in turn.
+    # Classes alternate.
     whole = np.concatenate(parts)
     return {
         name: whole[label :: len(geotex.CLASS_NAMES)]
@@ -115,7 +116,7 @@ def class_images(generator: keras.Model, count: int) -> dict[str, np.ndarray]:
 
 
 def class_seeds(name: str, count: int) -> range:
-    """The seeds of a class's images."""
+    """The seeds of a class's images, or the numbers of its drawn images."""
     first, step = geotex.CLASS_NAMES.index(name), len(geotex.CLASS_NAMES)
     return range(first, first + count * step, step)
 
@@ -123,7 +124,7 @@ def class_seeds(name: str, count: int) -> range:
 def _networks(
     workdir: Path, description: Mapping[str, Any], step: int, averaged: bool
 ) -> tuple[keras.Model, keras.Model]:
-    """Generator and discriminator of a step."""
+    """The generator and the discriminator at a step; step 0 has random weights."""
     discriminator = Discriminator.from_config(description["discriminator"])
     discriminator.build()
     if not step:
@@ -136,10 +137,10 @@ def _networks(
 
 
 def _classes(generator: keras.Model, samples: int) -> dict[str, dict[str, float]]:
-    """By class its scores, `patch_distance`, and `graded`, in [-1, 1], also of textures.
+    """Scores by class, with `patch_distance`, and with `graded`, in [-1, 1], for textures, too.
 
-    Textures are graded by their patches: 1 as near to those of drawn images as they can be, 0 as
-    far as patches of the right colours without texture are.
+    Textures are graded by their patches: 1 if they are like the patches of drawn images, 0 if they
+    are as different as patches of the right colours without texture.
     """
     found = {}
     for name, images in class_images(generator, samples).items():
@@ -149,7 +150,7 @@ def _classes(generator: keras.Model, samples: int) -> dict[str, dict[str, float]
         if name not in geotex.GEOMETRIES:
             scores["graded"] = 1 - scores["patch_distance"] / flat
         elif scores["readable"] * samples < LEAST_READABLE:
-            scores["graded"] = 0.0  # nothing was seen to be related
+            scores["graded"] = 0.0  # too few readable images to see a relation
         scores["graded"] = min(1.0, max(-1.0, scores["graded"]))
         found[name] = {**scores, "count": samples}
     return found
@@ -157,7 +158,7 @@ def _classes(generator: keras.Model, samples: int) -> dict[str, dict[str, float]
 
 @functools.cache
 def _drawn(name: str, samples: int, image_size: int) -> tuple[Moments, float]:
-    """Moments of drawn images' patches, and how far those are without texture."""
+    """Moments of drawn images' patches, and the patches' distance to themselves without texture."""
     images = geotex.draw_class(name, samples, image_size)
     return moments_of(patches(images)), flat_distance(images)
 
@@ -165,10 +166,10 @@ def _drawn(name: str, samples: int, image_size: int) -> tuple[Moments, float]:
 def _attention(
     generator: keras.Model, discriminator: keras.Model
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """By network and layer `attention_measures` and, by class, `partner_lift`.
+    """`attention_measures` and `partner_lift` by layer of both networks and by class.
 
-    The generator is seen while it draws what can be read, the discriminator while it looks at
-    drawn images. `other_lift` is that of another image's maps: what needs no look at the image.
+    The generator is measured on its own readable images, the discriminator on drawn images.
+    `other_lift` is the lift of another image's maps: the part that does not depend on the image.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
     images = class_images(generator, _ATTENDED)
@@ -190,7 +191,7 @@ def _attention(
 
 
 def drawn_with_parts(name: str, count: int, image_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Drawn images of a geometry class, uint8, and where their parts are, bool `(N, 2, S, S)`."""
+    """Drawn images of a geometry class, uint8, and masks of their parts, bool `(N, 2, S, S)`."""
     examples = [geotex.draw(index, image_size) for index in class_seeds(name, count)]
     return np.stack([example.image for example in examples]), np.stack(
         [example.parts for example in examples]
@@ -198,13 +199,13 @@ def drawn_with_parts(name: str, count: int, image_size: int) -> tuple[np.ndarray
 
 
 def _mean(values: np.ndarray) -> float:
-    """Of what is known; NaN of nothing."""
+    """The mean of the values that are not NaN; NaN if there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else math.nan
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: it becomes null."""
+    """The value with null (`None`) instead of NaN, which JSON does not have."""
     if isinstance(value, Mapping):
         return {name: _without_nan(inner) for name, inner in value.items()}
     return None if isinstance(value, float) and math.isnan(value) else value

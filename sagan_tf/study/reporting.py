@@ -1,4 +1,4 @@
-"""The report of a study: which kind, from which of its files."""
+"""Collects a study's results from its files, and writes the report of its kind."""
 
 import datetime
 import os
@@ -24,7 +24,7 @@ from sagan_tf.study.work import final_scores
 
 
 def write_report(plan: Plan, out: Path) -> None:
-    """Writes `index.html` in the study's folder, of the runs that are trained to their end."""
+    """Writes `index.html` in the study's folder, from the runs that are trained to the end."""
     trained = [run for run in plan.runs if runs.is_trained(run, runs.run_folder(out, run))]
     page = out / "index.html"
     if not trained:
@@ -72,7 +72,7 @@ def _report_scores(
     scores, finals = {}, {}
     for run in trained:
         records = load_scores(run_folder(out, run))
-        # The evaluation of the best checkpoint, made by more images, stands there as well.
+        # The file also has the evaluation of the best checkpoint, which uses more images.
         scores[run.arm] = [record for record in records if not unlike(record, records[0])]
         final = final_scores(run_folder(out, run))
         if final:

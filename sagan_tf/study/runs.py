@@ -1,4 +1,4 @@
-"""Trains a plan's runs, each in a process of its own, and waits for them."""
+"""Runs commands of this package in processes of their own, and waits for them."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from sagan_tf.study.plans import Run
 from sagan_tf.training.stopping import StopSignal
 
 _METRICS = "metrics.jsonl"
-# Of the log, what is shown when a run fails.
+# Number of last lines of the log to show when a run fails.
 _LAST_LINES = 5
 
 
@@ -21,7 +21,7 @@ def run_folder(out: Path, run: Run) -> Path:
 
 
 def is_trained(run: Run, workdir: Path) -> bool:
-    """Whether the run's last checkpoint is there."""
+    """Whether the run's last checkpoint exists."""
     return (workdir / "checkpoints" / f"step-{run.flags['steps']}.index").exists()
 
 
@@ -32,21 +32,21 @@ def call(
     stop: StopSignal,
     watch: Callable[[], None] = lambda: None,
 ) -> None:
-    """Runs `python -m sagan_tf.<module>`, its output added to a file.
+    """Runs `python -m sagan_tf.<module>`, and appends its output to a log file.
 
     Args:
-        module: the command.
-        flags: what it is told.
-        log: the file.
-        stop: passed on to the process, which saves and ends.
-        watch: called about twice a second.
+        module: name of the command.
+        flags: its command-line flags.
+        log: path of the log file.
+        stop: signals to pass on to the process, which then saves and ends.
+        watch: function to call about twice a second.
 
     Raises:
-        Stopped: if a signal came.
-        ValueError: if the command failed; with its last words.
+        Stopped: if a signal has arrived.
+        ValueError: if the command failed; the message has the last lines of its output.
     """
     with log.open("a") as file:
-        # Of a session of its own: Ctrl-C reaches it through us, once.
+        # The process has its own session, so that Ctrl-C reaches it only once, through this code.
         process = subprocess.Popen(
             [sys.executable, "-m", f"sagan_tf.{module}", *flags],
             stdout=file,
@@ -73,5 +73,5 @@ def steps_done(workdir: Path) -> int:
     try:
         lines = (workdir / _METRICS).read_text().splitlines()
         return int(json.loads(lines[-1])["step"])
-    except (OSError, IndexError, ValueError):  # not begun, or a line is being written
+    except (OSError, IndexError, ValueError):  # the run has not begun, or is writing a line
         return 0

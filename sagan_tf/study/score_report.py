@@ -1,4 +1,4 @@
-"""Runs like the paper's as one page: scores beside the published ones, and curves."""
+"""The report of runs like the paper's: scores beside the published ones, and curves."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from sagan_tf.output.files import write_text
 from sagan_tf.output.pages import COLOURS, drawing, render
 from sagan_tf.study.plans import Plan
 
-# Of which the best is the greatest.
+# Scores for which higher is better.
 _RISING = ("inception_score", "label_agreement", "class_coverage")
 
 
@@ -22,14 +22,14 @@ def write_score_report(
     finals: Mapping[str, Mapping[str, Any]],
     facts: Mapping[str, Any],
 ) -> None:
-    """Writes what runs scored.
+    """Writes the page of a table or a figure.
 
     Args:
-        path: of the page.
+        path: path of the page.
         plan: the study.
-        scores: by arm, the records of its run while it trained; at least one.
-        finals: by arm, the record of its best checkpoint.
-        facts: about command and machine, shown as they are.
+        scores: by arm, the score records of its run during training; at least one.
+        finals: by arm, the score record of its best checkpoint.
+        facts: facts about command and machine, shown as they are.
     """
     names = _names(record["scores"] for records in scores.values() for record in records)
     rows = [

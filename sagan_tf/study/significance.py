@@ -1,4 +1,4 @@
-"""How sure the study can be: intervals of rates, and a test of paired runs."""
+"""Statistics of a study: confidence intervals of rates, and a test for paired runs."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import scipy.stats
 
-# Sign patterns that are tried; with 16 pairs or fewer that is every one.
+# Number of sign patterns to try; with 16 pairs or fewer these are all patterns.
 _PATTERNS = 2**16
 
 
 def wilson_interval(successes: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a rate, which stays within [0, 1] (Wilson 1927, JASA 22).
+    """Wilson's 95 % confidence interval of a rate, within [0, 1] (Wilson 1927, JASA 22).
 
     Args:
-        successes: how many.
-        count: of how many, at least 1.
+        successes: number of successes.
+        count: number of trials, at least 1.
 
     Raises:
-        ValueError: for other numbers.
+        ValueError: if `successes` is not in [0, count] or `count` is not positive.
     """
     if not 0 <= successes <= count or count < 1:
         raise ValueError(
@@ -31,13 +31,13 @@ def wilson_interval(successes: int, count: int) -> tuple[float, float]:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """Of paired values.
+    """The mean difference of paired values, and its significance.
 
     Attributes:
-        mean: of the differences.
-        p_value: how likely a mean as far from 0 is, were each difference as likely the other way
-            round. Of `n` pairs it cannot be below `2 / 2**n`.
-        pairs: how many.
+        mean: mean of the differences.
+        p_value: probability of a mean at least as far from 0 if each difference had either sign
+            with equal probability. With `n` pairs it cannot be below `2 / 2**n`.
+        pairs: number of pairs.
     """
 
     mean: float
@@ -46,28 +46,29 @@ class Difference:
 
 
 def sign_flip_test(differences: Sequence[float]) -> Difference:
-    """The paired permutation test: are differences around 0, whatever their distribution?
+    """Two-sided paired permutation test of whether differences are symmetric around 0.
 
-    Two-sided. If an arm changes nothing, its name could as well be the other's, so every difference
-    could have either sign (Fisher 1935, The Design of Experiments, section 21).
+    If two arms are equivalent, their names can be exchanged in each pair, so every difference could
+    have either sign (Fisher 1935, The Design of Experiments, section 21). The test assumes no
+    distribution.
 
     Args:
-        differences: one per pair; those that are not finite leave no result.
+        differences: one difference per pair; if one is not finite, the result is NaN.
 
     Raises:
-        ValueError: for none.
+        ValueError: if there are no differences.
     """
     values = np.asarray(differences, np.float64)
     if not len(values):
         raise ValueError("A test needs at least one pair. Received: none.")
     if not np.isfinite(values).all():
         return Difference(float("nan"), float("nan"), len(values))
-    if len(values) == 1:  # either sign is as far from 0
+    if len(values) == 1:  # both signs are equally far from 0
         return Difference(float(values[0]), 1.0, 1)
     test = scipy.stats.permutation_test(
         (values,),
         np.mean,
-        permutation_type="samples",  # of one sample: signs
+        permutation_type="samples",  # with one sample, this permutes signs
         n_resamples=_PATTERNS,
         rng=np.random.default_rng(0),
     )
@@ -77,16 +78,17 @@ def sign_flip_test(differences: Sequence[float]) -> Difference:
 def interaction(
     gains: Mapping[str, Sequence[float]], geometry: Sequence[str], texture: Sequence[str]
 ) -> Difference:
-    """Is the gain in geometry larger than in texture?
+    """Tests whether the gain in geometry is larger than the gain in texture.
 
     Args:
-        gains: by class, what one arm has over the other in each pair of runs, in units that
-            compare between classes.
-        geometry: names of classes.
-        texture: likewise.
+        gains: by class, the gain of one arm over the other in each pair of runs, in units that are
+            comparable between classes.
+        geometry: names of the geometry classes.
+        texture: names of the texture classes.
 
     Returns:
-        The test of, per pair, the mean gain of geometry classes minus that of texture classes.
+        The test of the mean gain of the geometry classes minus that of the texture classes, per
+        pair.
     """
     sides = [np.mean([gains[name] for name in names], axis=0) for names in (geometry, texture)]
     return sign_flip_test(sides[0] - sides[1])

@@ -1,4 +1,4 @@
-"""What is left of a plan: trained, measured and scored, by processes of their own."""
+"""Does what is left of a plan: trains, measures and scores its runs."""
 
 import json
 import sys
@@ -18,14 +18,14 @@ from sagan_tf.training.stopping import StopSignal
 
 _FINAL = "final_scores.jsonl"
 
-# What evaluation of a run is told as its training was.
+# Flags that the evaluation of a run takes over from its training.
 _EVALUATED = ("extractor", "cache_dir")
 
 
 def do_runs(plan: Plan, chosen: list[Run], out: Path, stop: StopSignal) -> None:
-    """Trains and measures the chosen runs of a plan, those that no other process has."""
+    """Trains and measures the chosen runs of a plan, except those that another process has."""
     for gpu in tf.config.list_physical_devices("GPU"):
-        # Trainings, processes of their own, need what measuring leaves.
+        # Training processes need the GPU memory that measuring does not use.
         tf.config.experimental.set_memory_growth(gpu, True)
     done = {run.name: min(steps_done(run_folder(out, run)), plan.steps) for run in chosen}
     bar = tqdm(
@@ -71,7 +71,7 @@ def _measure(plan: Plan, run: Run, out: Path, stop: StopSignal, say: Callable[[s
 
 
 def score_ceiling(plan: Plan, out: Path, stop: StopSignal) -> None:
-    """Scores real images against other real ones, once."""
+    """Scores real images against other real images, unless this has been done."""
     if plan.ceiling and not final_scores(out):
         told = {**plan.ceiling, "out": out / _FINAL}
         cache = {name: plan.runs[0].flags.get(name) for name in _EVALUATED}
@@ -80,6 +80,6 @@ def score_ceiling(plan: Plan, out: Path, stop: StopSignal) -> None:
 
 
 def final_scores(workdir: Path) -> dict[str, Any] | None:
-    """What the best checkpoint scored by the whole protocol."""
+    """The score record of the run's final evaluation; `None` if there is none."""
     path = workdir / _FINAL
     return json.loads(path.read_text().splitlines()[-1]) if path.exists() else None

@@ -150,7 +150,7 @@ class Gradients:
                 total = tf.reduce_sum(self._discriminator(seen, labels, training=False))
             penalty = r1_penalty(images_tape.gradient(total, images))
             share = _share(self._regularization.r1_weight * penalty)
-        zero = tf.UnconnectedGradients.ZERO  # for biases, on which the penalty does not depend
+        zero = tf.UnconnectedGradients.ZERO  # for biases, which do not change image gradients
         return tape.gradient(share, variables, unconnected_gradients=zero), {}
 
     def _accumulated(self, update: str, batch: tuple) -> tuple[list[Any], dict[str, Any]]:

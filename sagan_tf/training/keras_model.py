@@ -181,7 +181,7 @@ class TwoNetworks(keras.Model):
 
     @property
     def image_shape(self) -> tuple[int | None, ...]:
-        """`(H, W, C)` of the discriminator's images; `None` for what it does not define."""
+        """`(H, W, C)` of the discriminator's images; `None` for a size that it does not define."""
         size = getattr(self.discriminator, "image_size", None)
         return size, size, getattr(self.discriminator, "channels", None)
 

@@ -39,7 +39,7 @@ def train(
         batches_from: (step, number of rollbacks) -> iterator of a distributed dataset from there.
         checkpoints: where to save when a checkpoint is due and when the loop is stopped.
         monitor: shows logs and sample grids when they are due.
-        schedule: says when what is due.
+        schedule: the steps at which logs, sample grids, checkpoints and scores are due.
         first_step: number of steps already done.
         tracker: scores the generator when it is due; `None` for no scores.
         team: the workers; all of them call this function.

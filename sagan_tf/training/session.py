@@ -51,7 +51,7 @@ class Session:
         team: the workers; all of them call the same methods.
         source: the data set.
         sagan: the compiled model.
-        workdir: the run's directory, locked by this process.
+        workdir: the run's directory, locked by the chief.
     """
 
     settings: TrainSettings
