@@ -48,8 +48,7 @@ def convert(
         states: arrays by their PyTorch names, for "generator", "discriminator" and optionally
             "generator_ema".
         relu_shortcut: see `Discriminator`; `None` for the source's default.
-        bgr: whether the published networks' images are BGR; here they are RGB. `None` for the
-            source's default.
+        bgr: whether the published networks' images are BGR; `None` for the source's default.
         batch_norm_epsilon: see `Generator`; by default 1e-4, or 1e-5 if the class tables are
             not spectrally normalised, as in one recipe of mmgeneration.
 
