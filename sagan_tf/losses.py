@@ -12,13 +12,13 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("sagan_tf")
 def discriminator_hinge_loss(real_logits: Any, fake_logits: Any) -> Any:
-    """Hinge loss `mean(relu(1 - real)) + mean(relu(1 + fake))`, a scalar; logits are `(N, 1)`."""
+    """Hinge loss `mean(relu(1 - real)) + mean(relu(1 + fake))`, a scalar >= 0; logits `(N, 1)`."""
     return ops.mean(ops.relu(1 - real_logits)) + ops.mean(ops.relu(1 + fake_logits))
 
 
 @keras.saving.register_keras_serializable("sagan_tf")
 def generator_hinge_loss(fake_logits: Any) -> Any:
-    """Hinge loss of the generator, `-mean(fake)`, a scalar; logits are `(N, 1)`."""
+    """Hinge loss of the generator, `-mean(fake)`, a scalar; logits `(N, 1)`."""
     return -ops.mean(fake_logits)
 
 

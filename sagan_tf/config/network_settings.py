@@ -44,7 +44,7 @@ class DataSettings:
     )
     init_from: str | None = setting(
         None,
-        "Workdir of a trained run whose weights to start from; classes may differ.",
+        "Workdir of a trained run to take the initial weights from; classes may differ.",
         also="pretrained finetune weights load restore init_checkpoint",
         free=True,
     )
@@ -113,7 +113,7 @@ class NetworkSettings:
     )
     resampling: str = setting(
         "auto",
-        "Form of convolutions with resampling: auto, merged or plain; the result is the same.",
+        "Form of convolutions with resampling: auto, merged or plain, which are equivalent.",
         choices=("auto", "merged", "plain"),
         published=False,
     )

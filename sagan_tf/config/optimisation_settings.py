@@ -48,17 +48,22 @@ class OptimisationSettings:
         published=False,
     )
     generator_learning_rate: float = setting(
-        1e-4, "Adam's learning rate, generator.", also="lr learning_rate g_lr G_lr lr_g", above=0
+        1e-4,
+        "Adam's learning rate for the generator.",
+        also="lr learning_rate g_lr G_lr lr_g",
+        above=0,
     )
     discriminator_learning_rate: float = setting(
         4e-4,
-        "Adam's learning rate, discriminator.",
+        "Adam's learning rate for the discriminator.",
         also="lr learning_rate d_lr D_lr lr_d",
         above=0,
     )
-    beta_1: float = setting(0.0, "Adam's beta_1, both networks.", also="beta1", at_least=0, below=1)
+    beta_1: float = setting(
+        0.0, "Adam's beta_1 for both networks.", also="beta1", at_least=0, below=1
+    )
     beta_2: float = setting(
-        0.999, "Adam's beta_2, both networks.", also="beta2", at_least=0, below=1
+        0.999, "Adam's beta_2 for both networks.", also="beta2", at_least=0, below=1
     )
     schedule: str = setting(
         "constant",

@@ -62,8 +62,8 @@ def translation(images: Any, uniforms: Any) -> Any:
 def cutout(images: Any, uniforms: Any) -> Any:
     """Sets a square with half the image's side to zero; it may reach beyond the edge.
 
-    With few images, the generator may learn to draw such squares
-    (mit-han-lab/data-efficient-gans, issue 84).
+    The generator may learn to draw such squares if there are so few images that nothing else tells
+    real images from generated ones (mit-han-lab/data-efficient-gans, issue 84).
 
     Args:
         images: float32 `(N, S, S, C)`.
