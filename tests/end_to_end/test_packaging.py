@@ -24,6 +24,7 @@ EXTRAS = {
     for name in ("connections", "gateway", "json_tensors", "server", "upstream")
 }
 EXTRAS |= {f"sagan_tf/serving/{name}.py": "playground" for name in ("page", "page_guard")}
+EXTRAS |= {f"sagan_tf/serving/{name}_format.py": name for name in ("onnx", "tflite")}
 EXTRAS |= dict.fromkeys(
     (
         "sagan_tf/output/pages.py",
