@@ -1,16 +1,21 @@
-"""Exports a run's generator as a SavedModel for TensorFlow Serving.
+"""Exports a run's generator as a SavedModel for TensorFlow Serving, or for other programs.
 
 python -m sagan_tf.export --workdir=runs/digits --name=sagan
+python -m sagan_tf.export --workdir=runs/digits --name=sagan --format=onnx
 """
 
 import dataclasses
+import importlib
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
 from sagan_tf import command
 from sagan_tf.config import FREE_SETTINGS
 from sagan_tf.fields import device_setting, setting
+
+FORMATS = ("saved_model", "onnx", "tflite", "keras")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,9 +26,18 @@ class ExportSettings:
     best: bool = setting(
         False, "Export the best checkpoint (`--eval_every` of training) instead of the newest."
     )
+    format: str = setting(
+        "saved_model",
+        f"{', '.join(FORMATS)}; others than saved_model take latents instead of seeds.",
+        choices=FORMATS,
+    )
     name: str = setting("sagan", "Name of the model: letters, digits, `.`, `_` and `-`.")
-    version: str = setting("auto", "Version number, or auto: one more than the highest existing.")
-    export_dir: str = setting("exports", "Directory to which <name>/<version>/ is written.")
+    version: str = setting(
+        "auto", "Version number of a SavedModel, or auto: one more than the highest existing."
+    )
+    export_dir: str = setting(
+        "exports", "Directory to which <name>/<version>/ or <name>.<format> is written."
+    )
     device: str = device_setting()
     check: str | None = setting(
         None, "Instead of exporting, check a SavedModel's directory for problems with serving."
@@ -31,11 +45,19 @@ class ExportSettings:
 
 
 def main(settings: ExportSettings) -> None:
-    """Writes `<export_dir>/<name>/<version>/`, or checks a SavedModel."""
+    """Writes `<export_dir>/<name>/<version>/` or one file, or checks a SavedModel."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up, as Ctrl-C does
     if settings.check is not None:
         _check(settings.check)
         return
+    _check_flags(settings)
+    if settings.format == "saved_model":
+        _write_version(settings)
+    else:
+        _write_file(settings)
+
+
+def _check_flags(settings: ExportSettings) -> None:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", settings.name) or settings.name.strip(".") == "":
         raise ValueError(
             f"`--name` expects letters, digits, `.`, `_` and `-`. Received: {settings.name!r}"
@@ -46,25 +68,27 @@ def main(settings: ExportSettings) -> None:
         raise ValueError(
             f"`--version` expects a positive number or auto. Received: {settings.version!r}"
         )
-    from sagan_tf.run.workdir import load_description, load_scores
+    if settings.format == "saved_model":
+        return
+    if settings.version != "auto":
+        raise ValueError(
+            f"`--version` is for SavedModels; a file of `--format={settings.format}` has its name "
+            f"alone. Received: {settings.version!r}"
+        )
+    if settings.device == "gpu":
+        raise ValueError(
+            f"`--device` must be auto or cpu for `--format={settings.format}`, which is compared "
+            "with the checkpoint to more digits than GPUs keep. Received: 'gpu'"
+        )
 
-    description = load_description(settings.workdir)
-    base_path = Path(settings.export_dir) / settings.name
 
-    from sagan_tf import sampling
-    from sagan_tf.machine import devices
+def _write_version(settings: ExportSettings) -> None:
+    exported = _restore(settings, settings.device)
+
     from sagan_tf.output.files import claimed, explained
-    from sagan_tf.serving.model_card import write_model_card
     from sagan_tf.serving.saved_model import versions_in, write_version
 
-    devices.use_device(settings.device)
-    print(f"device: {devices.in_words()}")
-    generator, step = sampling.restore_generator(settings.workdir, best=settings.best)
-    run = {
-        name: value
-        for name, value in description["settings"].items()
-        if name not in FREE_SETTINGS  # these include paths of this machine
-    }
+    base_path = Path(settings.export_dir) / settings.name
     with claimed(base_path, "export_dir"):
         versions = versions_in(base_path)
         if settings.version == "auto":
@@ -76,19 +100,60 @@ def main(settings: ExportSettings) -> None:
                 f"`--version` {version} of {settings.name} is there already, in {base_path}. "
                 "Choose another, or auto."
             )
-        print(f"exporting: step {step} of {settings.workdir}", flush=True)
-        card = write_model_card(
-            settings.name,
-            generator,
-            step,
-            {**description, "settings": run},
-            load_scores(settings.workdir),
-        )
         with explained(base_path, "export_dir", "again."):
-            path = write_version(
-                base_path, version, generator, description["class_names"], run, card
-            )
+            path = write_version(base_path, version, *exported)
     print(f"exported: {path}")
+
+
+def _write_file(settings: ExportSettings) -> None:
+    with command.extra(settings.format):
+        file_format = importlib.import_module(f"sagan_tf.serving.{settings.format}_format")
+    exported = _restore(settings, "cpu")
+
+    from sagan_tf.output.files import claimed, explained
+    from sagan_tf.serving.file_formats import write_file
+
+    directory = Path(settings.export_dir)
+    path = directory / f"{settings.name}.{settings.format}"
+    with claimed(directory, "export_dir"):
+        if path.exists():
+            raise ValueError(
+                f"`--name` {settings.name} is taken: {path} is there already. Choose another name, "
+                "or move that away."
+            )
+        with explained(directory, "export_dir", "again."):
+            difference = write_file(path, file_format, *exported)
+    print(f"largest difference from the checkpoint's images: {difference:.1e} of the largest value")
+    print(f"exported: {path}")
+
+
+def _restore(settings: ExportSettings, device: str) -> tuple[Any, list[str], dict[str, Any], str]:
+    """The run's generator, its class names, the settings of its training, and a model card."""
+    from sagan_tf.run.workdir import load_description, load_scores
+
+    description = load_description(settings.workdir)
+
+    from sagan_tf import sampling
+    from sagan_tf.machine import devices
+    from sagan_tf.serving.model_card import write_model_card
+
+    devices.use_device(device)
+    print(f"device: {devices.in_words()}")
+    generator, step = sampling.restore_generator(settings.workdir, best=settings.best)
+    print(f"exporting: step {step} of {settings.workdir}", flush=True)
+    run = {
+        name: value
+        for name, value in description["settings"].items()
+        if name not in FREE_SETTINGS  # paths of this machine among them
+    }
+    card = write_model_card(
+        settings.name,
+        generator,
+        step,
+        {**description, "settings": run},
+        load_scores(settings.workdir),
+    )
+    return generator, description["class_names"], run, card
 
 
 def _check(directory: str) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import signal
 
@@ -160,6 +161,10 @@ def test_an_export_that_is_wrong_for_one_class_is_refused(
         (["--version=0"], "`--version` expects a positive number or auto. Received: '0'"),
         (["--version=new"], "`--version` expects a positive number or auto. Received: 'new'"),
         (["--check=/nowhere"], "/nowhere holds no SavedModel"),
+        (["--format=h5"], "`--format` must be one of saved_model, onnx, tflite, keras. Received"),
+        (["--format=onnx", "--version=2"], "`--version` is for SavedModels"),
+        (["--format=onnx", "--device=gpu"], "`--device` must be auto or cpu for `--format=onnx`"),
+        (["--format=onnx", "--export_dir=/proc/exports"], "/proc/exports cannot be written"),
         (["--export_dir=/proc/exports"], "`--export_dir` /proc/exports/sagan cannot be written"),
     ],
 )
@@ -167,6 +172,45 @@ def test_bad_input_is_one_message(digits, arguments, message):
     if not arguments[0].startswith("--workdir"):
         arguments = [f"--workdir={digits}", *arguments]
     assert message in commands.fail("export", *arguments)
+
+
+@pytest.mark.parametrize("name", ["onnx", "tflite", "keras"])
+def test_a_file_is_compared_and_never_overwritten(name, digits, tmp_path):
+    arguments = f"--workdir={digits}", f"--export_dir={tmp_path}", f"--format={name}"
+    output = commands.run("export", *arguments)
+    path = tmp_path / f"sagan.{name}"
+    found = re.fullmatch(
+        rf"device: CPU.*\nexporting: step 20 of {digits}\nlargest difference from the checkpoint's "
+        rf"images: (.*) of the largest value\nexported: {path}\n",
+        output,
+    )
+    assert 0 < float(found[1]) < 1e-5
+    assert sorted(os.listdir(tmp_path)) == [".lock", path.name]
+    before = path.read_bytes()
+    errors = commands.fail("export", *arguments)
+    assert f"`--name` sagan is taken: {path} is there already. Choose another name" in errors
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_export_leaves_no_file(number, digits, tmp_path):
+    arguments = f"--workdir={digits}", f"--export_dir={tmp_path}", "--format=onnx"
+    process = commands.start("export", *arguments)
+    commands.stop_when(process, (tmp_path / ".sagan.onnx.tmp").exists, number)
+    assert not (tmp_path / "sagan.onnx").exists()
+    assert tmp_path.joinpath(".sagan.onnx.tmp").exists() == (number == signal.SIGKILL)
+    commands.run("export", *arguments)
+    assert sorted(os.listdir(tmp_path)) == [".lock", "sagan.onnx"]
+
+
+@pytest.mark.parametrize(("module", "extra"), [("tf2onnx", "onnx"), ("ai_edge_litert", "tflite")])
+def test_without_the_extra_the_message_names_it(module, extra, digits, tmp_path, monkeypatch):
+    (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError(name={module!r})\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    process = commands.start_anew("export", f"--workdir={digits}", f"--format={extra}")
+    assert f"`{module}` is not installed; `pip install 'sagan_tf[{extra}]'`" in commands.failed(
+        process
+    )
 
 
 def test_a_run_without_checkpoint_is_one_message(digits, tmp_path):

@@ -19,7 +19,7 @@ from sagan_tf.models import Generator
 
 # Image columns that the last convolution computes at once: its one or three channels alone would
 # leave most of a vector register idle.
-_COLUMNS = 4
+COLUMNS = 4
 
 
 class FoldedGenerator(tf.Module):
@@ -40,6 +40,8 @@ class FoldedGenerator(tf.Module):
         num_classes: number of classes; `None` for a generator without.
         attention_resolutions: sizes of the feature maps with attention, ascending.
         table: scales and offsets, float32 `(num_classes or 1, columns)`.
+        table_sizes: columns of each scale and each offset, in the order in which they are used.
+        stages: what comes between the dense layer and the last convolution, in order.
     """
 
     def __init__(self, generator: Generator) -> None:
@@ -51,29 +53,29 @@ class FoldedGenerator(tf.Module):
         self.attention_resolutions = tuple(
             sorted(generator.attention_resolutions) if generator.mixing != "residual" else ()
         )
-        self._first_filters = generator.first_filters
-        self._dense_kernel = tf.Variable(_kernel(generator.dense))
+        self.first_filters = generator.first_filters
+        self.dense_kernel = tf.Variable(_kernel(generator.dense))
         dense = generator.dense
-        self._dense_bias = tf.Variable(dense.bias.value) if dense.use_bias else None
+        self.dense_bias = tf.Variable(dense.bias.value) if dense.use_bias else None
         tables: list[tf.Tensor] = []
-        self._stages: list[_Attention | _Bottleneck | _Block] = []
+        self.stages: list[FoldedAttention | FoldedBottleneck | FoldedBlock] = []
         size = 4
         for stage in generator.stages:
             if isinstance(stage, SelfAttention2D):
-                self._stages.append(_Attention(stage))
+                self.stages.append(FoldedAttention(stage))
                 continue
             if isinstance(stage, ResidualBottleneck2D):
-                self._stages.append(_Bottleneck(stage))
+                self.stages.append(FoldedBottleneck(stage))
                 continue
             last = 2 * size == generator.image_size
             # The norm before the last convolution has no classes: it goes into the last block.
             output = [row[0] for row in _affine(generator.output_norm)] if last else []
-            self._stages.append(_Block(stage, size, tables, *output))
+            self.stages.append(FoldedBlock(stage, size, tables, *output))
             size *= 2
         self.table = tf.Variable(tf.concat(tables, axis=1))
-        self._table_sizes = [table.shape[1] for table in tables]
-        self._output_kernel = tf.Variable(_widened(_kernel(generator.output_convolution)))
-        self._output_bias = tf.Variable(tf.tile(generator.output_convolution.bias, [_COLUMNS]))
+        self.table_sizes = [table.shape[1] for table in tables]
+        self.output_kernel = tf.Variable(_widened(_kernel(generator.output_convolution)))
+        self.output_bias = tf.Variable(tf.tile(generator.output_convolution.bias, [COLUMNS]))
 
     def images(self, latents: tf.Tensor, class_rows: tf.Tensor) -> tf.Tensor:
         """Generates images.
@@ -102,37 +104,59 @@ class FoldedGenerator(tf.Module):
         """
         scores: dict[int, tf.Tensor] = {}
 
-        def attend_and_keep(attention: "_Attention", hidden: tf.Tensor) -> tf.Tensor:
+        def attend_and_keep(attention: "FoldedAttention", hidden: tf.Tensor) -> tf.Tensor:
             outputs, scores[hidden.shape[1]] = attention.with_scores(hidden)
             return outputs
 
         return self._generate(latents, class_rows, attend_and_keep), scores
 
+    def as_function(self) -> tf.types.experimental.PolymorphicFunction:
+        """The generator as one function of tensors, for converters to other formats.
+
+        It takes `latents`, float32 `(N, latent_dim)`, and `class_id`, int32 `(N,)`, which a
+        generator without classes lacks, and gives `images`, see `images`. Attention is not done in
+        chunks, whose loop other formats compute slowly.
+        """
+
+        def generate(latents: tf.Tensor, class_id: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+            if class_id is None:  # one row for all
+                rows = tf.repeat(self.table, tf.shape(latents)[0], axis=0)
+            else:
+                rows = tf.gather(self.table, class_id)
+            return {"images": self.images_and_scores(latents, rows)[0]}
+
+        specs = [tf.TensorSpec((None, self.latent_dim), tf.float32, "latents")]
+        if self.num_classes is not None:
+            specs.append(tf.TensorSpec((None,), tf.int32, "class_id"))
+        return tf.function(generate, input_signature=specs, autograph=False)
+
     def _generate(
         self,
         latents: tf.Tensor,
         class_rows: tf.Tensor,
-        attend: Callable[["_Attention", tf.Tensor], tf.Tensor],
+        attend: Callable[["FoldedAttention", tf.Tensor], tf.Tensor],
     ) -> tf.Tensor:
-        rows = iter(tf.split(class_rows, self._table_sizes, axis=1))
-        hidden = latents @ self._dense_kernel
-        if self._dense_bias is not None:
-            hidden += self._dense_bias
-        hidden = tf.reshape(hidden, (-1, 4, 4, self._first_filters))
-        for stage in self._stages:
-            if isinstance(stage, _Block):
+        rows = iter(tf.split(class_rows, self.table_sizes, axis=1))
+        hidden = latents @ self.dense_kernel
+        if self.dense_bias is not None:
+            hidden += self.dense_bias
+        hidden = tf.reshape(hidden, (-1, 4, 4, self.first_filters))
+        for stage in self.stages:
+            if isinstance(stage, FoldedBlock):
                 hidden = stage(hidden, rows)
             else:
-                hidden = attend(stage, hidden) if isinstance(stage, _Attention) else stage(hidden)
+                hidden = (
+                    attend(stage, hidden) if isinstance(stage, FoldedAttention) else stage(hidden)
+                )
         padding = [[0, 0], [1, 1], [1, 1], [0, 0]]
-        strides = [1, 1, _COLUMNS, 1]
-        outputs = tf.nn.conv2d(tf.nn.relu(hidden), self._output_kernel, strides, padding)
-        outputs = tf.nn.bias_add(outputs, self._output_bias)
+        strides = [1, 1, COLUMNS, 1]
+        outputs = tf.nn.conv2d(tf.nn.relu(hidden), self.output_kernel, strides, padding)
+        outputs = tf.nn.bias_add(outputs, self.output_bias)
         shape = (-1, self.image_size, self.image_size, self.channels)
         return tf.tanh(tf.reshape(outputs, shape))
 
 
-class _Block(tf.Module):
+class FoldedBlock(tf.Module):
     """A `GeneratorBlock` for maps of `size` x `size`; appends its columns of the table to `tables`.
 
     `output_scale` and `output_offset`, `(C,)`, are applied to its output.
@@ -150,38 +174,38 @@ class _Block(tf.Module):
         scale, offset = _affine(block.norm_1)
         tables += [*_affine(block.norm_0), scale, offset + scale * block.conv_0.bias]
         kernel = _kernel(block.conv_0)
-        self._merged = block.conv_0.is_merged((None, size, size, kernel.shape[2]))
-        self._kernel_0 = tf.Variable(merged_upsampling_kernel(kernel) if self._merged else kernel)
-        self._kernel_1 = tf.Variable(_kernel(block.conv_1) * output_scale)
-        self._shortcut_kernel = tf.Variable(_kernel(block.shortcut) * output_scale)
+        self.merged = block.conv_0.is_merged((None, size, size, kernel.shape[2]))
+        self.kernel_0 = tf.Variable(merged_upsampling_kernel(kernel) if self.merged else kernel)
+        self.kernel_1 = tf.Variable(_kernel(block.conv_1) * output_scale)
+        self.shortcut_kernel = tf.Variable(_kernel(block.shortcut) * output_scale)
         bias = block.conv_1.bias + block.shortcut.bias
-        self._bias = tf.Variable(bias * output_scale + output_offset)
+        self.bias = tf.Variable(bias * output_scale + output_offset)
 
     def __call__(self, inputs: tf.Tensor, rows: Iterator[tf.Tensor]) -> tf.Tensor:
         hidden = _scaled_relu(inputs, rows)
-        if self._merged:
-            hidden = ops.conv_transpose(hidden, self._kernel_0, strides=2, padding="same")
+        if self.merged:
+            hidden = ops.conv_transpose(hidden, self.kernel_0, strides=2, padding="same")
         else:
-            hidden = tf.nn.conv2d(_upsample(hidden), self._kernel_0, 1, "SAME")
+            hidden = tf.nn.conv2d(_upsample(hidden), self.kernel_0, 1, "SAME")
         hidden = _scaled_relu(hidden, rows)
-        hidden = tf.nn.conv2d(hidden, self._kernel_1, 1, "SAME")
-        shortcut = tf.nn.conv2d(inputs, self._shortcut_kernel, 1, "SAME")
+        hidden = tf.nn.conv2d(hidden, self.kernel_1, 1, "SAME")
+        shortcut = tf.nn.conv2d(inputs, self.shortcut_kernel, 1, "SAME")
         # In this form TensorFlow fuses convolution, bias and sum into one operation.
-        return tf.nn.bias_add(hidden, self._bias) + _upsample(shortcut)
+        return tf.nn.bias_add(hidden, self.bias) + _upsample(shortcut)
 
 
-class _Attention(tf.Module):
+class FoldedAttention(tf.Module):
     """A `SelfAttention2D` that computes query, key and value in one convolution."""
 
     def __init__(self, layer: SelfAttention2D) -> None:
         super().__init__(name=layer.name)
         kernels = [_kernel(part) for part in (layer.key, layer.value, layer.query)]
-        self._sizes = [kernel.shape[-1] for kernel in kernels]
-        self._kernel = tf.Variable(tf.concat(kernels, axis=-1))
-        self._output_kernel = tf.Variable(_kernel(layer.output_convolution) * layer.gamma)
-        self._pool_size = layer.pool_size
+        self.sizes = [kernel.shape[-1] for kernel in kernels]
+        self.kernel = tf.Variable(tf.concat(kernels, axis=-1))
+        self.output_kernel = tf.Variable(_kernel(layer.output_convolution) * layer.gamma)
+        self.pool_size = layer.pool_size
         self._chunk_size = layer.query_chunk_size
-        self._mask = layer.mask
+        self.mask = layer.mask
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
         if self._chunk_size is None:
@@ -192,36 +216,36 @@ class _Attention(tf.Module):
 
     def with_scores(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         query, pooled, key, value = self._query_key_value(inputs)
-        attended, scores = attend(query, key, value, self._mask)
+        attended, scores = attend(query, key, value, self.mask)
         shape = (-1, *inputs.shape[1:3], *pooled.shape[1:3])
         return self._output(inputs, attended), tf.reshape(scores, shape)
 
     def _query_key_value(self, inputs: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        projected = tf.nn.conv2d(inputs, self._kernel, 1, "SAME")
-        *key_value, query = self._sizes
+        projected = tf.nn.conv2d(inputs, self.kernel, 1, "SAME")
+        *key_value, query = self.sizes
         pooled, query = tf.split(projected, [sum(key_value), query], axis=-1)
-        pooled = tf.nn.max_pool2d(pooled, self._pool_size, self._pool_size, "SAME")
+        pooled = tf.nn.max_pool2d(pooled, self.pool_size, self.pool_size, "SAME")
         key, value = tf.split(_flatten(pooled), key_value, axis=-1)
         return _flatten(query), pooled, key, value
 
     def _output(self, inputs: tf.Tensor, attended: tf.Tensor) -> tf.Tensor:
         attended = tf.reshape(attended, (-1, *inputs.shape[1:3], attended.shape[-1]))
-        return inputs + tf.nn.conv2d(attended, self._output_kernel, 1, "SAME")
+        return inputs + tf.nn.conv2d(attended, self.output_kernel, 1, "SAME")
 
 
-class _Bottleneck(tf.Module):
+class FoldedBottleneck(tf.Module):
     """A `ResidualBottleneck2D` with its gamma in the last kernel."""
 
     def __init__(self, layer: ResidualBottleneck2D) -> None:
         super().__init__(name=layer.name)
-        self._reduction = tf.Variable(_kernel(layer.reduction))
-        self._spatial = tf.Variable(_kernel(layer.spatial))
-        self._expansion = tf.Variable(_kernel(layer.expansion) * layer.gamma)
+        self.reduction = tf.Variable(_kernel(layer.reduction))
+        self.spatial = tf.Variable(_kernel(layer.spatial))
+        self.expansion = tf.Variable(_kernel(layer.expansion) * layer.gamma)
 
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
-        hidden = tf.nn.relu(tf.nn.conv2d(inputs, self._reduction, 1, "SAME"))
-        hidden = tf.nn.relu(tf.nn.conv2d(hidden, self._spatial, 1, "SAME"))
-        return inputs + tf.nn.conv2d(hidden, self._expansion, 1, "SAME")
+        hidden = tf.nn.relu(tf.nn.conv2d(inputs, self.reduction, 1, "SAME"))
+        hidden = tf.nn.relu(tf.nn.conv2d(hidden, self.spatial, 1, "SAME"))
+        return inputs + tf.nn.conv2d(hidden, self.expansion, 1, "SAME")
 
 
 def _kernel(layer: keras.layers.Layer) -> tf.Tensor:
@@ -232,12 +256,12 @@ def _kernel(layer: keras.layers.Layer) -> tf.Tensor:
 
 
 def _widened(kernel: tf.Tensor) -> tf.Tensor:
-    """Widens a 3x3 kernel to several columns at once: `(3, _COLUMNS + 2, C, _COLUMNS * D)`."""
+    """Widens a 3x3 kernel to several columns at once: `(3, COLUMNS + 2, C, COLUMNS * D)`."""
     copies = [
-        tf.pad(kernel, [[0, 0], [column, _COLUMNS - 1 - column], [0, 0], [0, 0]])
-        for column in range(_COLUMNS)
+        tf.pad(kernel, [[0, 0], [column, COLUMNS - 1 - column], [0, 0], [0, 0]])
+        for column in range(COLUMNS)
     ]
-    return tf.reshape(tf.stack(copies, axis=3), (3, _COLUMNS + 2, kernel.shape[2], -1))
+    return tf.reshape(tf.stack(copies, axis=3), (3, COLUMNS + 2, kernel.shape[2], -1))
 
 
 def _affine(norm: ConditionalBatchNormalization) -> tuple[tf.Tensor, tf.Tensor]:

@@ -15,6 +15,7 @@ from sagan_tf.class_names import readable
 from sagan_tf.models import Generator
 from sagan_tf.output.files import check_space
 from sagan_tf.run.checkpoint import as_os_error
+from sagan_tf.serving.comparison import expected_images
 from sagan_tf.serving.folding import FoldedGenerator
 from sagan_tf.serving.lint import find_problems
 from sagan_tf.serving.signatures import example_inputs, make_signatures
@@ -27,8 +28,6 @@ MODEL_CARD = "model_card.md"
 WARM_UP_BATCH_SIZES = 1, 2, 8
 # Half a level of 255, in [-1, 1]: more than rounding of float32 sums, less than one can see.
 TOLERANCE = 1 / 255
-# Their classes are spread over all.
-_COMPARED_IMAGES = 16
 # Not a number, so that TensorFlow Serving ignores the directory.
 _UNFINISHED = "unfinished"
 
@@ -126,18 +125,9 @@ def _check(directory: Path, generator: Generator) -> None:
         value = np.asarray(reader.get_tensor(name))
         if value.dtype == np.float32 and not np.isfinite(value).all():
             raise RuntimeError(f"The exported weights {name} are not all finite.")
-    # The generator's own dtype policy may round more.
-    reference = Generator.from_config({**generator.get_config(), "dtype": "float32"})
-    reference.build()
-    reference.set_weights(generator.get_weights())
-    size = (_COMPARED_IMAGES, generator.latent_dim)
-    latents = np.random.default_rng(0).normal(size=size).astype("float32")
-    classes = {}
-    if generator.num_classes is not None:
-        spread = np.linspace(0, generator.num_classes - 1, _COMPARED_IMAGES)
-        classes["class_id"] = tf.constant(spread.round(), tf.int32)
-    images = signatures["from_latent"](latents=tf.constant(latents), **classes)["images"]
-    difference = np.abs(images - reference(latents, *classes.values())).max()
+    inputs, expected = expected_images(generator)
+    outputs = signatures["from_latent"](**{key: tf.constant(inputs[key]) for key in inputs})
+    difference = np.abs(outputs["images"] - expected).max()
     if not difference <= TOLERANCE:  # `>` would be false for NaN
         raise RuntimeError(
             f"The exported generator's images differ from the checkpoint's by {difference:.2g} in "

@@ -34,6 +34,7 @@ EXTRAS = {
 EXTRAS |= {
     f"sagan_tf/serving/{name}.py": "playground" for name in ("page", "page_guard", "page_layout")
 }
+EXTRAS |= {f"sagan_tf/serving/{name}_format.py": name for name in ("onnx", "tflite")}
 EXTRAS |= dict.fromkeys(
     (
         "sagan_tf/output/pages.py",

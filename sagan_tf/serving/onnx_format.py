@@ -1,0 +1,33 @@
+"""ONNX: a file for ONNX Runtime, in Python, C++, C#, Java, JavaScript and on phones."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import tf2onnx
+
+from sagan_tf.serving.folding import FoldedGenerator
+
+# Read by every ONNX Runtime since 1.14, of February 2023.
+OPSET = 18
+
+
+def write(path: Path, generator: FoldedGenerator, notes: Mapping[str, str]) -> None:
+    """Writes the generator's function with `notes`, by file name, in `metadata_props`."""
+    function = generator.as_function()
+    model, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=OPSET)
+    model.graph.name = "generator"
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    for name, text in notes.items():
+        model.metadata_props.add(key=name, value=text)
+    onnx.checker.check_model(model, full_check=True)
+    path.write_bytes(model.SerializeToString())
+
+
+def load(path: Path) -> Callable[..., np.ndarray]:
+    """The function of a file; it takes inputs by name and gives `images`."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda **inputs: session.run(["images"], inputs)[0]
