@@ -48,13 +48,13 @@ class ConvertSettings:
     )
     relu_shortcut: bool | None = setting(
         None,
-        "Whether its ReLUs worked in place (`wReLUinplace` in mmgeneration's file names); by "
-        "default yes for studiogan, no for mmgeneration.",
+        "Whether its ReLUs worked in place (mmgeneration's file names then have `wReLUinplace`); "
+        "by default yes for studiogan, no for mmgeneration.",
     )
     bgr: bool | None = setting(
         None,
         "Whether its images are BGR instead of RGB; by default no for studiogan, yes for "
-        "mmgeneration, except for files with `rgb` in their name.",
+        "mmgeneration (give --nobgr for its files with `rgb` in their name).",
     )
     batch_norm_epsilon: float | None = setting(
         None,

@@ -103,7 +103,7 @@ def _as_shown(picture: Image.Image, background: tuple[int, int, int]) -> Image.I
 
 
 def _with_alpha(picture: Image.Image) -> Image.Image:
-    """The picture as RGBA; corrects Pillow's `convert` for PNGs with fewer or more than 8 bits."""
+    """The picture as RGBA; corrects Pillow's `convert` for PNGs with 2, 4 or 16 bits."""
     tiles = picture.tile if isinstance(picture, ImageFile.ImageFile) else []
     rawmode = tiles[0].args if tiles else None
     key: Any = picture.info.get("transparency")  # its type depends on the mode

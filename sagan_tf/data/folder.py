@@ -252,7 +252,7 @@ def _note_of_one_class(place: str, only: tuple[str, list[str]]) -> str:
 
 
 def _counted(paths: list[str]) -> str:
-    """The number of paths and the first of them, such as `4 (a, b, c, ...)`."""
+    """The number of paths and the first of them, such as `4 (a, b, c and 1 more)`."""
     return f"{len(paths)} ({shortened(list(map(readable, paths)), _MOST_EXAMPLES)})"
 
 
