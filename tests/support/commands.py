@@ -165,7 +165,7 @@ def without_tensorflow(folder, backend):
 
 def variables(workdir):
     """Every variable of the newest checkpoint, by name."""
-    return checkpoint._read_variables(workdir / "checkpoints")
+    return checkpoint.read_variables(workdir / "checkpoints")
 
 
 def assert_same_run(workdir, other):
