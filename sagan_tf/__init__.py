@@ -17,6 +17,7 @@ arguments. A library imports only libraries above it:
     published     weights of other projects
     losses        functions of the discriminator's logits
     run           what a run keeps: checkpoints, settings, the identity of its data
+    pretrained    networks that come with the package
     sampling      seeds -> images, the same in every batch size
     attention     what attention layers look at
     serving       SavedModel, REST server, gateway, client, web page

@@ -17,7 +17,7 @@ from sagan_tf.fields import device_setting, setting
 class ExportSettings:
     """What `python -m sagan_tf.export` can be told."""
 
-    workdir: str = setting("runs/digits", "The directory of a training run.")
+    workdir: str = setting("runs/digits", "A training run's directory, or digits, which ships.")
     best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
     name: str = setting("sagan", "The model's name: letters, digits, `.`, `_` and `-`.")
     version: str = setting("auto", "A number, or auto: one more than the highest there.")
@@ -44,9 +44,10 @@ def main(settings: ExportSettings) -> None:
         raise ValueError(
             f"`--version` expects a positive number or auto. Received: {settings.version!r}"
         )
-    from sagan_tf.run.workdir import load_description, load_scores
+    from sagan_tf import pretrained
+    from sagan_tf.run.workdir import load_scores
 
-    description = load_description(settings.workdir)
+    description = pretrained.description(settings.workdir)
     base_path = Path(settings.export_dir) / settings.name
 
     from sagan_tf import sampling

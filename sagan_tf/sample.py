@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class SampleSettings:
     """What `python -m sagan_tf.sample` can be told."""
 
-    workdir: str = setting("runs/digits", "The directory of a training run.")
+    workdir: str = setting("runs/digits", "A training run's directory, or digits, which ships.")
     best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
     labels: str | None = setting(
         None,
@@ -64,11 +64,10 @@ def main(settings: SampleSettings) -> None:
 
 
 def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
-    from sagan_tf import sampling
+    from sagan_tf import pretrained, sampling
     from sagan_tf.output import pictures
-    from sagan_tf.run.workdir import load_description
 
-    class_names = load_description(settings.workdir)["class_names"]
+    class_names = pretrained.description(settings.workdir)["class_names"]
     generator = sampling.load_generator(settings.workdir, settings.best)
     labels = class_labels(settings.labels, "labels", class_names, generator.num_classes)
     if settings.interpolate is not None:

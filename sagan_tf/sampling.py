@@ -3,16 +3,14 @@
 import math
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from sagan_tf import pretrained
 from sagan_tf.models import Generator
-from sagan_tf.run.checkpoint import restore_network
-from sagan_tf.run.workdir import BEST, CHECKPOINTS, load_description
 
 # Images per call of the generator: bounds memory, changes no image.
 BATCH_SIZE = 64
@@ -161,7 +159,8 @@ def load_generator(workdir: str | os.PathLike, best: bool = False) -> keras.Mode
     """The generator of a training run's newest readable checkpoint, the averaged one if kept.
 
     Args:
-        workdir: the run's directory, as `python -m sagan_tf.train` wrote it.
+        workdir: the run's directory, as `python -m sagan_tf.train` wrote it; or "digits", the
+            generator that comes with the package, where there is no directory of this name.
         best: instead of the newest, the checkpoint that scored best while training.
 
     Returns:
@@ -169,6 +168,12 @@ def load_generator(workdir: str | os.PathLike, best: bool = False) -> keras.Mode
 
     Raises:
         ValueError: if there is no run or no readable checkpoint.
+
+    Example:
+
+    >>> generator = load_generator("digits")
+    >>> [image.shape for image in sample(generator, seeds=[1234], labels=[7])]
+    [(16, 16, 1)]
     """
     return restore_generator(workdir, best=best)[0]
 
@@ -179,17 +184,16 @@ def restore_generator(
     """As `load_generator`, with the step of the checkpoint.
 
     Args:
-        workdir: the run's directory.
+        workdir: see `load_generator`.
         averaged: whether to take the averaged one, if it is kept.
         best: instead of the newest, the checkpoint that scored best while training.
         step: instead of the newest, the checkpoint of this step.
     """
-    description = load_description(workdir)
+    description = pretrained.description(workdir)
     name = "ema_generator" if description["ema"] and averaged else "generator"
     generator = Generator.from_config({**description["generator"], "name": name})
     generator.build()
-    directory = Path(workdir) / (BEST if best else CHECKPOINTS)
-    return generator, restore_network(directory, generator, step)
+    return generator, pretrained.restore(workdir, generator, best, step)
 
 
 def _whole_numbers(name: str, values: Any) -> np.ndarray:

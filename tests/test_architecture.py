@@ -25,6 +25,7 @@ LIBRARIES = [
     "published",
     "losses",
     "run",
+    "pretrained",
     "sampling",
     "attention",
     "serving",
