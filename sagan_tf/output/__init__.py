@@ -1,1 +1,1 @@
-"""What is written: `files` whole or not at all, `pictures` of images, self-contained `pages`."""
+"""What is written: `files` whole or not at all, `pictures`, `films`, self-contained `pages`."""
