@@ -4,8 +4,8 @@ import ast
 from pathlib import Path
 
 COMMANDS = (
-    "train prepare sample evaluate attend export serve playground convert study benchmark".split()
-)
+    "train prepare sample evaluate attend latent export serve playground convert study benchmark"
+).split()
 
 
 def summary(command: str) -> str:

@@ -29,7 +29,9 @@ _MOST_IMAGES = 16
 class AttendSettings:
     """Command-line flags of `python -m sagan_tf.attend`."""
 
-    workdir: str = setting("runs/digits", "Directory of a training run.")
+    workdir: str = setting(
+        "runs/digits", "Directory of a training run, or digits, which ships with the package."
+    )
     best: bool = setting(
         False, "Use the best checkpoint (`--eval_every` of training) instead of the newest."
     )
@@ -79,10 +81,10 @@ def main(settings: AttendSettings) -> None:
         raise ValueError("`--labels` is for generated images. Leave it or `--images` out.")
     if settings.images is None and settings.background is not None:
         raise ValueError("`--background` is for `--images`. Leave it out.")
+    from sagan_tf import pretrained
     from sagan_tf.machine import devices
-    from sagan_tf.run.workdir import load_description
 
-    description = load_description(settings.workdir)
+    description = pretrained.description(settings.workdir)
     devices.use_device(settings.device)
     print(f"device: {devices.in_words()}")
     if settings.images is None:
@@ -212,15 +214,13 @@ def _discriminator(
     labels: np.ndarray | None,
 ) -> tuple["keras.Model", tuple[Any, ...]]:
     """The run's discriminator, and the arguments of its call for images and labels."""
+    from sagan_tf import pretrained
     from sagan_tf.models import Discriminator
-    from sagan_tf.run.checkpoint import restore_network
-    from sagan_tf.run.workdir import BEST, CHECKPOINTS
     from sagan_tf.sampling import from_uint8
 
     discriminator = Discriminator.from_config(description["discriminator"])
     discriminator.build()
-    directory = Path(settings.workdir) / (BEST if settings.best else CHECKPOINTS)
-    restore_network(directory, discriminator)
+    pretrained.restore(settings.workdir, discriminator, settings.best)
     return discriminator, (from_uint8(images), labels)
 
 

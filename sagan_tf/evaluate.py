@@ -71,9 +71,7 @@ class EvaluateSettings:
     )
     data_dir: str | None = setting(None, "Directory in which TensorFlow Datasets keeps its data.")
     split: str = setting("train", "Split of the real images.")
-    image_size: int | None = setting(
-        None, "Side of the real images; by default the run's.", at_least=2
-    )
+    image_size: int | None = setting(None, "Side of the real images, if not the run's.", at_least=2)
     background: str | None = setting(
         None, "Colour behind transparent images of a folder; by default the run's, else white."
     )
@@ -133,17 +131,17 @@ def main(settings: EvaluateSettings) -> None:
 
 
 def _evaluate(settings: EvaluateSettings, team: "Team", report: Callable[..., None] | None) -> None:
+    from sagan_tf import pretrained
     from sagan_tf.evaluation.evaluation import evaluate
     from sagan_tf.evaluation.extractors import make_extractor
     from sagan_tf.evaluation.groups import read_groups
     from sagan_tf.evaluation.images import RealImages
     from sagan_tf.evaluation.sides import images_of_others
-    from sagan_tf.run.workdir import load_description
 
     protocol = _protocol(settings)
     cache = Path(settings.cache_dir).expanduser()
     workdir = settings.workdir or (None if settings.images else _WORKDIR)
-    description = {} if workdir is None else load_description(workdir)
+    description = {} if workdir is None else pretrained.description(workdir)
     place = _real_place(settings, description)
     _check_background(settings, place.name)
     with team.chief_first():  # the chief downloads and prepares them
@@ -193,6 +191,7 @@ def _keep(
     report: Callable[..., None] | None,
 ) -> None:
     """Prints the scores, and writes them to the run, `--out` and `--report`."""
+    from sagan_tf import pretrained
     from sagan_tf.evaluation.score_lines import print_scores
     from sagan_tf.evaluation.yardstick import real_to_real
     from sagan_tf.run.workdir import add_line, add_score, load_scores
@@ -202,7 +201,7 @@ def _keep(
     if evaluation.real_features is not None and "features" in evaluation.real_features.names:
         count = len(evaluation.features)
         record["real_to_real"] = real_to_real(evaluation.real_features, count, settings.metrics)
-    if workdir is not None and settings.images is None:
+    if workdir and not settings.images and not pretrained.is_name(workdir):
         add_score(workdir, record)
     if settings.out is not None:
         add_line(Path(settings.out), record)

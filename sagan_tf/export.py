@@ -22,7 +22,9 @@ FORMATS = ("saved_model", "onnx", "tflite", "keras")
 class ExportSettings:
     """Command-line flags of `python -m sagan_tf.export`."""
 
-    workdir: str = setting("runs/digits", "Directory of a training run.")
+    workdir: str = setting(
+        "runs/digits", "Directory of a training run, or digits, which ships with the package."
+    )
     best: bool = setting(
         False, "Export the best checkpoint (`--eval_every` of training) instead of the newest."
     )
@@ -129,9 +131,10 @@ def _write_file(settings: ExportSettings) -> None:
 
 def _restore(settings: ExportSettings, device: str) -> tuple[Any, list[str], dict[str, Any], str]:
     """The run's generator, its class names, the settings of its training, and a model card."""
-    from sagan_tf.run.workdir import load_description, load_scores
+    from sagan_tf import pretrained
+    from sagan_tf.run.workdir import load_scores
 
-    description = load_description(settings.workdir)
+    description = pretrained.description(settings.workdir)
 
     from sagan_tf import sampling
     from sagan_tf.machine import devices

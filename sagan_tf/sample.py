@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 class SampleSettings:
     """Command-line flags of `python -m sagan_tf.sample`."""
 
-    workdir: str = setting("runs/digits", "Directory of a training run.")
+    workdir: str = setting(
+        "runs/digits", "Directory of a training run, or digits, which ships with the package."
+    )
     best: bool = setting(
         False, "Use the best checkpoint (`--eval_every` of training) instead of the newest."
     )
@@ -69,11 +71,10 @@ def main(settings: SampleSettings) -> None:
 
 
 def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
-    from sagan_tf import sampling
+    from sagan_tf import pretrained, sampling
     from sagan_tf.output import pictures
-    from sagan_tf.run.workdir import load_description
 
-    class_names = load_description(settings.workdir)["class_names"]
+    class_names = pretrained.description(settings.workdir)["class_names"]
     generator = sampling.load_generator(settings.workdir, settings.best)
     labels = class_labels(settings.labels, "labels", class_names, generator.num_classes)
     if settings.interpolate is not None:

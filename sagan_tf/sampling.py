@@ -3,16 +3,14 @@
 import math
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from sagan_tf import pretrained
 from sagan_tf.models import Generator
-from sagan_tf.run.checkpoint import restore_network
-from sagan_tf.run.workdir import BEST, CHECKPOINTS, load_description
 
 # Images per call of the generator: limits memory and does not change any image.
 BATCH_SIZE = 64
@@ -165,7 +163,8 @@ def load_generator(workdir: str | os.PathLike, best: bool = False) -> keras.Mode
     If the run keeps a moving average of the generator's weights, this is the averaged generator.
 
     Args:
-        workdir: the run's directory, as `python -m sagan_tf.train` wrote it.
+        workdir: the run's directory, as `python -m sagan_tf.train` wrote it; or "digits", the
+            generator that comes with the package, if there is no directory of this name.
         best: whether to load the checkpoint that scored best in training instead of the newest.
 
     Returns:
@@ -173,6 +172,12 @@ def load_generator(workdir: str | os.PathLike, best: bool = False) -> keras.Mode
 
     Raises:
         ValueError: if there is no run or no readable checkpoint.
+
+    Example:
+
+    >>> generator = load_generator("digits")
+    >>> [image.shape for image in sample(generator, seeds=[1234], labels=[7])]
+    [(16, 16, 1)]
     """
     return restore_generator(workdir, best=best)[0]
 
@@ -183,17 +188,16 @@ def restore_generator(
     """The generator of a checkpoint, as `load_generator` loads it, and the checkpoint's step.
 
     Args:
-        workdir: the run's directory.
+        workdir: see `load_generator`.
         averaged: whether to load the averaged generator if the run keeps one.
         best: whether to load the checkpoint that scored best in training instead of the newest.
         step: step of the checkpoint to load; `None` for the newest.
     """
-    description = load_description(workdir)
+    description = pretrained.description(workdir)
     name = "ema_generator" if description["ema"] and averaged else "generator"
     generator = Generator.from_config({**description["generator"], "name": name})
     generator.build()
-    directory = Path(workdir) / (BEST if best else CHECKPOINTS)
-    return generator, restore_network(directory, generator, step)
+    return generator, pretrained.restore(workdir, generator, best, step)
 
 
 def _whole_numbers(name: str, values: Any) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Writes output: `files` whole or not at all, `pictures` with several images, HTML `pages`."""
+"""Writes output: `files` whole or not at all, `pictures`, `films` and HTML `pages`."""

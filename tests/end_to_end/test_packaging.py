@@ -75,6 +75,7 @@ def test_wheel_holds_every_module_and_no_tests(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names >= {str(path.relative_to(ROOT)) for path in MODULES}
     assert names >= {"sagan_tf/data/imagenet_classes.tsv", "sagan_tf/attention/map_page.html"}
+    assert names >= {f"sagan_tf/pretrained/digits.{ending}" for ending in ("json", "npz")}
     assert {name.split("/")[0] for name in names} == {"sagan_tf"}
     assert "sagan_tf/py.typed" in names  # else type checkers overlook the annotations
 

@@ -1,0 +1,247 @@
+"""Finds directions in a generator's latent space, films walks through it, and redraws pictures.
+
+python -m sagan_tf.latent --workdir=runs/digits --labels=7 --seeds=0-2 --directions=8
+python -m sagan_tf.latent --workdir=runs/digits --labels=0-9 --seeds=0 --film=walk.webp
+python -m sagan_tf.latent --workdir=runs/digits --project=seven.png
+
+The first writes a sheet: each row moves along one direction, those that change images most first.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sagan_tf import command
+from sagan_tf.class_names import class_labels, numbers, readable
+from sagan_tf.fields import device_setting, setting
+
+# Flags that not every use of the command reads, and those that do.
+_USES = {
+    "labels": ("directions", "film"),
+    "seeds": ("directions", "film"),
+    "steps": ("directions",),
+    "reach": ("directions", "film"),
+    "scale": ("directions", "film"),
+    "along": ("film",),
+    "frames": ("film",),
+    "frames_per_second": ("film",),
+    "attention": ("film",),
+    "background": ("project",),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentSettings:
+    """What `python -m sagan_tf.latent` can be told."""
+
+    workdir: str = setting("runs/digits", "A training run's directory, or digits, which ships.")
+    best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
+    directions: int | None = setting(None, "Writes a sheet of so many directions.", at_least=1)
+    film: str | None = setting(None, "Writes a film that never ends: a file .gif or .webp.")
+    project: str | None = setting(
+        None,
+        "Finds the latents that draw this picture best, which are written beside --out as .npz.",
+    )
+    labels: str | None = setting(
+        None,
+        "Classes by number, range or name, as in 0-4,7,cat; numbers are names where all names are "
+        "numbers. Without it the first ten.",
+    )
+    seeds: str = setting("0", "Seeds by number or range, as in 0-4,7.")
+    steps: int = setting(5, "Images along a direction for each seed and class.", at_least=2)
+    reach: float = setting(4.0, "How far to go along a direction, to either side.", above=0.0)
+    along: int | None = setting(
+        None,
+        "The film swings along this direction, counted from 1, instead of leading through all "
+        "seeds and classes.",
+        at_least=1,
+    )
+    frames: int = setting(96, "Frames of the film.", at_least=2)
+    frames_per_second: int = setting(25, "Speed of the film.", also="fps", at_least=1, below=51)
+    attention: str | None = setting(
+        None, "Shows beside the film what this point attends to: row,column of a pixel."
+    )
+    background: str | None = setting(
+        None,
+        "Colour behind what is transparent in the picture, by name or as #rrggbb; without it the "
+        "run's, else white.",
+    )
+    scale: int | None = setting(
+        None, "Width of an image's pixel; without it small images are enlarged.", at_least=1
+    )
+    out: str = setting("latent.png", "The PNG of the sheet, or of the picture and what was found.")
+    device: str = device_setting()
+
+
+def main(settings: LatentSettings) -> None:
+    """Writes a sheet of directions, a film, or what draws a picture."""
+    use = _use(settings)
+    seeds = numbers(settings.seeds, "seeds")
+    point = None if settings.attention is None else _point(settings.attention)
+    if settings.film is not None:
+        from sagan_tf.output.films import check_film
+
+        check_film(settings.film)
+    from sagan_tf import pretrained, sampling
+    from sagan_tf.machine import devices
+
+    description = pretrained.description(settings.workdir)
+    devices.use_device(settings.device)
+    print(f"device: {devices.in_words()}")
+    generator = sampling.load_generator(settings.workdir, settings.best)
+    if use == "project":
+        _project(settings, generator, description)
+        return
+    labels = class_labels(
+        settings.labels, "labels", description["class_names"], generator.num_classes
+    )
+    if use == "film":
+        _film(settings, generator, seeds, labels, point)
+    else:
+        _sheet(settings, generator, [(seed, label) for seed in seeds for label in labels])
+
+
+def _use(settings: LatentSettings) -> str:
+    """Which of the three things to do; flags that it does not read are refused."""
+    uses = [
+        name for name in ("directions", "film", "project") if getattr(settings, name) is not None
+    ]
+    if len(uses) != 1:
+        raise ValueError(
+            "Give one of `--directions`, `--film` and `--project`. Received: "
+            f"{' and '.join(f'`--{use}`' for use in uses) or 'none of them'}"
+        )
+    for field in dataclasses.fields(settings):
+        readers = _USES.get(field.name, tuple(uses))
+        if getattr(settings, field.name) != field.default and uses[0] not in readers:
+            words = " and ".join(f"`--{reader}`" for reader in readers)
+            raise ValueError(f"`--{field.name}` is for {words}. Leave it out.")
+    if Path(settings.out).suffix.lower() != ".png":  # beside which stands a file .npz
+        raise ValueError(f"`--out` expects a file .png. Received: {settings.out!r}")
+    return uses[0]
+
+
+def _sheet(settings: LatentSettings, generator: Any, requests: list[tuple[int, Any]]) -> None:
+    """One row per direction; in it each seed and class, moved from one side to the other."""
+    from sagan_tf import sampling
+    from sagan_tf.latent.directions import directions
+    from sagan_tf.latent.drawing import draw
+    from sagan_tf.output import pictures
+
+    assert settings.directions is not None  # or `_use` had said otherwise
+    found = directions(generator, settings.directions)
+    offsets = np.linspace(-settings.reach, settings.reach, settings.steps)
+    latents = sampling.latents_from_seeds([seed for seed, _ in requests], generator.latent_dim)
+    # (directions, requests, steps, latent_dim)
+    moved = latents.numpy()[:, None] + offsets[:, None] * found[:, None, None]
+    classes = None
+    if generator.num_classes is not None:
+        labels = np.repeat([label for _, label in requests], settings.steps)
+        classes = np.tile(labels, settings.directions)
+    images = draw(generator, moved.reshape(-1, generator.latent_dim).astype(np.float32), classes)
+    titles = [f"{offset:+.2g}" if offset else "0" for offset in offsets] * len(requests)
+    grid = pictures.image_grid(list(images), len(titles), titles)
+    scale = settings.scale or pictures.grid_scale(generator.image_size)
+    pictures.save_png(grid, settings.out, scale)
+    print(f"sheet: {settings.out}")
+
+
+def _film(
+    settings: LatentSettings,
+    generator: Any,
+    seeds: list[int],
+    labels: list[int | None],
+    point: tuple[int, int] | None,
+) -> None:
+    """A closed walk through seeds and classes, or along a direction; beside it, attention."""
+    from sagan_tf import sampling
+    from sagan_tf.latent import drawing, walks
+    from sagan_tf.latent.directions import directions
+    from sagan_tf.output.films import save_film
+    from sagan_tf.output.pictures import grid_scale
+
+    assert settings.film is not None  # or `_use` had said otherwise
+    latents: np.ndarray
+    classes: np.ndarray | None = None
+    if settings.along is None:
+        count = max(len(seeds), len(labels))
+        stops = [(seeds[i % len(seeds)], labels[i % len(labels)]) for i in range(count)]
+        latents, classes = walks.through(generator, stops, settings.frames)
+    else:
+        if len(seeds) > 1 or (len(labels) > 1 and settings.labels is not None):
+            raise ValueError(
+                "`--along` swings around one seed and class. Received: "
+                f"{len(seeds)} seeds, {len(labels)} classes. Leave the others out."
+            )
+        (start,) = sampling.latents_from_seeds(seeds[:1], generator.latent_dim).numpy()
+        direction = directions(generator, settings.along)[-1]
+        latents = walks.swing(start, direction, settings.reach, settings.frames)
+        if labels[0] is not None:
+            classes = np.full(settings.frames, labels[0])
+    if point is None:
+        frames = drawing.draw(generator, latents, classes)
+        scale = settings.scale or grid_scale(generator.image_size, 128)
+    else:
+        frames = drawing.draw_attention(generator, latents, classes, point)
+        scale = settings.scale or 1
+    save_film(frames, settings.film, settings.frames_per_second, scale)
+    print(f"film: {settings.film}")
+
+
+def _project(settings: LatentSettings, generator: Any, description: Mapping[str, Any]) -> None:
+    """The picture and what draws it best, side by side; the latents as a file of their own."""
+    from sagan_tf.latent.projection import NUM_SAMPLES, project
+    from sagan_tf.output import pictures
+    from sagan_tf.output.files import replacing
+
+    assert settings.project is not None  # or `_use` had said otherwise
+    picture = _picture(settings, settings.project, generator, description)
+    found = project(generator, picture)
+    print(
+        f"distance: {found.distance:.2f} levels of 255 (root mean square)\n"
+        f"for comparison: {found.sample_distance:.2f}, the nearest of {NUM_SAMPLES:,} random "
+        f"samples; {found.flat_distance:.2f}, one colour everywhere"
+    )
+    grid = pictures.image_grid([picture, found.image], 2)
+    pictures.save_png(grid, settings.out, pictures.grid_scale(generator.image_size, 128))
+    print(f"picture and what was found: {settings.out}")
+    arrays: dict[str, Any] = {"latents": found.latents, "class_weights": found.class_weights}
+    path = Path(settings.out).with_suffix(".npz")
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **{name: value for name, value in arrays.items() if value is not None})
+    print(f"latents: {path}")
+
+
+def _picture(
+    settings: LatentSettings, place: str, generator: Any, description: Mapping[str, Any]
+) -> np.ndarray:
+    """A file's largest centre square at the generator's size."""
+    from sagan_tf.data.decode import decode_square, parse_background
+
+    run = description["settings"]
+    background = parse_background(settings.background or run.get("background", "white"))
+    path = Path(place).expanduser()
+    try:
+        return decode_square(
+            path.read_bytes(), generator.image_size, generator.channels, background
+        )
+    except Exception as error:  # Pillow raises all kinds for a damaged file
+        raise ValueError(f"`--project` {readable(place)} cannot be read: {error}") from None
+
+
+def _point(text: str) -> tuple[int, int]:
+    """Reads "12,8"."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise ValueError(
+            "`--attention` expects row,column of a pixel, as in --attention=12,8. "
+            f"Received: {text!r}"
+        )
+    return int(parts[0]), int(parts[1])
+
+
+if __name__ == "__main__":
+    command.run(main, LatentSettings)

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from scipy import linalg
+
+from sagan_tf import sampling
+from sagan_tf.latent.directions import directions
+from sagan_tf.models import Generator
+
+
+@pytest.fixture
+def generator():
+    """Latents of three numbers, which go into the first layer 1, 3 and 2 times as strongly."""
+    generator = Generator(16, None, base_filters=4, channels=1, latent_dim=3)
+    generator.build()
+    kernel = np.zeros(generator.dense.kernel.shape, np.float32)
+    kernel[[0, 1, 2], [5, 0, 9]] = 1, -3, 2
+    generator.dense.kernel.assign(kernel)
+    return generator
+
+
+def test_a_kernel_known_by_hand(generator):
+    expected = [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
+    np.testing.assert_allclose(directions(generator, 3), expected, atol=1e-7)
+    found = directions(generator, 2)
+    assert found.shape == (2, 3)
+    assert found.dtype == np.float32
+
+
+def test_turned_latents_have_turned_directions(generator):
+    turn = linalg.expm([[0, 1, -0.5], [-1, 0, 0.3], [0.5, -0.3, 0]])
+    generator.dense.kernel.assign(turn @ generator.dense.kernel.numpy())
+    cosines = np.abs(directions(generator, 3) @ turn)
+    np.testing.assert_allclose(cosines, [[0, 1, 0], [0, 0, 1], [1, 0, 0]], atol=1e-6)
+
+
+def test_digits():
+    generator = sampling.load_generator("digits")
+    found = directions(generator, 64)
+    np.testing.assert_allclose(found @ found.T, np.eye(64), atol=1e-5)
+    np.testing.assert_array_equal(found[:5], directions(generator, 5))
+    assert (found.max(axis=1) >= np.abs(found).max(axis=1)).all()
+    kernel = generator.dense.normalized(generator.dense.kernel)
+    lengths = np.linalg.norm(found @ kernel, axis=1)
+    np.testing.assert_allclose(lengths, linalg.svdvals(kernel), rtol=1e-4)
+    # The first direction changes images more than the last.
+    latents = np.array(sampling.latents_from_seeds(range(50), 64))
+    labels = np.arange(50) % 10
+    change = [np.std(generator(latents + n, labels) - generator(latents, labels)) for n in found]
+    assert change[0] > 2 * change[-1]
+
+
+@pytest.mark.parametrize("count", [0, 4, -1])
+def test_a_count_beyond_the_latents(generator, count):
+    with pytest.raises(ValueError, match=rf"\[1, 3\].*Received: count={count}"):
+        directions(generator, count)
