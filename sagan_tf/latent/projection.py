@@ -45,15 +45,14 @@ class Projection:
 def project(generator: keras.Model, image: np.ndarray, restarts: int = 16) -> Projection:
     """Finds the latents and the mix of classes that draw a picture best.
 
-    Adam descends the mean squared distance of pixels, with a pull that keeps the latents' norm near
-    `sqrt(latent_dim)`, from the latents and classes of those of 1,000 samples that are nearest to
-    the picture (Abdal et al., Image2StyleGAN, arXiv 1904.03189, with random starts as in Webster
-    et al., arXiv 1901.03396). The same call gives the same result.
+    Adam minimises the mean squared distance of pixels, with a term that keeps the latents' norm
+    near `sqrt(latent_dim)`, starting from those of 1,000 samples that are nearest to the picture
+    (Image2StyleGAN, arXiv 1904.03189; random starts: arXiv 1901.03396). It is deterministic.
 
     Args:
         generator: a built `Generator`; its weights do not move.
         image: uint8 `(image_size, image_size, channels)`.
-        restarts: starts, of which the best end is kept; all descend at once.
+        restarts: number of starts, of which the best result is kept.
 
     Returns:
         The best end, its image rounded to bytes.
@@ -82,9 +81,8 @@ def project(generator: keras.Model, image: np.ndarray, restarts: int = 16) -> Pr
     latents = latents_from_seeds(np.arange(NUM_SAMPLES), generator.latent_dim)
     classes = None
     if generator.num_classes is not None:
-        classes = np.eye(generator.num_classes, dtype=np.float32)[
-            np.arange(NUM_SAMPLES) % generator.num_classes
-        ]
+        labels = np.arange(NUM_SAMPLES) % generator.num_classes
+        classes = np.eye(generator.num_classes, dtype=np.float32)[labels]
     distances = _distances(draw(generator, latents, classes), image)
     nearest = np.argsort(distances, kind="stable")[:restarts]
     ends = _descend(
