@@ -26,12 +26,12 @@ class ExportSettings:
     best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
     format: str = setting(
         "saved_model",
-        f"{', '.join(FORMATS)}; others than saved_model take latents instead of seeds.",
+        f"{', '.join(FORMATS)}. All but saved_model are one file, which takes latents, not seeds.",
         choices=FORMATS,
     )
     name: str = setting("sagan", "The model's name: letters, digits, `.`, `_` and `-`.")
     version: str = setting(
-        "auto", "A number, or auto: one more than the highest there; of a SavedModel."
+        "auto", "Of a SavedModel: a number, or auto, which is one more than the highest there."
     )
     export_dir: str = setting("exports", "Holds <name>/<version>/, or <name>.<format>.")
     device: str = device_setting()
