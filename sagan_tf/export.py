@@ -30,7 +30,7 @@ class ExportSettings:
     )
     format: str = setting(
         "saved_model",
-        f"{', '.join(FORMATS)}; others than saved_model take latents instead of seeds.",
+        f"{', '.join(FORMATS)}. All but saved_model are one file, which takes latents, not seeds.",
         choices=FORMATS,
     )
     name: str = setting("sagan", "Name of the model: letters, digits, `.`, `_` and `-`.")

@@ -1,15 +1,15 @@
-"""What an exported generator must give: images of the checkpoint's, for inputs of every kind."""
+"""Inputs and expected images with which every export is compared."""
 
 import numpy as np
 
 from sagan_tf.models import Generator
 
-# Of classes as far apart as there are.
+# Their classes are spread evenly over all classes.
 _COMPARED_IMAGES = 16
 
 
 def expected_images(generator: Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Inputs and the images that the generator makes of them, in float32 whatever its policy.
+    """Returns inputs and the generator's images for them, in float32 whatever its policy.
 
     Args:
         generator: built.
@@ -18,7 +18,7 @@ def expected_images(generator: Generator) -> tuple[dict[str, np.ndarray], np.nda
         `latents`, float32 `(N, latent_dim)`, and, if there are classes, `class_id`, int32 `(N,)`,
         by name; and images, float32 `(N, image_size, image_size, channels)` in [-1, 1].
     """
-    # The generator's own policy may round more.
+    # Under its own policy the generator may compute in lower precision.
     reference = Generator.from_config({**generator.get_config(), "dtype": "float32"})
     reference.build()
     reference.set_weights(generator.get_weights())

@@ -1,4 +1,4 @@
-"""Writes a generator as one file for other programs, checked before it is there."""
+"""Writes a generator as one ONNX, TFLite or Keras file and compares it with the checkpoint."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -13,20 +13,20 @@ from sagan_tf.output.files import check_space, replacing
 from sagan_tf.serving.comparison import expected_images
 from sagan_tf.serving.folding import FoldedGenerator
 
-# Of the largest value: several times what the order of float32 sums changes.
+# Relative to the largest value; several times the rounding error of float32 sums.
 TOLERANCE = 1e-5
-# Beside the batch of all compared images, as files hold for every batch size.
+# A second batch size, because the files accept any.
 _SMALL_BATCH = 3
 
 
 class FileFormat(Protocol):
-    """What the modules `onnx_format`, `tflite_format` and `keras_format` do."""
+    """The functions of the modules `onnx_format`, `tflite_format` and `keras_format`."""
 
     def write(self, path: Path, generator: FoldedGenerator, notes: Mapping[str, str]) -> None:
-        """Writes a file with `notes`, texts by file name."""
+        """Writes a file that also holds `notes`, texts by file name."""
 
     def load(self, path: Path) -> Callable[..., np.ndarray]:
-        """The function of a file; it takes inputs by name and gives `images`."""
+        """Returns the function of a file, which takes inputs by name and returns `images`."""
 
 
 def write_file(
@@ -37,27 +37,27 @@ def write_file(
     settings: dict[str, Any],
     model_card: str,
 ) -> float:
-    """Writes a file, whole or not at all; what was there before is replaced.
+    """Writes a file, whole or not at all, and replaces a file that exists.
 
-    It holds one function: latents, float32 `(N, latent_dim)`, and `class_id`, int32 `(N,)`, which
-    a generator without classes lacks -> images, float32
-    `(N, image_size, image_size, channels)` in [-1, 1]. It is loaded under another name, compared
-    with the generator in two batch sizes, then renamed.
+    The file holds one function: `latents`, float32 `(N, latent_dim)`, and `class_id`, int32 `(N,)`
+    (absent for a generator without classes) -> `images`, float32
+    `(N, image_size, image_size, channels)` in [-1, 1]. The file is written under a temporary name,
+    loaded, compared with the generator in two batch sizes, and renamed.
 
     Args:
-        path: in a directory that exists and belongs to this process.
-        file_format: the module that writes and loads it.
-        generator: built.
+        path: the file; its directory must exist, and no other process may write there.
+        file_format: the module that writes and loads the file.
+        generator: a built generator.
         class_names: one per class.
-        settings: of the run.
-        model_card: Markdown.
+        settings: settings of the run.
+        model_card: model card in Markdown.
 
     Returns:
-        The largest difference from the generator's images, as a part of their largest value.
+        The largest difference from the generator's images, relative to their largest value.
 
     Raises:
-        OSError: if it cannot be written.
-        RuntimeError: if what was written is not what was meant.
+        OSError: if the file cannot be written.
+        RuntimeError: if weights are not finite or the images differ by more than `TOLERANCE`.
     """
     notes = {
         "class_names.json": json.dumps([readable(name) for name in class_names]),

@@ -40,8 +40,8 @@ class FoldedGenerator(tf.Module):
         num_classes: number of classes; `None` for a generator without.
         attention_resolutions: sizes of the feature maps with attention, ascending.
         table: scales and offsets, float32 `(num_classes or 1, columns)`.
-        table_sizes: columns of each scale and each offset, in the order in which they are used.
-        stages: what comes between the dense layer and the last convolution, in order.
+        table_sizes: number of columns of each scale and offset, in order of use.
+        stages: blocks and attention between the dense layer and the last convolution, in order.
     """
 
     def __init__(self, generator: Generator) -> None:
@@ -111,11 +111,11 @@ class FoldedGenerator(tf.Module):
         return self._generate(latents, class_rows, attend_and_keep), scores
 
     def as_function(self) -> tf.types.experimental.PolymorphicFunction:
-        """The generator as one function of tensors, for converters to other formats.
+        """Returns the generator as one `tf.function`, for converters to other formats.
 
-        It takes `latents`, float32 `(N, latent_dim)`, and `class_id`, int32 `(N,)`, which a
-        generator without classes lacks, and gives `images`, see `images`. Attention is not done in
-        chunks, whose loop other formats compute slowly.
+        It takes `latents`, float32 `(N, latent_dim)`, and `class_id`, int32 `(N,)` (absent for a
+        generator without classes), and returns `{"images": ...}` as from `images`. It computes
+        attention in one piece, because other runtimes are slow at the loop over chunks.
         """
 
         def generate(latents: tf.Tensor, class_id: tf.Tensor | None = None) -> dict[str, tf.Tensor]:

@@ -1,4 +1,4 @@
-"""Keras: a file that `keras.saving.load_model` reads without this package, on every backend."""
+"""Keras files of Keras' own layers, which load without this package and on every backend."""
 
 import contextlib
 import tempfile
@@ -22,7 +22,7 @@ from sagan_tf.serving.folding import (
 
 
 def write(path: Path, generator: FoldedGenerator, notes: Mapping[str, str]) -> None:
-    """Writes the generator as `keras_model` and, in the same ZIP file, `notes` by file name."""
+    """Writes the generator as `keras_model`, with `notes` by file name in the same archive."""
     with _ending_in_keras(path) as link:
         keras_model(generator).save(link)
     with zipfile.ZipFile(path, "a") as archive:
@@ -31,17 +31,17 @@ def write(path: Path, generator: FoldedGenerator, notes: Mapping[str, str]) -> N
 
 
 def load(path: Path) -> Callable[..., np.ndarray]:
-    """The function of a file; it takes inputs by name and gives `images`."""
+    """Returns the function of a file, which takes inputs by name and returns `images`."""
     with _ending_in_keras(path) as link:
         model = keras.saving.load_model(link, compile=False)
     return lambda **inputs: keras.ops.convert_to_numpy(model(inputs))
 
 
 def keras_model(generator: FoldedGenerator) -> keras.Model:
-    """The same function in Keras' own layers.
+    """Builds a model of Keras' own layers that computes the same function.
 
     Args:
-        generator: its weights are copied.
+        generator: the folded generator, whose weights are copied.
 
     Returns:
         A functional model that takes `{"latents": ..., "class_id": ...}`, float32
@@ -118,7 +118,7 @@ def _convolution(inputs: Any, kernel: Any, bias: Any = None, strides: Any = 1) -
 
 
 def _with_weights(layer: keras.layers.Layer, inputs: Any, *weights: Any) -> Any:
-    """What the layer gives; `weights` take the place of those that it drew."""
+    """Calls a layer and then sets its weights; returns the outputs."""
     outputs = layer(inputs)
     layer.set_weights([ops.convert_to_numpy(weight) for weight in weights])
     return outputs
@@ -139,7 +139,7 @@ def _flatten(tensor: Any) -> Any:
 
 @contextlib.contextmanager
 def _ending_in_keras(path: Path) -> Iterator[Path]:
-    """Another name of a file, by whose ending Keras knows the format."""
+    """Yields a link to a file with the ending by which Keras recognises the format."""
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / "model.keras"
         link.symlink_to(path.resolve())

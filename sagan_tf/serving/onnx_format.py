@@ -1,4 +1,4 @@
-"""ONNX: a file for ONNX Runtime, in Python, C++, C#, Java, JavaScript and on phones."""
+"""ONNX files, which ONNX Runtime runs in Python, C++, C#, Java, JavaScript and on phones."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,12 +10,12 @@ import tf2onnx
 
 from sagan_tf.serving.folding import FoldedGenerator
 
-# Read by every ONNX Runtime since 1.14, of February 2023.
+# ONNX Runtime reads it since version 1.14 of February 2023.
 OPSET = 18
 
 
 def write(path: Path, generator: FoldedGenerator, notes: Mapping[str, str]) -> None:
-    """Writes the generator's function with `notes`, by file name, in `metadata_props`."""
+    """Writes the generator, with `notes` by file name as `metadata_props`."""
     function = generator.as_function()
     model, _ = tf2onnx.convert.from_function(function, function.input_signature, opset=OPSET)
     model.graph.name = "generator"
@@ -28,6 +28,6 @@ def write(path: Path, generator: FoldedGenerator, notes: Mapping[str, str]) -> N
 
 
 def load(path: Path) -> Callable[..., np.ndarray]:
-    """The function of a file; it takes inputs by name and gives `images`."""
+    """Returns the function of a file, which takes inputs by name and returns `images`."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return lambda **inputs: session.run(["images"], inputs)[0]

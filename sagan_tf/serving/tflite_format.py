@@ -1,4 +1,4 @@
-"""TFLite: a file for LiteRT, which runs on phones and small devices."""
+"""TFLite files, which LiteRT (formerly TensorFlow Lite) runs on phones and small devices."""
 
 import zipfile
 from collections.abc import Callable, Mapping
@@ -12,10 +12,10 @@ from sagan_tf.serving.folding import FoldedGenerator
 
 
 def write(path: Path, generator: FoldedGenerator, notes: Mapping[str, str]) -> None:
-    """Writes the generator's function in float32 and `notes`, by file name.
+    """Writes the generator in float32, with `notes` by file name.
 
-    Notes are appended as a ZIP file, where TFLite keeps the files that belong to a model
-    (https://ai.google.dev/edge/litert/models/metadata, "associated files").
+    The notes are appended as a ZIP archive, as TFLite's metadata do with a model's "associated
+    files" (https://ai.google.dev/edge/litert/models/metadata); interpreters ignore it.
     """
     function = generator.as_function().get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], generator)
@@ -26,6 +26,6 @@ def write(path: Path, generator: FoldedGenerator, notes: Mapping[str, str]) -> N
 
 
 def load(path: Path) -> Callable[..., np.ndarray]:
-    """The function of a file; it takes inputs by name and gives `images`."""
+    """Returns the function of a file, which takes inputs by name and returns `images`."""
     run = Interpreter(str(path)).get_signature_runner()
     return lambda **inputs: run(**inputs)["images"]
