@@ -7,7 +7,7 @@ arguments. A library imports only libraries above it:
 
     registration  lets Keras load saved models after `import sagan_tf` alone
     class_names   what a user writes as a class -> a label
-    output        files written whole or not at all, pictures, films, HTML pages
+    output        files written whole or not at all, pictures, HTML pages
     machine       devices, memory, several workers
     geotex        drawn images that tell geometry from texture
     data          a data set's name -> batches of images and labels
