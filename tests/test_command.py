@@ -18,8 +18,8 @@ from sagan_tf import __main__, command, config, fields
 from tests.support import commands
 
 COMMANDS = (
-    "train prepare convert sample evaluate attend export serve playground study benchmark".split()
-)
+    "train prepare convert sample evaluate attend latent export serve playground study benchmark"
+).split()
 
 # The lock is left as an interrupt between its acquisition and its `with` would leave it.
 STUCK = """
@@ -86,7 +86,7 @@ def test_help_is_there_at_once(name):
     )
     assert (done.returncode, done.stderr) == (0, "")
     module = importlib.import_module(f"sagan_tf.{name}")
-    if name in ("study", "benchmark"):
+    if name in ("latent", "study", "benchmark"):
         module = importlib.import_module(f"sagan_tf.{name}.__main__")
     assert done.stdout.startswith(module.__doc__.strip())
     assert f"python -m sagan_tf.{name}" in done.stdout
