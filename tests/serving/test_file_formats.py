@@ -171,6 +171,18 @@ def test_a_file_that_is_wrong_for_one_class_is_refused(
 
 
 @every_format
+def test_an_interrupt_leaves_nothing(name, tmp_path, monkeypatch):
+    def interrupted(path):
+        assert path.stat().st_size > 0
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FORMATS[name], "load", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, name, trained())
+    assert os.listdir(tmp_path) == []
+
+
+@every_format
 def test_a_full_disk_leaves_nothing(name, tmp_path, file_size_limit):
     with file_size_limit(1000), pytest.raises(OSError, match=r"large|space|Input/output"):
         write(tmp_path, name, trained())
