@@ -99,7 +99,11 @@ REFUSED = [
     ("validation data", fit(validation_data=(IMAGES, LABELS)), "`validation_data` cannot be given"),
     ("validation split", fit(validation_split=0.5), "`validation_split` cannot be given"),
     ("evaluate", lambda sagan: sagan.evaluate(IMAGES, LABELS, verbose=0), "python -m sagan_tf"),
-    ("predict", lambda sagan: sagan.predict(IMAGES, verbose=0), r"`sampling_generator\(\)` returns"),
+    (
+        "predict",
+        lambda sagan: sagan.predict(IMAGES, verbose=0),
+        r"`sampling_generator\(\)` returns",
+    ),
     ("export", lambda sagan: sagan.export("folder"), r"`sampling_generator\(\)` returns"),
     ("HDF5 file", lambda sagan: sagan.save("sagan.h5"), "`filepath` must end in .keras"),
     ("weights of classes", fit(class_weight=dict.fromkeys(range(10), 1.0)), "`label_weights`"),
