@@ -50,7 +50,7 @@ class Spectral(nn.Module):
             if self.training:
                 with torch.no_grad():
                     self.v.copy_(F.normalize(torch.mv(matrix.t(), self.u), dim=0))
-                    # Clones, as the next call's update must not change this call's gradient.
+                # Copies, as the next call's update must not change this call's gradient.
                 v = self.v.clone()
                 product = torch.mv(matrix, v)
                 u = F.normalize(product.detach(), dim=0)

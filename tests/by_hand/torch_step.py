@@ -5,6 +5,7 @@ python -m tests.by_hand.torch_step --against_ours --image_size=64 --base_filters
 
 A step is an update of the discriminator on N real and N generated images in one pass, an update of
 the generator on N images, and the moving average of its weights, on images that are there already.
+The first steps, which also compile, are not timed.
 Without `--against_ours` it needs PyTorch alone. The numbers of trainable parameters must be those
 of our networks, which are built where TensorFlow is installed, or of `--expect_parameters`.
 """
