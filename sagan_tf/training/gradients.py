@@ -88,7 +88,9 @@ class Gradients:
                 for gradient, penalty_gradient in zip(gradients, penalty_gradients, strict=True)
             ]
 
-        return tf.cond(update % interval == 0, added, lambda: list(gradients))
+        with tf.device("CPU:0"):
+            due = update % interval == 0
+        return tf.cond(due, added, lambda: list(gradients))
 
     def _of_discriminator(
         self,
