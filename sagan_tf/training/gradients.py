@@ -110,6 +110,7 @@ class Gradients:
             *copies,
         ]
         if labels is not None:
+            fake_labels = tf.cast(fake_labels, labels.dtype)
             labels = tf.concat([labels, fake_labels, *(labels for _ in copies)], axis=0)
         variables = [variable.value for variable in self._discriminator.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:

@@ -18,12 +18,10 @@ def test_finds_what_a_loop_copies_and_not_what_it_keeps():
 
     @tf.function
     def draw(on_host):
-        seed = tf.cast(variable, tf.int32)
+        first = tf.cast(variable, tf.int32)
         for index in tf.range(2):
-            seed_of_step = (
-                tf.stack([seed, index]) if on_host else [variable, tf.cast(index, "int64")]
-            )
-            tf.print(tf.random.stateless_uniform((), seed_of_step))
+            seed = [first, index] if on_host else [variable, tf.cast(index, tf.int64)]
+            tf.print(tf.random.stateless_uniform((), tf.stack(seed)))
 
     copies = [copies_in_loops(draw.get_concrete_function(on_host)) for on_host in (True, False)]
     kinds = [[reader.split()[0] for _, reader in pairs] for pairs in copies]
