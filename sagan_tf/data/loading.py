@@ -94,16 +94,27 @@ class Loader:
         """Waits for the tasks of `start`: images uint8 `(n, S, S, C)` and labels int32 `(n,)`.
 
         Raises:
-            ValueError: in the same cases as `examples`; `source.failure` keeps the message.
+            ValueError: in the same cases as `examples`, and for a label that is none of the
+                source's classes; `source.failure` keeps the message.
         """
         try:
             with self._complaining():
                 examples = [example for task in tasks for example in task.result()]
+            labels = np.array([label for _, label in examples], np.int32)
+            self._check_labels(labels)
         except Exception as error:
             self._source.failure = str(error)
             raise
         images = np.stack([image for image, _ in examples])
-        return images, np.array([label for _, label in examples], np.int32)
+        return images, labels
+
+    def _check_labels(self, labels: np.ndarray) -> None:
+        wrong = labels[(labels < 0) | (labels >= self._source.num_classes)]
+        if len(wrong):
+            raise ValueError(
+                f"The labels of {self._source.name} must be in [0, {self._source.num_classes}), "
+                f"the number of its classes. Received: {wrong[:5].tolist()}"
+            )
 
     def _example_or_next(self, index: int) -> tuple[np.ndarray, int]:
         num_examples = self._source.num_examples

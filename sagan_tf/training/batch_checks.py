@@ -3,7 +3,8 @@
 Types and shapes are checked when a step is traced, which costs nothing later. Two assertions check
 the ranges of images and labels in every batch. On a GPU they copy two booleans to the host in
 parallel to the step's other work; only the discriminator's update waits for the labels' boolean.
-The assertions are outside the code that `compile(xla=True)` compiles. A caller who compiles a whole
+The command's loop leaves them out: it reads uint8 images, and its loader checks the labels. The
+assertions are outside the code that `compile(xla=True)` compiles. A caller who compiles a whole
 step with XLA loses them, as XLA drops assertions; a label out of range then gets zeros for its
 class.
 """
@@ -73,7 +74,7 @@ def checked_images(images: Any, image_shape: tuple[int | None, ...]) -> Any:
 
 
 def checked_labels(labels: Any, num_classes: int) -> Any:
-    """Labels as int32 `(N,)`.
+    """Labels as int64 `(N,)`.
 
     Args:
         labels: whole numbers in [0, num_classes) of any dtype, `(N,)` or `(N, 1)`.
@@ -107,7 +108,7 @@ def checked_labels(labels: Any, num_classes: int) -> Any:
     if labels.dtype.is_floating:
         valid &= tf.cast(numbers, labels.dtype) == labels
     return asserted(
-        tf.cast(numbers, tf.int32),
+        numbers,
         tf.reduce_all(valid),
         f"`labels` must be whole numbers in [0, {num_classes}), counted from 0 and fewer than "
         "`num_classes` of the networks. Received: ",

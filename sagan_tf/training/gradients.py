@@ -88,7 +88,9 @@ class Gradients:
                 for gradient, penalty_gradient in zip(gradients, penalty_gradients, strict=True)
             ]
 
-        return tf.cond(update % interval == 0, added, lambda: list(gradients))
+        with tf.device("CPU:0"):
+            due = update % interval == 0
+        return tf.cond(due, added, lambda: list(gradients))
 
     def _of_discriminator(
         self,
@@ -108,6 +110,7 @@ class Gradients:
             *copies,
         ]
         if labels is not None:
+            fake_labels = tf.cast(fake_labels, labels.dtype)
             labels = tf.concat([labels, fake_labels, *(labels for _ in copies)], axis=0)
         variables = [variable.value for variable in self._discriminator.trainable_variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:

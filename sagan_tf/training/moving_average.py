@@ -57,7 +57,7 @@ class MovingAverage:
         """Updates the average's weights after the generator's update.
 
         Args:
-            step: `iterations` of the generator's optimizer, which includes this update.
+            step: number of training steps, including this one.
             batch_size: number of images per replica.
         """
         decay = self.decay(step, batch_size)

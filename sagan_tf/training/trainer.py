@@ -10,6 +10,7 @@ import tensorflow as tf
 from sagan_tf.losses import discriminator_hinge_loss, generator_hinge_loss
 from sagan_tf.training import batch_checks
 from sagan_tf.training.batch_checks import checked_images, checked_labels, unpacked
+from sagan_tf.training.counts import Counts
 from sagan_tf.training.gradients import Gradients
 from sagan_tf.training.keras_model import (
     TwoNetworks,
@@ -20,6 +21,7 @@ from sagan_tf.training.keras_model import (
 from sagan_tf.training.moving_average import MovingAverage, batch_norms
 from sagan_tf.training.noise import Noise
 from sagan_tf.training.regularization import Regularization
+from sagan_tf.training.replicas import average_moving_statistics, replica_mean
 
 # Scalars that every training step reports; `SAGAN.scalars` has all of a model.
 SCALARS = ("discriminator_loss", "generator_loss", "real_logits", "fake_logits")
@@ -196,7 +198,7 @@ class SAGAN(TwoNetworks):
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
         for layer in batch_norms(self.generator):
-            layer.replica_mean = _replica_mean if sync_batch_norm and replicas > 1 else None
+            layer.replica_mean = replica_mean if sync_batch_norm and replicas > 1 else None
         self.gradients = Gradients(
             self.generator,
             self.discriminator,
@@ -212,10 +214,15 @@ class SAGAN(TwoNetworks):
         """Names of the scalars that `train_step` returns."""
         return SCALARS + self.regularization.scalars
 
-    # The loops of this method are Python loops, and converting them would take seconds.
+    @property
+    def counts(self) -> Counts:
+        """How far training is, read from the variables that count it."""
+        optimizers = self.generator_optimizer, self.discriminator_optimizer
+        return Counts.read(*(each.iterations for each in optimizers), self.rollbacks)
+
     @tf.autograph.experimental.do_not_convert
     def train_step(self, data: tuple[Any, Any]) -> dict[str, Any]:
-        """Runs one step on a replica's share of the data.
+        """Checks a replica's share of the data and runs one step on it.
 
         Returns:
             Scalars of the last updates, means over this replica's examples: `generator_loss`,
@@ -230,23 +237,38 @@ class SAGAN(TwoNetworks):
         images = checked_images(images, self.image_shape)
         num_classes = self.generator.num_classes
         labels = None if num_classes is None else checked_labels(labels, num_classes)
-        step = self.generator_optimizer.iterations
+        return self.run_step(images, labels, self.counts)
+
+    # The loops of this method are Python loops, and converting them would take seconds.
+    @tf.autograph.experimental.do_not_convert
+    def run_step(self, images: Any, labels: Any, counts: Counts) -> dict[str, Any]:
+        """Runs one step on images and labels that have been checked; otherwise as `train_step`.
+
+        On a GPU it copies nothing back to the host, which can then prepare the next step.
+
+        Args:
+            images: float32 `(d_steps * N, H, W, C)` in [-1, 1].
+            labels: int64 `(d_steps * N,)`; not used by networks without classes.
+            counts: how far training is.
+        """
+        if self.generator.num_classes is None:
+            labels = None
         batch_size = self._update_size(images)
+        step, past_updates, rollbacks = counts
         logs: dict[str, Any] = {}
         for update in range(self.d_steps):
             rows = slice(update * batch_size, (update + 1) * batch_size)
             real = images[rows], None if labels is None else labels[rows]
-            noise = self.noise.of_replica(step, update, batch_size)
-            past_updates = self.discriminator_optimizer.iterations
-            gradients, logs = self.gradients.of_discriminator(past_updates, *real, *noise)
+            noise = self.noise.of_replica(step, update, batch_size, rollbacks)
+            gradients, logs = self.gradients.of_discriminator(past_updates + update, *real, *noise)
             self.discriminator_optimizer.apply(gradients, self.discriminator.trainable_variables)
             logs = self._follow_discriminator(logs, batch_size)
-        noise = self.noise.of_replica(step, self.d_steps, batch_size)
+        noise = self.noise.of_replica(step, self.d_steps, batch_size, rollbacks)
         gradients, generator_logs = self.gradients.of_generator(*noise)
         self.generator_optimizer.apply(gradients, self.generator.trainable_variables)
-        self._agree_on_moving_statistics()
+        average_moving_statistics(self.generator)
         if self._average is not None:
-            self._average.update(step, batch_size)
+            self._average.update(step + 1, batch_size)
         return {**logs, **generator_logs}
 
     def sampling_generator(self) -> keras.Model:
@@ -261,12 +283,10 @@ class SAGAN(TwoNetworks):
         if self.regularization.variables:
             context = tf.distribute.get_replica_context()
             if context.num_replicas_in_sync > 1:
-                logs = _replica_mean(logs)
-            logs = self.regularization.update(
-                logs,
-                self.discriminator_optimizer.iterations,
-                batch_size * context.num_replicas_in_sync,
-            )
+                logs = replica_mean(logs)
+            updates = self.discriminator_optimizer.iterations
+            images = batch_size * context.num_replicas_in_sync
+            logs = self.regularization.update(logs, updates, images)
         return logs
 
     def _update_size(self, images: Any) -> Any:
@@ -278,23 +298,3 @@ class SAGAN(TwoNetworks):
             f"{least} in every batch, including the last one. Received: "
         )
         return batch_checks.asserted(size, size > 0, message, tf.shape(images)[0])
-
-    def _agree_on_moving_statistics(self) -> None:
-        """Gives every replica the mean of the replicas' moving statistics."""
-        context = tf.distribute.get_replica_context()
-        if context.num_replicas_in_sync == 1:
-            return
-        statistics = [
-            variable
-            for norm in batch_norms(self.generator)
-            for variable in (norm.moving_mean, norm.moving_variance)
-        ]
-        means = _replica_mean([variable.value for variable in statistics])
-        for variable, mean in zip(statistics, means, strict=True):
-            variable.assign(mean)
-
-
-def _replica_mean(value: Any) -> Any:
-    # Multi-worker strategies need the device of each value, which a variable's read lacks.
-    value = tf.nest.map_structure(tf.identity, value)
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, value)

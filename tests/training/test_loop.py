@@ -22,8 +22,8 @@ class Fragile(SAGAN):
 
     breaks = False
 
-    def train_step(self, data):
-        logs = super().train_step(data)
+    def run_step(self, *data):
+        logs = super().run_step(*data)
         if self.breaks:
             now = self.generator_optimizer.iterations == 9
             broken = tf.logical_and(now, self.rollbacks.value == 0)

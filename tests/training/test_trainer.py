@@ -7,6 +7,7 @@ from sagan_tf.layers import ConditionalBatchNormalization
 from sagan_tf.layers.spectral_norm import SpectralNormalization
 from sagan_tf.models import Discriminator, Generator
 from sagan_tf.training.cost import exchanged_bytes
+from sagan_tf.training.replicas import average_moving_statistics
 from sagan_tf.training.trainer import SAGAN
 from tests.support.small_sagan import (
     NETWORK,
@@ -162,7 +163,7 @@ def test_without_exchange_moving_statistics_are_the_replicas_mean(two_replicas):
     def differ_then_agree():
         replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, "float32")
         norm.moving_mean.assign(tf.fill(norm.moving_mean.shape, 1 + 2 * replica))
-        sagan._agree_on_moving_statistics()
+        average_moving_statistics(sagan.generator)
 
     tf.function(lambda: two_replicas.run(differ_then_agree))()
     for value in norm.moving_mean.value.values:
