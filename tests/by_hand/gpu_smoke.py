@@ -1,13 +1,16 @@
-"""What a GPU does with the package, in under ten minutes: numbers, memory, speed, the commands.
+"""Whether a GPU does with the package what it should: numbers, memory, the loop, the commands.
 
-python -m tests.by_hand.gpu_smoke --out=gpu.json
+python -m tests.by_hand.gpu_smoke --at_once=4 --out=gpu.json
 python -m tests.by_hand.gpu_smoke --device=cpu --small   # the same parts, small, without a GPU
 
 Each part runs in a process of its own with a time limit, so that one that hangs or breaks hides
-none of the others. Everything found is written as JSON and printed as a table.
+none of the others. Everything found is written as JSON and printed as a table. `gpu_speed` has
+the speeds.
 """
 
 import argparse
+import collections
+import concurrent.futures
 import contextlib
 import io
 import json
@@ -105,25 +108,81 @@ def memory(device, sizes):
     return found
 
 
-def speed(device, sizes):
-    """Training steps on a batch that is there already, in images a second."""
+def trace(device, sizes):
+    """What the device does in three steps of the training loop: kernels, copies, time without."""
     import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    from sagan_tf.training.loop import make_run_steps
 
     found = {}
-    for name, layout, settings in (
-        ("as it is", True, {}),
-        ("without the layout optimizer", False, {}),
-        ("XLA", True, {"xla": True}),
-        ("bfloat16", True, {"dtype": "mixed_bfloat16"}),
-        ("bfloat16, XLA", True, {"dtype": "mixed_bfloat16", "xla": True}),
-    ):
-        tf.config.optimizer.set_experimental_options({"layout_optimizer": layout})
-        sagan, batch = _model(sizes, **settings)
-        step = tf.function(sagan.train_step)
-        started = time.perf_counter()
-        _wait(step(batch))
-        found[f"{name}: seconds to compile"] = time.perf_counter() - started
-        found[name] = sizes["batch_size"] / _seconds(step, batch)
+    for xla in (False, True):
+        sagan, (images, labels) = _model(sizes, xla=xla)
+        images = tf.cast((images + 1) * 127.5, tf.uint8)
+        batches = iter(tf.data.Dataset.from_tensors((images, labels)).repeat())
+        run_steps = make_run_steps(sagan, tf.distribute.get_strategy())
+        _wait(run_steps(batches, tf.constant(2)))
+        with tempfile.TemporaryDirectory() as folder:
+            with tf.profiler.experimental.Profile(folder):
+                _wait(run_steps(batches, tf.constant(3)))
+            (path,) = Path(folder).rglob("*.xplane.pb")
+            space = xplane_pb2.XSpace.FromString(path.read_bytes())
+        found["XLA" if xla else "as it is"] = _of_planes(space, device)
+    return found
+
+
+def _of_planes(space, device):
+    """Counts per step of the events on the device, and the share of the time without any."""
+    name = "/device:GPU:0" if device == "gpu" else "/host:CPU"
+    plane = next(plane for plane in space.planes if plane.name == name)
+    names = {number: meta.name for number, meta in plane.event_metadata.items()}
+    counts, spans = collections.Counter(), []
+    for line in plane.lines:
+        if device == "gpu" and not line.name.startswith("Stream"):
+            continue
+        for event in line.events:
+            kind = names[event.metadata_id]
+            copies = ("MemcpyD2H", "MemcpyH2D", "MemcpyD2D", "Memset")
+            counts[next((copy for copy in copies if copy in kind), "kernels")] += 1
+            start = line.timestamp_ns * 1000 + event.offset_ps
+            spans.append((start, start + event.duration_ps))
+    spans.sort()
+    busy, end = 0, 0
+    for start, stop in spans:
+        busy += max(0, stop - max(start, end))
+        end = max(end, stop)
+    idle = 1 - busy / (end - spans[0][0]) if spans else None
+    return {"idle": idle, **{name: count / 3 for name, count in sorted(counts.items())}}
+
+
+def loop(device, sizes):
+    """Images a second of the command on prepared pictures, which the input must keep up with."""
+    import numpy as np
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    side, batch = sizes["image_size"], sizes["batch_size"]
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(16 * batch):
+            path = Path(folder, "pictures", str(number % 8), f"{number}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            coarse = Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8))
+            coarse.resize((side, side)).save(path, compress_level=1)
+        data = f"{folder}/prepared"
+        _run("prepare", f"--dataset=folder:{folder}/pictures", f"--image_size={side}",
+             f"--out={data}")  # fmt: skip
+        for name, flags in (
+            ("float32", []),
+            ("bfloat16, XLA", ["--dtype_policy=mixed_bfloat16", "--xla"]),
+        ):
+            _run("train", f"--dataset=prepared:{data}", f"--workdir={folder}/{name}", "--steps=60",
+                 f"--device={device}", f"--global_batch_size={batch}", "--preset=released",
+                 f"--base_filters={sizes['base_filters']}", f"--image_size={side}",
+                 f"--attention_resolutions={side // 2}", "--log_every=20",
+                 "--sample_every=1000", *flags)  # fmt: skip
+            lines = Path(folder, name, "metrics.jsonl").read_text().splitlines()
+            found[f"{name}: images per second"] = json.loads(lines[-1])["images_per_second"]
     return found
 
 
@@ -185,7 +244,9 @@ def commands(device, sizes):
     }
 
 
-PARTS = {part.__name__: part for part in (environment, numbers, memory, speed, replicas, commands)}
+PARTS = {
+    part.__name__: part for part in (environment, numbers, memory, trace, loop, replicas, commands)
+}
 
 
 def _model(sizes, **settings):
@@ -209,16 +270,6 @@ def _wait(results):
         result.numpy()
 
 
-def _seconds(step, batch, rounds=5):
-    """Of a step, the least of some rounds."""
-    seconds = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        _wait(step(batch))
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
-
-
 def _start(name, *arguments):
     return subprocess.Popen(
         [sys.executable, "-m", f"sagan_tf.{name}", *arguments],
@@ -236,32 +287,36 @@ def _run(name, *arguments):
     return output
 
 
-def smoke(device, small, only, limit=LIMIT):
-    """What each part found, or why it found nothing."""
+def smoke(device, small, only, limit=LIMIT, at_once=1):
+    """What each part found, or why it found nothing; `at_once` parts run at the same time."""
     found = {
         "date": time.strftime("%Y-%m-%d"),
         "host": f"{os.cpu_count()} CPUs, {platform.machine()}",
     }
-    for name in only:
-        started = time.perf_counter()
-        command = [sys.executable, "-m", __spec__.name, f"--part={name}", f"--device={device}"]
-        try:
-            done = subprocess.run(
-                command + ["--small"] * small, capture_output=True, text=True, timeout=limit
+    with concurrent.futures.ThreadPoolExecutor(at_once) as threads:
+        results = threads.map(lambda name: _found_by(name, device, small, limit), only)
+        for name, result in zip(only, results, strict=True):
+            found[name] = {"ok": "error" not in result, **result}
+            print(
+                f"{name:12} {'ok' if found[name]['ok'] else 'FAILED':8} {json.dumps(result)}",
+                flush=True,
             )
-            lines = done.stdout.strip().splitlines()
-            result = (
-                json.loads(lines[-1]) if done.returncode == 0 else {"error": done.stderr[-800:]}
-            )
-        except subprocess.TimeoutExpired:
-            result = {"error": f"not done after {limit} s"}
-        result["seconds"] = round(time.perf_counter() - started, 1)
-        found[name] = {"ok": "error" not in result, **result}
-        print(
-            f"{name:12} {'ok' if found[name]['ok'] else 'FAILED':8} {json.dumps(result)}",
-            flush=True,
-        )
     return found
+
+
+def _found_by(name, device, small, limit):
+    """What a part finds in a process of its own."""
+    started = time.perf_counter()
+    command = [sys.executable, "-m", __spec__.name, f"--part={name}", f"--device={device}"]
+    try:
+        done = subprocess.run(
+            command + ["--small"] * small, capture_output=True, text=True, timeout=limit
+        )
+        lines = done.stdout.strip().splitlines()
+        result = json.loads(lines[-1]) if done.returncode == 0 else {"error": done.stderr[-800:]}
+    except subprocess.TimeoutExpired:
+        result = {"error": f"not done after {limit} s"}
+    return {**result, "seconds": round(time.perf_counter() - started, 1)}
 
 
 def main():
@@ -269,18 +324,21 @@ def main():
     parser.add_argument("--device", choices=("gpu", "cpu"), default="gpu")
     parser.add_argument("--small", action="store_true", help="networks of 16 pixels")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
+    parser.add_argument("--at_once", type=int, default=1, help="parts that run at the same time")
+    parser.add_argument("--limit", type=int, default=LIMIT, help="seconds for a part")
     parser.add_argument("--out", help="a file for the JSON")
     parser.add_argument("--part", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.part:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # parts share the GPU
         if given.device == "cpu":
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         with contextlib.redirect_stdout(io.StringIO()):
             result = PARTS[given.part](given.device, SMALL if given.small else FULL)
         print(json.dumps(result))
         return
-    found = smoke(given.device, given.small, given.only.split(","))
+    found = smoke(given.device, given.small, given.only.split(","), given.limit, given.at_once)
     if given.out:
         Path(given.out).write_text(json.dumps(found, indent=1) + "\n")
     sys.exit(not all(found[name]["ok"] for name in given.only.split(",")))
