@@ -108,20 +108,21 @@ def make_run_steps(
     def step(batch: tuple[tf.Tensor, tf.Tensor], counts: Counts) -> dict[str, tf.Tensor]:
         images, labels = batch
         # GPUs have few kernels for int32; TensorFlow would compute on the host.
-        return sagan.run_step(scale(images), tf.cast(labels, tf.int64), counts)
+        logs = sagan.run_step(scale(images), tf.cast(labels, tf.int64), counts)
+        return {name: logs[name] for name in sagan.scalars}
 
     @tf.function
     def run_steps(batches: Iterator[Any], count: tf.Tensor) -> dict[str, tf.Tensor]:
-        losses = {name: tf.constant(0.0) for name in sagan.scalars}  # defined before the loop
+        # Defined before the loop, on every replica's device.
+        losses = strategy.run(lambda: {name: tf.zeros(()) for name in sagan.scalars})
         first = sagan.counts
         for done in tf.range(count):
             counts = first.after(done, sagan.d_steps)
-            replica_losses = strategy.run(step, (next(batches), counts))
-            losses = {
-                name: strategy.reduce(tf.distribute.ReduceOp.MEAN, replica_losses[name], axis=None)
-                for name in sagan.scalars
-            }
-        return losses
+            losses = strategy.run(step, (next(batches), counts))
+        return {
+            name: strategy.reduce(tf.distribute.ReduceOp.MEAN, loss, axis=None)
+            for name, loss in losses.items()
+        }
 
     return run_steps
 
