@@ -1,5 +1,7 @@
 """The loop around the training step: many steps per call, checkpoints, logs, interruption."""
 
+import contextlib
+import gc
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -74,6 +76,8 @@ def train(
             except finite.NotFiniteError as error:
                 step = _go_back(sagan, checkpoints, monitor, schedule, error)
                 team.agree_on_weights(checkpoints.variables)
+                with _collected_here():
+                    del batches
                 batches = batches_from(step, _rollbacks(sagan))
                 continue
             _save_and_show(shows, monitor, schedule, step, losses, stopped)
@@ -89,6 +93,23 @@ def _begin(shows: "_Shows", monitor: Monitor | NullMonitor, schedule: Schedule) 
         shows.save(0)  # to go back to
     # This changes the averaged generator's statistics, which no step reads.
     shows.show("The sample grid", 0, monitor.show_samples, 0)
+
+
+@contextlib.contextmanager
+def _collected_here() -> Iterator[None]:
+    """Ends the iterators that are dropped inside in this thread, before it goes on.
+
+    On several replicas they have threads that read ahead. If Python's garbage collector found them
+    in a thread that these wait for, both would wait forever.
+    """
+    enabled = gc.isenabled()
+    gc.disable()  # in all threads
+    try:
+        yield
+        gc.collect()
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _rollbacks(sagan: SAGAN) -> int:
