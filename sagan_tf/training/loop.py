@@ -66,11 +66,9 @@ def train(
             stopped = _score(tracker, monitor, shows, first_step, stop, team)  # cut off before
         while step < schedule.steps and not stopped:
             count = schedule.steps_until_due(step)
-            losses = run_steps(batches, tf.constant(count))
-            step += count
+            step, losses = step + count, run_steps(batches, tf.constant(count))
             monitor.advance(count)
-            # Read once, so that a signal that stops the loop also saves a checkpoint below.
-            stopped = team.all_reduce_max(stop.received)
+            stopped = team.all_reduce_max(stop.received)  # read once: what stops also saves, below
             try:
                 losses = _checked(schedule, step, losses, checkpoints.variables, stopped, team)
             except finite.NotFiniteError as error:
