@@ -24,6 +24,11 @@ class Counts(NamedTuple):
         with tf.device("CPU:0"):
             return cls(*(tf.cast(variable.value, tf.int32) for variable in variables))
 
+    def step_of_noise(self) -> Any:
+        """The step as int64: the type is part of the noise's seed."""
+        with tf.device("CPU:0"):
+            return tf.cast(self.step, tf.int64)
+
     def after(self, steps: Any, d_steps: int) -> "Counts":
         """The counts after more steps, each with `d_steps` updates of the discriminator."""
         with tf.device("CPU:0"):

@@ -1,5 +1,7 @@
 """The loop around the training step: many steps per call, checkpoints, logs, interruption."""
 
+import contextlib
+import gc
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -64,16 +66,16 @@ def train(
             stopped = _score(tracker, monitor, shows, first_step, stop, team)  # cut off before
         while step < schedule.steps and not stopped:
             count = schedule.steps_until_due(step)
-            losses = run_steps(batches, tf.constant(count))
-            step += count
+            step, losses = step + count, run_steps(batches, tf.constant(count))
             monitor.advance(count)
-            # Read once, so that a signal that stops the loop also saves a checkpoint below.
-            stopped = team.all_reduce_max(stop.received)
+            stopped = team.all_reduce_max(stop.received)  # read once: what stops also saves, below
             try:
                 losses = _checked(schedule, step, losses, checkpoints.variables, stopped, team)
             except finite.NotFiniteError as error:
                 step = _go_back(sagan, checkpoints, monitor, schedule, error)
                 team.agree_on_weights(checkpoints.variables)
+                with _collected_here():
+                    del batches
                 batches = batches_from(step, _rollbacks(sagan))
                 continue
             _save_and_show(shows, monitor, schedule, step, losses, stopped)
@@ -89,6 +91,23 @@ def _begin(shows: "_Shows", monitor: Monitor | NullMonitor, schedule: Schedule) 
         shows.save(0)  # to go back to
     # This changes the averaged generator's statistics, which no step reads.
     shows.show("The sample grid", 0, monitor.show_samples, 0)
+
+
+@contextlib.contextmanager
+def _collected_here() -> Iterator[None]:
+    """Ends the iterators that are dropped inside in this thread, before it goes on.
+
+    On several replicas they have threads that read ahead. If Python's garbage collector found them
+    in a thread that these wait for, both would wait forever.
+    """
+    enabled = gc.isenabled()
+    gc.disable()  # in all threads
+    try:
+        yield
+        gc.collect()
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _rollbacks(sagan: SAGAN) -> int:
@@ -108,20 +127,21 @@ def make_run_steps(
     def step(batch: tuple[tf.Tensor, tf.Tensor], counts: Counts) -> dict[str, tf.Tensor]:
         images, labels = batch
         # GPUs have few kernels for int32; TensorFlow would compute on the host.
-        return sagan.run_step(scale(images), tf.cast(labels, tf.int64), counts)
+        logs = sagan.run_step(scale(images), tf.cast(labels, tf.int64), counts)
+        return {name: logs[name] for name in sagan.scalars}
 
     @tf.function
     def run_steps(batches: Iterator[Any], count: tf.Tensor) -> dict[str, tf.Tensor]:
-        losses = {name: tf.constant(0.0) for name in sagan.scalars}  # defined before the loop
+        # Defined before the loop, on every replica's device.
+        losses = strategy.run(lambda: {name: tf.zeros(()) for name in sagan.scalars})
         first = sagan.counts
         for done in tf.range(count):
             counts = first.after(done, sagan.d_steps)
-            replica_losses = strategy.run(step, (next(batches), counts))
-            losses = {
-                name: strategy.reduce(tf.distribute.ReduceOp.MEAN, replica_losses[name], axis=None)
-                for name in sagan.scalars
-            }
-        return losses
+            losses = strategy.run(step, (next(batches), counts))
+        return {
+            name: strategy.reduce(tf.distribute.ReduceOp.MEAN, loss, axis=None)
+            for name, loss in losses.items()
+        }
 
     return run_steps
 

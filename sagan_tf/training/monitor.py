@@ -72,6 +72,8 @@ class Monitor:
         self._compiling_since: float | None = time.perf_counter()
         self._collapse = CollapseReports()
         self._sample_scalars: dict[str, float] = {}
+        # Hundreds of small operations, which take long one by one.
+        self._network_tensors = tf.function(self._compute_network_scalars, autograph=False)
         self.go_back(first_step)
 
     def __enter__(self) -> "Monitor":
@@ -179,6 +181,11 @@ class Monitor:
 
     def _network_scalars(self) -> dict[str, float]:
         """Learning rates, and each layer's `gamma` of attention or largest singular value."""
+        scalars = self._network_tensors()
+        return dict(zip(scalars, tf.stack(list(scalars.values())).numpy().tolist(), strict=True))
+
+    def _compute_network_scalars(self) -> dict[str, tf.Tensor]:
+        """The same as float32 tensors."""
         scalars = {
             "learning_rate/generator": self._sagan.generator_optimizer.learning_rate,
             "learning_rate/discriminator": self._sagan.discriminator_optimizer.learning_rate,
@@ -189,7 +196,10 @@ class Monitor:
                     scalars[f"gamma/{layer.path}"] = layer.gamma
                 elif isinstance(layer, SpectralNormalization):
                     scalars[f"singular_value/{layer.path}"] = layer.singular_value()
-        return {name: float(tf.convert_to_tensor(v)) for name, v in scalars.items()}
+        return {
+            name: tf.cast(tf.convert_to_tensor(scalar), tf.float32)
+            for name, scalar in scalars.items()
+        }
 
 
 class NullMonitor:

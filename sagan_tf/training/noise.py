@@ -53,13 +53,11 @@ class Noise:
         """This replica's rows of the global batch of latents, labels and uniforms.
 
         Args:
-            step: training step, an integer of any type.
+            step: training step, see `latents_and_labels`.
             update: index of the update within the step.
             batch_size: number of rows per replica.
             rollbacks: value of the variable if it has been read; `None` reads it.
         """
-        with tf.device("CPU:0"):
-            step = tf.cast(step, tf.int64)
         context = tf.distribute.get_replica_context()
         first = context.replica_id_in_sync_group * batch_size
         rows = slice(first, first + batch_size)

@@ -251,10 +251,10 @@ class SAGAN(TwoNetworks):
             labels: int64 `(d_steps * N,)`; not used by networks without classes.
             counts: how far training is.
         """
-        if self.generator.num_classes is None:
-            labels = None
+        labels = None if self.generator.num_classes is None else labels
         batch_size = self._update_size(images)
-        step, past_updates, rollbacks = counts
+        _, past_updates, rollbacks = counts
+        step = counts.step_of_noise()
         logs: dict[str, Any] = {}
         for update in range(self.d_steps):
             rows = slice(update * batch_size, (update + 1) * batch_size)
@@ -268,7 +268,7 @@ class SAGAN(TwoNetworks):
         self.generator_optimizer.apply(gradients, self.generator.trainable_variables)
         average_moving_statistics(self.generator)
         if self._average is not None:
-            self._average.update(step + 1, batch_size)
+            self._average.update(counts.step + 1, batch_size)
         return {**logs, **generator_logs}
 
     def sampling_generator(self) -> keras.Model:

@@ -128,7 +128,7 @@ def test_labels_of_any_type_train_alike(dtype, shape):
     labels = tf.constant(LABELS.astype(dtype).reshape(shape))
     expected = checked_labels(tf.constant(LABELS, tf.int32), 10)
     ours = tf.function(checked_labels)(labels, 10)
-    assert ours.dtype == tf.int32
+    assert ours.dtype == tf.int64
     np.testing.assert_array_equal(ours, expected)
 
 
