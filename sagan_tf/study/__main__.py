@@ -60,6 +60,9 @@ class StudySettings:
     image_size: int | None = setting(
         None, "Image size for tables and figures; by default the preset's."
     )
+    classes: tuple[str, ...] = setting(
+        (), "Classes of drawn images to learn, as in twin,cells; by default the preset's."
+    )
     steps: int | None = setting(None, "Steps of each run; by default the preset's.", at_least=1)
     measure_every: int | None = setting(
         None,
@@ -126,7 +129,13 @@ def _plan(settings: StudySettings) -> tuple["Plan", Path]:
     if name in choices and value not in choices[name]:
         raise ValueError(f"`--{name}` is one of {', '.join(choices[name])}. Received: {value}")
     folder = {"table": f"table{value}", "ablation": "ablation"}.get(name, value)
+    folder = "-".join([folder, *settings.classes])
     out = Path(settings.out or f"studies/{folder}")
+    if settings.classes and name != "preset":
+        raise ValueError(
+            f"`--classes` is for `--preset` alone. Received: --{name}={value} with "
+            f"--classes={','.join(settings.classes)}"
+        )
     flags = _train_flags(settings.train_flags)
     if name == "ablation":
         seeds, steps = settings.seeds or ablation.SEEDS, settings.steps or ablation.STEPS
@@ -138,11 +147,13 @@ def _plan(settings: StudySettings) -> tuple["Plan", Path]:
 
 def _geotex_plan(name: str, settings: StudySettings, flags: dict[str, str]) -> "Plan":
     preset = plans.GEOTEX_PRESETS[name]
-    given = {
+    given: dict[str, Any] = {
         name: getattr(settings, name)
         for name in ("steps", "measure_every", "samples", "seeds")
         if getattr(settings, name) is not None
     }
+    if settings.classes:
+        given["groups"] = (settings.classes,)
     return plans.geotex_plan(dataclasses.replace(preset, **given, flags={**preset.flags, **flags}))
 
 

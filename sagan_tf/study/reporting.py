@@ -45,9 +45,9 @@ def _report_measures(
     plan: Plan, trained: list[Run], out: Path, page: Path, facts: dict[str, str]
 ) -> None:
     records = [record for run in plan.runs for record in load_measures(run_folder(out, run))]
-    workdirs: dict[str, Path] = {}
+    workdirs: dict[tuple[str, str], Path] = {}
     for run in trained:
-        workdirs.setdefault(run.arm, run_folder(out, run))
+        workdirs.setdefault((run.group, run.arm), run_folder(out, run))
     write_geotex_report(page, plan, Findings(records), workdirs, facts)
 
 
