@@ -102,6 +102,7 @@ def _rows(
                 "rates": [findings.rate(arm, step, averaged, name, rate) for rate in RATES],
                 "chance": mean("chance") if name in findings.geometry else math.nan,
                 "graded": mean("graded"),
+                "closeness": mean("closeness") if name in findings.geometry else math.nan,
                 "patch_distance": mean("patch_distance"),
             }
 
