@@ -27,6 +27,8 @@ _TABLES = ("1", "2")
 _FIGURES = ("stabilisation",)
 # Sizes of the feature maps in the paper's table 1.
 _RESOLUTIONS = (8, 16, 32, 64)
+# The parts of a plan that decide its results.
+_DECISIVE = ("runs", "steps", "samples", "evaluation", "ceiling")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,14 +212,19 @@ def _print_commands(runs: list["Run"]) -> None:
 
 
 def _check_folder(out: Path, plan: "Plan") -> None:
-    """Raises `ValueError` if the folder holds another study; else writes its `study.json`."""
+    """Raises `ValueError` if the folder holds another study; else writes its `study.json`.
+
+    Studies are the same if they have the same results: titles and notes may be reworded.
+    """
     from sagan_tf.output import files
 
     now = json.loads(json.dumps(dataclasses.asdict(plan)))
     path = out / "study.json"
     if path.exists():
         before = json.loads(path.read_text())
-        changed = [name for name in now if before.get(name) != now[name]]
+        # Studies of other versions have no groups.
+        before["runs"] = [{"group": "", **run} for run in before["runs"]]
+        changed = [name for name in _DECISIVE if before.get(name) != now[name]]
         if changed:
             raise ValueError(
                 f"`--out` {out} holds another study: {', '.join(changed)} differ. Give the same "

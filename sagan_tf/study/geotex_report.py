@@ -44,7 +44,8 @@ def write_geotex_report(
         path: path of the page.
         plan: the study.
         findings: measures of the runs, with the last step of at least one run.
-        workdirs: by group and arm, the workdir of a finished run, where there is one.
+        workdirs: by group and arm, the workdir of a finished run whose weights are there. The page
+            shows images of these runs.
         facts: facts about command and machine, shown as they are.
     """
     arms = [arm for arm in (*plan.arms, OFF) if arm in findings.arms]

@@ -43,6 +43,27 @@ def load_measures(workdir: Path) -> list[dict[str, Any]]:
     return [_with_nan(json.loads(line)) for line in path.read_text().splitlines()]
 
 
+def is_measured(workdir: Path, run: Run) -> bool:
+    """Whether the measures of all checkpoints exist; the checkpoints themselves may be gone."""
+    every, last = int(run.flags["checkpoint_every"]), int(run.flags["steps"])
+    own = [record for record in load_measures(workdir) if record["arm"] == run.arm]
+    steps = {record["step"] for record in own if record["classes"]}
+    # The generator that is not averaged is measured last.
+    return steps >= {*range(every, last, every), last} and any(
+        (record["step"], record["averaged"]) == (last, False) for record in own
+    )
+
+
+def discard_measures(workdir: Path) -> None:
+    """Deletes a run's measures if it has no checkpoints, so that it is to start again.
+
+    Measures of two trainings of a run would not belong together: on another device even equal seeds
+    give other weights.
+    """
+    if not checkpoint_steps(workdir / CHECKPOINTS):
+        (workdir / RECORDS).unlink(missing_ok=True)
+
+
 def measure(workdir: Path, run: Run, samples: int) -> Iterator[int]:
     """Measures every checkpoint that has not been measured yet.
 
