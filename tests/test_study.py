@@ -84,7 +84,7 @@ def test_the_page_shows_everything_and_asks_for_nothing(study):
         assert "none" in pairs
         assert "off" in pairs
         assert tab.locator("#grids section").count() == 3
-        assert tab.locator(".curves svg").count() == 20
+        assert tab.locator(".curves svg").count() == 24
         widths = tab.locator("img").evaluate_all("all => all.map(image => image.naturalWidth)")
     assert len(widths) >= 24
     assert min(widths) > 100

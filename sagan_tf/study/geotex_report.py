@@ -54,6 +54,7 @@ def write_geotex_report(
     curves = (
         ("Graded, of geometry", geometry, "graded"),
         ("Graded, of texture", texture, "graded"),
+        ("Closeness", geometry, "closeness"),
         ("Readable", (*geometry, *texture), "readable"),
         ("Satisfied, of the readable", geometry, "satisfied_if_readable"),
     )
