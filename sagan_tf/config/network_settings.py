@@ -16,7 +16,8 @@ class DataSettings:
         "digits",
         "imagenet2012, cifar10 or any other TFDS image-classification set; folder:PATH with a "
         "sub-folder per class; prepared:PATH as `python -m sagan_tf.prepare` writes it; digits; "
-        "robohash (cartoons); geotex (drawn images).",
+        "robohash (cartoons); geotex (drawn images), or some of its classes, as in "
+        "geotex:twin,cells.",
         also="data data_path input train_dir images folder",
         published=False,
     )

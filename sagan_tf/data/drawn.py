@@ -1,9 +1,19 @@
 """GeoTex as a source: images that tell geometry from texture, drawn when they are read."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sagan_tf.data.source import Source
-from sagan_tf.geotex.drawing import CLASS_NAMES, LEAST_SIZE, SPLITS, check_size, draw
+from sagan_tf.geotex.drawing import (
+    CLASS_NAMES,
+    LEAST_SIZE,
+    SPLITS,
+    check_size,
+    draw,
+    ordered_classes,
+    split_numbers,
+)
 
 
 class GeoTex(Source):
@@ -12,31 +22,37 @@ class GeoTex(Source):
     Args:
         split: `train` or `test`.
         image_size: side they are drawn at; to resize them would blur what they are exact in.
+        classes: names of the classes to draw, in any order; empty for all. The images of a class
+            are the same with any others beside it; with fewer classes, each has more images.
 
     Raises:
-        ValueError: another split, or a size below 32.
+        ValueError: another split, a size below 32, or classes that `ordered_classes` refuses.
     """
 
     image_size: int
 
-    def __init__(self, split: str = "train", image_size: int = LEAST_SIZE) -> None:
+    def __init__(
+        self, split: str = "train", image_size: int = LEAST_SIZE, classes: Sequence[str] = ()
+    ) -> None:
         if split not in SPLITS:
             raise ValueError(
                 f"`split` expects one of {list(SPLITS)} of geotex. Received: split={split!r}."
             )
         check_size(image_size)
-        indices = np.arange(SPLITS[split].start, SPLITS[split].stop, dtype=np.int32)
+        names = ordered_classes(classes or CLASS_NAMES)
+        self._numbers = split_numbers(split, names)
+        # The label of each class of all, by its label among the chosen ones.
+        whole = np.array([CLASS_NAMES.index(name) for name in names], np.int32)
         super().__init__(
-            name="geotex",
-            class_names=CLASS_NAMES,
+            name=f"geotex:{','.join(names)}" if classes else "geotex",
+            class_names=names,
             channels=3,
-            num_examples=len(indices),
+            num_examples=len(self._numbers),
             image_size=image_size,
-            labels=indices % len(CLASS_NAMES),
+            labels=np.searchsorted(whole, self._numbers % len(CLASS_NAMES)).astype(np.int32),
         )
-        self._indices = SPLITS[split]
 
     def read(self, index: int) -> tuple[np.ndarray, int]:
         """One image, uint8 `(S, S, 3)`, and its label."""
-        example = draw(self._indices[index], self.image_size)
-        return example.image, example.label
+        example = draw(int(self._numbers[index]), self.image_size)
+        return example.image, self.class_names.index(CLASS_NAMES[example.label])

@@ -17,7 +17,7 @@ from sagan_tf.data.folder import Folder
 from sagan_tf.data.loading import check_image_size
 from sagan_tf.data.prepared import Prepared
 from sagan_tf.data.source import Description, Source, folder_hint
-from sagan_tf.geotex.drawing import LEAST_SIZE
+from sagan_tf.geotex.drawing import LEAST_SIZE, ordered_classes
 
 DEFAULT_BACKGROUND = "white"
 
@@ -26,6 +26,7 @@ class _Asked(NamedTuple):
     """What a caller wants of a data set; see `load_source`."""
 
     path: str
+    classes: tuple[str, ...]
     split: str
     image_size: int | None
     background: str
@@ -38,6 +39,7 @@ class _Kind(NamedTuple):
         form: how its name is written, for messages.
         load: opens the data set.
         has_path: whether the name ends with a path, as in `folder:PATH`.
+        has_classes: whether the name may end with classes, as in `geotex:twin,cells`.
         has_splits: whether there are other splits than `train`.
         description: what `describe_source` returns where opening takes seconds.
     """
@@ -45,6 +47,7 @@ class _Kind(NamedTuple):
     form: str
     load: Callable[[_Asked], Source]
     has_path: bool = False
+    has_classes: bool = False
     has_splits: bool = False
     description: Description | None = None
 
@@ -52,8 +55,9 @@ class _Kind(NamedTuple):
 KINDS = {
     "digits": _Kind("`digits`", lambda asked: Digits()),
     "geotex": _Kind(
-        "`geotex`",
-        lambda asked: GeoTex(asked.split, asked.image_size or LEAST_SIZE),
+        "`geotex` or `geotex:CLASSES` (some of its classes, as in `geotex:twin,cells`)",
+        lambda asked: GeoTex(asked.split, asked.image_size or LEAST_SIZE, asked.classes),
+        has_classes=True,
         has_splits=True,
     ),
     "robohash": _Kind(
@@ -90,7 +94,8 @@ def load_source(
     """Opens a data set by name; TFDS downloads and prepares it first if it can.
 
     Args:
-        name: `digits`, `geotex`, `robohash`, `folder:PATH`, `prepared:PATH` or any TFDS name.
+        name: `digits`, `geotex`, `geotex:CLASSES`, `robohash`, `folder:PATH`, `prepared:PATH` or
+            any TFDS name.
         data_dir: where TFDS keeps its data; by default `~/tensorflow_datasets`.
         split: a TFDS split, such as `train` or `train[:10%]`; `geotex` and `robohash` have `train`
             and `test`, a folder has the splits of its split folders, other sources `train` only.
@@ -150,9 +155,15 @@ def canonical(name: str) -> str:
     """The name of a data set with an absolute path, whichever way the path was written.
 
     `folder:d`, `folder:d/`, `folder:./d` and `folder:~/d` from the home directory give the same
-    name; so do the forms of `prepared:` paths. Other names stay as they are.
+    name; so do the forms of `prepared:` paths, and classes of `geotex` in any order. Other names
+    stay as they are.
+
+    Raises:
+        ValueError: for classes that `geotex` does not have.
     """
     kind, _, path = name.partition(":")
+    if kind in KINDS and KINDS[kind].has_classes and path:
+        return f"{kind}:{','.join(ordered_classes(path.split(',')))}"
     if kind not in KINDS or not KINDS[kind].has_path or not path:
         return name
     # `realpath` would change the name when a link is pointed elsewhere.
@@ -164,7 +175,8 @@ def _check(name: str, background: str) -> None:
     kind, colon, path = name.partition(":")
     hint = ""
     if kind in KINDS:
-        well_formed = bool(path) if KINDS[kind].has_path else not colon
+        may_end = KINDS[kind].has_path or KINDS[kind].has_classes
+        well_formed = bool(path) and may_end if colon else not KINDS[kind].has_path
     elif name.startswith(("/", ".", "~")) or colon:
         hint = folder_hint(name)
         well_formed = not hint
@@ -187,4 +199,5 @@ def _load_local(name: str, split: str, image_size: int | None, background: str) 
         raise ValueError(
             f"Only {having} and TFDS data sets have splits. Received: `split`={split!r}."
         )
-    return KINDS[kind].load(_Asked(path, split, image_size, background))
+    classes = tuple(path.split(",")) if KINDS[kind].has_classes and path else ()
+    return KINDS[kind].load(_Asked(path, classes, split, image_size, background))

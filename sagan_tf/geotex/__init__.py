@@ -9,7 +9,8 @@ unrelated.
 
 `drawing` makes image number i with `twin`, `mirror`, `limbs`, `line` and `textures`, which draw on
 a `canvas`. `checks` reads images and returns an `outcome`. `readability` and `agreement` summarise
-many outcomes, and `builder` makes a TensorFlow data set.
+many outcomes, `closeness` measures a constraint that holds in part, and `builder` makes a
+TensorFlow data set.
 """
 
 from sagan_tf.geotex.checks import check, locate_parts

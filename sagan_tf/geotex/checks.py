@@ -17,7 +17,7 @@ def check(name: str, images: np.ndarray) -> Outcome:
     Raises:
         ValueError: for an unknown class, or images of another shape or dtype.
     """
-    _must_be_images(images)
+    check_images(images)
     if name not in CLASS_NAMES:
         raise ValueError(f"A class of GeoTex is one of {CLASS_NAMES}. Received: {name!r}.")
     if name in GEOMETRIES:
@@ -44,7 +44,8 @@ def locate_parts(name: str, images: np.ndarray) -> np.ndarray:
     return GEOMETRIES[name].parts_in(images) & readable[:, np.newaxis, np.newaxis, np.newaxis]
 
 
-def _must_be_images(images: np.ndarray) -> None:
+def check_images(images: np.ndarray) -> None:
+    """Raises `ValueError` if images have another shape or dtype than those of GeoTex."""
     shape = images.shape
     square = len(shape) == 4 and shape[1] == shape[2] >= LEAST_SIZE and shape[3] == 3
     if images.dtype != np.uint8 or not square:

@@ -1,5 +1,6 @@
 """Draws image number i of GeoTex, which is always the same image."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ GEOMETRIES = {"twin": twin, "mirror": mirror, "limbs": limbs, "line": line}
 CLASS_NAMES = (*GEOMETRIES, *textures.TEXTURES)
 # Image numbers of each split. Classes alternate, so each has an eighth of the images.
 SPLITS = {"train": range(50_000), "test": range(50_000, 60_000)}
+# Numbers after those of all splits are split in the same way again; see `split_numbers`.
+_PERIOD = 60_000
 # In smaller images, cells and limbs are less than two pixels wide.
 LEAST_SIZE = 32
 
@@ -65,6 +68,35 @@ def check_size(image_size: int) -> None:
             f"GeoTex needs an `image_size` of at least {LEAST_SIZE}. "
             f"Received: image_size={image_size}."
         )
+
+
+def ordered_classes(names: Sequence[str]) -> tuple[str, ...]:
+    """Class names in the order of `CLASS_NAMES`.
+
+    Raises:
+        ValueError: for no names, an unknown name, or a name that comes twice.
+    """
+    if not names or len(set(names)) < len(names) or not set(names) <= set(CLASS_NAMES):
+        raise ValueError(
+            f"Classes of geotex are one or several of {', '.join(CLASS_NAMES)}, each named once. "
+            f"Received: {','.join(names)!r}."
+        )
+    return tuple(name for name in CLASS_NAMES if name in names)
+
+
+def split_numbers(split: str, names: Sequence[str] = CLASS_NAMES) -> np.ndarray:
+    """Image numbers of a split of some classes, int32, as many as the split of all classes has.
+
+    With all classes these are the numbers in `SPLITS`. With fewer classes, each has more images:
+    of the numbers from 60,000 on, the first 50,000 are again for training, the next 10,000 for
+    testing, and so on. So no number is in both splits, whichever classes are chosen.
+    """
+    numbers = np.arange(_PERIOD * len(CLASS_NAMES), dtype=np.int32)
+    place, indices = numbers % _PERIOD, SPLITS[split]
+    labels = [CLASS_NAMES.index(name) for name in names]
+    chosen = (indices.start <= place) & (place < indices.stop)
+    chosen &= np.isin(numbers % len(CLASS_NAMES), labels)
+    return numbers[chosen][: len(indices)]
 
 
 def exchange_halves(images: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ The body is always the same: two upright bars and a spine between them.
 import numpy as np
 
 from sagan_tf.geotex.canvas import MARGIN, blank, paint, rectangle, to_tones
-from sagan_tf.geotex.outcome import Outcome
+from sagan_tf.geotex.outcome import Outcome, Sides
 
 NUM_LIMBS = 4
 _PLACES = 0.14, 0.38, 0.62, 0.86
@@ -51,6 +51,19 @@ def check(images: np.ndarray) -> Outcome:
     readable &= ((fills > 0.65) | (fills < 0.35)).all(axis=1)
     excess = (fills > 0.5).sum(axis=1) - NUM_LIMBS
     return Outcome(readable, readable & (excess == 0), excess)
+
+
+def read_sides(images: np.ndarray) -> Sides:
+    """Counts the limbs of each side, int `(N,)`; they may be half grown."""
+    darkness = -to_tones(images).mean(axis=-1)
+    left, right = (_read_side(side)[0] for side in (darkness, darkness[:, :, ::-1]))
+    counts = [(fills > 0.5).sum(axis=1) for fills in (left, right)]
+    return Sides(_has_body(darkness), counts[0], counts[1])
+
+
+def side_distance(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Difference between the limbs of both sides together and four, for counts `(...)`."""
+    return np.abs(left + right - NUM_LIMBS)
 
 
 def parts_in(images: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sagan_tf.geotex.canvas import blank, centres, paint, rectangle, stroke, to_tones
-from sagan_tf.geotex.outcome import Outcome
+from sagan_tf.geotex.outcome import Outcome, Sides
 
 _OCCLUDER = 0.31, 0.69
 _DARK, _LIGHT = -1.0, 0.7
@@ -77,10 +77,24 @@ def check(images: np.ndarray) -> Outcome:
         readable &= (seen & columns).sum(axis=1) >= 0.8 * columns.sum()
         fits.append(_fit(heights, seen & columns))
         readable &= fits[-1].error <= _STRAIGHT * size
-    left, right = fits
-    misses = left.height_at(right.middle) - right.height, right.height_at(left.middle) - left.height
-    miss = np.sqrt(np.square(misses).mean(axis=0))
+    miss = _miss(*fits)
     return Outcome(readable, readable & (miss <= TOLERANCE * size), miss)
+
+
+def read_sides(images: np.ndarray) -> Sides:
+    """Fits a line to each piece, which may be bent or have gaps; `_Fit` as columns, `(N, 4)`."""
+    tones = to_tones(images).mean(axis=-1)
+    heights, seen = _heights(-tones)
+    located, fits = _has_occluder(tones), []
+    for columns in _sides(images.shape[1]):
+        located &= (seen & columns).sum(axis=1) >= 0.5 * columns.sum()
+        fits.append(np.stack(_fit(heights, seen & columns), axis=-1))
+    return Sides(located, fits[0], fits[1])
+
+
+def side_distance(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The miss of two pieces, as `check` has it, for fits `(..., 4)`."""
+    return _miss(_Fit(*np.moveaxis(left, -1, 0)), _Fit(*np.moveaxis(right, -1, 0)))
 
 
 def parts_in(images: np.ndarray) -> np.ndarray:
@@ -88,6 +102,13 @@ def parts_in(images: np.ndarray) -> np.ndarray:
     dark = to_tones(images).mean(axis=-1) < -0.5
     left = centres(images.shape[1]) < _OCCLUDER[0]
     return np.stack([dark & left, dark & left[::-1]], axis=1)
+
+
+def _miss(left: _Fit, right: _Fit) -> np.ndarray:
+    """How far each piece's extension is from the middle of the other: root mean square of both."""
+    ahead = left.height_at(right.middle) - right.height
+    back = right.height_at(left.middle) - left.height
+    return np.sqrt((ahead**2 + back**2) / 2)
 
 
 def _sides(size: int) -> tuple[np.ndarray, np.ndarray]:

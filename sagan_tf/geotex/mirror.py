@@ -15,7 +15,7 @@ from sagan_tf.geotex.canvas import (
     side_columns,
     to_tones,
 )
-from sagan_tf.geotex.outcome import Outcome
+from sagan_tf.geotex.outcome import Outcome, Sides
 
 NUM_BITS = 8
 _WIDTHS = 0.15, MARGIN
@@ -53,6 +53,21 @@ def check(images: np.ndarray) -> Outcome:
     readable &= middle_is_dead(tones)
     agreement = ((left > 0) == (right > 0)).mean(axis=1)
     return Outcome(readable, readable & (agreement == 1), agreement)
+
+
+def read_sides(images: np.ndarray) -> Sides:
+    """Reads which cells are light, bool `(N, 8)` for each side; single cells may be grey."""
+    tones = to_tones(images)
+    left, right = _cell_tones(tones), _cell_tones(tones[:, :, ::-1])
+    located = middle_is_dead(tones)
+    for side in (left, right):
+        located &= np.abs(side).mean(axis=1) > 0.35
+    return Sides(located, left > 0, right > 0)
+
+
+def side_distance(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Share of unequal cells, for cells `(..., 8)`."""
+    return (left != right).mean(axis=-1)
 
 
 def parts_in(images: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
-"""The result of a check of images of one class."""
+"""What is read from images of one class: the result of a check, and the two sides."""
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,3 +29,18 @@ class Outcome:
             "satisfied": satisfied,
             "satisfied_if_readable": satisfied / readable if readable else float("nan"),
         }
+
+
+class Sides(NamedTuple):
+    """What the two sides of images show, whether or not it is exact enough for a check.
+
+    Attributes:
+        located: bool `(N,)`, whether both parts were found.
+        left: `(N, ...)`, what is read on the left, described by each class's `read_sides`. It has
+            no meaning where nothing was located.
+        right: the same on the right.
+    """
+
+    located: np.ndarray
+    left: np.ndarray
+    right: np.ndarray

@@ -8,6 +8,7 @@ import numpy as np
 from sagan_tf.geotex import twin
 from sagan_tf.geotex.agreement import cohen_kappa, mutual_information
 from sagan_tf.geotex.checks import check
+from sagan_tf.geotex.closeness import measure_closeness
 from sagan_tf.geotex.drawing import GEOMETRIES, exchange_halves
 from sagan_tf.geotex.outcome import Outcome
 
@@ -26,7 +27,8 @@ def class_scores(name: str, images: np.ndarray) -> dict[str, float]:
         `agreement` of the cells for mirror, `count_error` (mean absolute error) for limbs, `miss`
         (median, in pixels) for line. `graded` is that measure (kappa for twin), rescaled so that
         unrelated sides have 0 and drawn images 1. Measures are NaN if no image is readable;
-        `graded` is then 0, as it is if all images are the same.
+        `graded` is then 0, as it is if all images are the same. `closeness` and `located` are those
+        of `measure_closeness`, which needs no readable image.
 
     Raises:
         ValueError: in the same cases as `check`.
@@ -41,7 +43,8 @@ def class_scores(name: str, images: np.ndarray) -> dict[str, float]:
     measure, drawn = _GRADED[name]
     way = drawn - unrelated[measure]
     graded = (measures[measure] - unrelated[measure]) / way if way else 0.0
-    return scores | measures | {"graded": float(np.nan_to_num(graded))}
+    scores |= measures | {"graded": float(np.nan_to_num(graded))}
+    return scores | measure_closeness(name, images)._asdict()
 
 
 def _measures(name: str, outcome: Outcome) -> dict[str, float]:

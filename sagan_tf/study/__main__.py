@@ -27,6 +27,8 @@ _TABLES = ("1", "2")
 _FIGURES = ("stabilisation",)
 # Sizes of the feature maps in the paper's table 1.
 _RESOLUTIONS = (8, 16, 32, 64)
+# The parts of a plan that decide its results.
+_DECISIVE = ("runs", "steps", "samples", "evaluation", "ceiling")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +61,9 @@ class StudySettings:
     )
     image_size: int | None = setting(
         None, "Image size for tables and figures; by default the preset's."
+    )
+    classes: tuple[str, ...] = setting(
+        (), "Classes of drawn images to learn, as in twin,cells; by default the preset's."
     )
     steps: int | None = setting(None, "Steps of each run; by default the preset's.", at_least=1)
     measure_every: int | None = setting(
@@ -126,7 +131,13 @@ def _plan(settings: StudySettings) -> tuple["Plan", Path]:
     if name in choices and value not in choices[name]:
         raise ValueError(f"`--{name}` is one of {', '.join(choices[name])}. Received: {value}")
     folder = {"table": f"table{value}", "ablation": "ablation"}.get(name, value)
+    folder = "-".join([folder, *settings.classes])
     out = Path(settings.out or f"studies/{folder}")
+    if settings.classes and name != "preset":
+        raise ValueError(
+            f"`--classes` is for `--preset` alone. Received: --{name}={value} with "
+            f"--classes={','.join(settings.classes)}"
+        )
     flags = _train_flags(settings.train_flags)
     if name == "ablation":
         seeds, steps = settings.seeds or ablation.SEEDS, settings.steps or ablation.STEPS
@@ -138,11 +149,13 @@ def _plan(settings: StudySettings) -> tuple["Plan", Path]:
 
 def _geotex_plan(name: str, settings: StudySettings, flags: dict[str, str]) -> "Plan":
     preset = plans.GEOTEX_PRESETS[name]
-    given = {
+    given: dict[str, Any] = {
         name: getattr(settings, name)
         for name in ("steps", "measure_every", "samples", "seeds")
         if getattr(settings, name) is not None
     }
+    if settings.classes:
+        given["groups"] = (settings.classes,)
     return plans.geotex_plan(dataclasses.replace(preset, **given, flags={**preset.flags, **flags}))
 
 
@@ -199,14 +212,19 @@ def _print_commands(runs: list["Run"]) -> None:
 
 
 def _check_folder(out: Path, plan: "Plan") -> None:
-    """Raises `ValueError` if the folder holds another study; else writes its `study.json`."""
+    """Raises `ValueError` if the folder holds another study; else writes its `study.json`.
+
+    Studies are the same if they have the same results: titles and notes may be reworded.
+    """
     from sagan_tf.output import files
 
     now = json.loads(json.dumps(dataclasses.asdict(plan)))
     path = out / "study.json"
     if path.exists():
         before = json.loads(path.read_text())
-        changed = [name for name in now if before.get(name) != now[name]]
+        # Studies of other versions have no groups.
+        before["runs"] = [{"group": "", **run} for run in before["runs"]]
+        changed = [name for name in _DECISIVE if before.get(name) != now[name]]
         if changed:
             raise ValueError(
                 f"`--out` {out} holds another study: {', '.join(changed)} differ. Give the same "

@@ -2,19 +2,21 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sagan_tf import geotex
 from sagan_tf.study.plans import COMPARISONS
-from sagan_tf.study.significance import Difference, interaction, sign_flip_test, wilson_interval
+from sagan_tf.study.significance import Difference, interaction, mean_gain, wilson_interval
 
 GEOMETRY = tuple(geotex.GEOMETRIES)
 TEXTURE = tuple(name for name in geotex.CLASS_NAMES if name not in GEOMETRY)
 # Rates over images; the third is over readable images only.
 RATES = ("readable", "satisfied", "satisfied_if_readable")
+# What the runs of a pair have in common: their group (see `Run`) and their seed.
+Pair = tuple[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Rate:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The gain of one arm over another, from pairs of runs with the same seed.
+    """The gain of one arm over another, from pairs of runs with the same classes and seed.
 
     Attributes:
         arm: the first arm.
@@ -37,6 +39,7 @@ class Comparison:
         geometry: test of the mean gain over the geometry classes.
         texture: test of the mean gain over the texture classes.
         interaction: test of the gain in geometry minus the gain in texture.
+        group: group of the runs, see `Run`; empty for the runs of all groups.
     """
 
     arm: str
@@ -45,46 +48,62 @@ class Comparison:
     geometry: Difference
     texture: Difference
     interaction: Difference
+    group: str = ""
 
 
 class Findings:
-    """All records of a study, by arm, seed, step and whether the generator is averaged.
+    """All records of a study, by arm, group, seed, step and whether the generator is averaged.
 
     Args:
         records: records of all runs, as `load_measures` returns them; of records with the same key
             the last one counts.
+
+    Attributes:
+        arms: names of the arms.
+        groups: names of the groups, see `Run`; records of other versions have the group "".
+        geometry: names of the geometry classes that any run has learned.
+        texture: names of the texture classes that any run has learned.
     """
 
     def __init__(self, records: Sequence[dict[str, Any]]) -> None:
         self._records = {
-            (record["arm"], record["seed"], record["step"], record["averaged"]): record
+            (record["arm"], _pair(record), record["step"], record["averaged"]): record
             for record in records
         }
         self.arms = tuple(dict.fromkeys(record["arm"] for record in records))
+        self.groups = tuple(dict.fromkeys(_pair(record)[0] for record in records))
+        known = {name for record in records for name in record["classes"]}
+        self.geometry = tuple(name for name in GEOMETRY if name in known)
+        self.texture = tuple(name for name in TEXTURE if name in known)
 
-    def seeds(self, arm: str, step: int, averaged: bool) -> list[int]:
-        """Seeds of the arm's runs that were measured at this step."""
+    def pairs(self, arm: str, step: int, averaged: bool, name: str | None = None) -> list[Pair]:
+        """Group and seed of the arm's runs that were measured at this step.
+
+        With a `name`, of those alone that have learned this class.
+        """
         return sorted(
-            seed
-            for (of_arm, seed, of_step, of_averaged), record in self._records.items()
-            if (of_arm, of_step, of_averaged) == (arm, step, averaged) and record["classes"]
+            pair
+            for (of_arm, pair, of_step, of_averaged), record in self._records.items()
+            if (of_arm, of_step, of_averaged) == (arm, step, averaged)
+            and (name in record["classes"] if name else record["classes"])
         )
 
-    def steps(self, arm: str, averaged: bool) -> list[int]:
-        """Steps at which images of an arm were measured."""
+    def steps(self, arm: str, averaged: bool, name: str | None = None) -> list[int]:
+        """Steps at which images of an arm, or of one of its classes, were measured."""
         return sorted(
             {
                 step
                 for (of_arm, _, step, of_averaged), record in self._records.items()
-                if (of_arm, of_averaged) == (arm, averaged) and record["classes"]
+                if (of_arm, of_averaged) == (arm, averaged)
+                and (name in record["classes"] if name else record["classes"])
             }
         )
 
     def values(self, arm: str, step: int, averaged: bool, name: str, score: str) -> list[float]:
-        """The values of a class's score, in the order of `seeds`."""
+        """The values of a class's score, in the order of `pairs` with this class."""
         return [
-            self._records[arm, seed, step, averaged]["classes"][name][score]
-            for seed in self.seeds(arm, step, averaged)
+            self._records[arm, pair, step, averaged]["classes"][name].get(score, math.nan)
+            for pair in self.pairs(arm, step, averaged, name)
         ]
 
     def rate(self, arm: str, step: int, averaged: bool, name: str, rate: str) -> Rate:
@@ -102,39 +121,62 @@ class Findings:
         return Rate(successes / total, *wilson_interval(successes, total))
 
     def attention(self, arm: str) -> list[dict[str, Any]]:
-        """Records of an arm with attention measures, by step and seed; step 0 is untrained."""
+        """Records of an arm with attention measures, by step, group and seed; step 0 is random."""
         return sorted(
             (
                 record
                 for (of_arm, *_), record in self._records.items()
                 if of_arm == arm and record["attention"]
             ),
-            key=lambda record: (record["step"], record["seed"]),
+            key=lambda record: (record["step"], _pair(record)),
         )
 
     def comparisons(self, step: int, averaged: bool) -> list[Comparison]:
-        """The `COMPARISONS` for which both arms have runs at this step, paired by seed."""
+        """The `COMPARISONS` for which both arms have runs at this step, paired by group and seed.
+
+        If the study has several groups, the comparison over all is followed by that of each group.
+        """
         found = []
         for arm, other in COMPARISONS:
-            seeds = set(self.seeds(arm, step, averaged)) & set(self.seeds(other, step, averaged))
-            if not seeds:
+            gains = self._gains(arm, other, step, averaged)
+            if not gains:
                 continue
-            gains = {
-                name: [
-                    self._graded(arm, seed, step, averaged, name)
-                    - self._graded(other, seed, step, averaged, name)
-                    for seed in sorted(seeds)
-                ]
-                for name in (*GEOMETRY, *TEXTURE)
-            }
-            geometry, texture = (
-                sign_flip_test(np.mean([gains[name] for name in names], axis=0))
-                for names in (GEOMETRY, TEXTURE)
-            )
-            means = {name: float(np.mean(values)) for name, values in gains.items()}
-            both = interaction(gains, GEOMETRY, TEXTURE)
-            found.append(Comparison(arm, other, means, geometry, texture, both))
+            found.append(self._comparison(arm, other, list(gains.values())))
+            for group in self.groups if len(self.groups) > 1 else ():
+                of_group = [gain for pair, gain in gains.items() if pair[0] == group]
+                if of_group:
+                    found.append(self._comparison(arm, other, of_group, group))
         return found
 
-    def _graded(self, arm: str, seed: int, step: int, averaged: bool, name: str) -> float:
-        return self._records[arm, seed, step, averaged]["classes"][name]["graded"]
+    def _comparison(
+        self, arm: str, other: str, gains: list[dict[str, float]], group: str = ""
+    ) -> Comparison:
+        by_class = {
+            name: float(np.mean([gain[name] for gain in gains if name in gain]))
+            for name in (*self.geometry, *self.texture)
+            if any(name in gain for gain in gains)
+        }
+        geometry, texture = mean_gain(gains, GEOMETRY), mean_gain(gains, TEXTURE)
+        both = interaction(gains, GEOMETRY, TEXTURE)
+        return Comparison(arm, other, by_class, geometry, texture, both, group)
+
+    def _gains(
+        self, arm: str, other: str, step: int, averaged: bool
+    ) -> dict[Pair, dict[str, float]]:
+        """By group and seed, the gain in graded values of each class that both runs learned."""
+        pairs = set(self.pairs(arm, step, averaged)) & set(self.pairs(other, step, averaged))
+        found = {}
+        for pair in sorted(pairs):
+            mine, theirs = (
+                self._records[of_arm, pair, step, averaged]["classes"] for of_arm in (arm, other)
+            )
+            found[pair] = {
+                name: mine[name]["graded"] - theirs[name]["graded"]
+                for name in mine
+                if name in theirs
+            }
+        return found
+
+
+def _pair(record: Mapping[str, Any]) -> Pair:
+    return record.get("group", ""), record["seed"]

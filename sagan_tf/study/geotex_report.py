@@ -15,7 +15,8 @@ from sagan_tf.attention.figure import attention_figure
 from sagan_tf.output.files import write_text
 from sagan_tf.output.pages import COLOURS, drawing, render
 from sagan_tf.output.pictures import image_grid, png_address, to_picture
-from sagan_tf.study.findings import GEOMETRY, RATES, TEXTURE, Findings
+from sagan_tf.run.workdir import load_description
+from sagan_tf.study.findings import RATES, Findings
 from sagan_tf.study.plans import OFF, Plan
 from sagan_tf.study.readings import class_images, class_seeds, shut_gates
 
@@ -27,13 +28,6 @@ _FRAME_WIDTH = 2
 _ROW = 10
 _LOOKED_AT = 64
 _OVERLAID = 3
-# The curves to draw: title, classes, score.
-_CURVES = (
-    ("Graded, of geometry", GEOMETRY, "graded"),
-    ("Graded, of texture", TEXTURE, "graded"),
-    ("Readable", (*GEOMETRY, *TEXTURE), "readable"),
-    ("Satisfied, of the readable", GEOMETRY, "satisfied_if_readable"),
-)
 _ATTENTION = ("distance", "entropy", "far_mass", "usage", "lift", "other_lift")
 
 
@@ -41,7 +35,7 @@ def write_geotex_report(
     path: Path,
     plan: Plan,
     findings: Findings,
-    workdirs: Mapping[str, Path],
+    workdirs: Mapping[tuple[str, str], Path],
     facts: Mapping[str, Any],
 ) -> None:
     """Writes the page of a study of geometry against texture.
@@ -50,10 +44,20 @@ def write_geotex_report(
         path: path of the page.
         plan: the study.
         findings: measures of the runs, with the last step of at least one run.
-        workdirs: by arm, the workdir of a finished run, for arms that have one.
+        workdirs: by group and arm, the workdir of a finished run whose weights are there. The page
+            shows images of these runs.
         facts: facts about command and machine, shown as they are.
     """
     arms = [arm for arm in (*plan.arms, OFF) if arm in findings.arms]
+    geometry, texture = findings.geometry, findings.texture
+    # The curves to draw: title, classes, score.
+    curves = (
+        ("Graded, of geometry", geometry, "graded"),
+        ("Graded, of texture", texture, "graded"),
+        ("Closeness", geometry, "closeness"),
+        ("Readable", (*geometry, *texture), "readable"),
+        ("Satisfied, of the readable", geometry, "satisfied_if_readable"),
+    )
     page = render(
         "sagan_tf.study",
         "geotex_report.html",
@@ -67,11 +71,12 @@ def write_geotex_report(
             }
             for averaged in (True, False)
         ],
-        geometry=GEOMETRY,
-        texture=TEXTURE,
+        geometry=geometry,
+        texture=texture,
+        grouped=len(findings.groups) > 1,
         curves=[
             (title, [_curve(findings, arms, name, score) for name in names])
-            for title, names, score in _CURVES
+            for title, names, score in curves
         ],
         attention=list(_attention(findings, arms, plan.steps)),
         grids=list(_grids(workdirs)),
@@ -85,9 +90,9 @@ def _rows(
     findings: Findings, arms: list[str], step: int, averaged: bool
 ) -> Iterator[dict[str, Any]]:
     """Yields the rates of every class and arm, and the means of their graded values."""
-    for name in (*GEOMETRY, *TEXTURE):
+    for name in (*findings.geometry, *findings.texture):
         for arm in arms:
-            if not findings.seeds(arm, step, averaged):
+            if not findings.pairs(arm, step, averaged, name):
                 continue
 
             def mean(score: str, arm: str = arm, name: str = name) -> float:
@@ -97,8 +102,9 @@ def _rows(
                 "name": name,
                 "arm": arm,
                 "rates": [findings.rate(arm, step, averaged, name, rate) for rate in RATES],
-                "chance": mean("chance") if name in GEOMETRY else math.nan,
+                "chance": mean("chance") if name in findings.geometry else math.nan,
                 "graded": mean("graded"),
+                "closeness": mean("closeness") if name in findings.geometry else math.nan,
                 "patch_distance": mean("patch_distance"),
             }
 
@@ -108,7 +114,9 @@ def _curve(findings: Findings, arms: list[str], name: str, score: str) -> Markup
     figure = Figure(figsize=(3.6, 2.3), layout="constrained")
     axes = figure.add_subplot()
     for arm, colour in zip(arms, COLOURS, strict=False):
-        steps = findings.steps(arm, averaged=True)
+        steps = findings.steps(arm, True, name)
+        if not steps:
+            continue
         if score in RATES:
             rates = [findings.rate(arm, step, True, name, score) for step in steps]
             axes.plot(steps, [rate.value for rate in rates], color=colour, label=arm)
@@ -134,14 +142,11 @@ def _attention(findings: Findings, arms: list[str], last_step: int) -> Iterator[
         records = findings.attention(arm)
         for layer in dict.fromkeys(path for record in records for path in record["attention"]):
             rows = []
-            for name in GEOMETRY:
-                found: dict[tuple[int, str], list[float]] = {
-                    (record["step"], measure): [] for record in records for measure in _ATTENTION
-                }
+            for name in findings.geometry:
+                found: dict[tuple[int, str], list[float]] = {}
                 for record in records:
-                    for measure in _ATTENTION:
-                        value = record["attention"][layer][name][measure]
-                        found[record["step"], measure].append(value)
+                    for measure, value in record["attention"][layer].get(name, {}).items():
+                        found.setdefault((record["step"], measure), []).append(value)
                 if (last_step, "lift") not in found:
                     continue
                 means = {measure: _mean(found[last_step, measure]) for measure in _ATTENTION}
@@ -151,19 +156,22 @@ def _attention(findings: Findings, arms: list[str], last_step: int) -> Iterator[
                 yield {"arm": arm, "layer": layer, "rows": rows}
 
 
-def _grids(workdirs: Mapping[str, Path]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+def _grids(
+    workdirs: Mapping[tuple[str, str], Path],
+) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Yields each arm's images, one row per class, with frames that show the check's result."""
-    for arm, workdir in workdirs.items():
+    for (group, arm), workdir in workdirs.items():
         generator = sampling.load_generator(workdir)
-        yield arm, _framed_rows(generator)
+        names = load_description(workdir)["class_names"]
+        yield f"{group} {arm}".strip(), _framed_rows(generator, names)
         if arm == "attention":
             shut_gates(generator)
-            yield OFF, _framed_rows(generator)
+            yield f"{group} {OFF}".strip(), _framed_rows(generator, names)
 
 
-def _framed_rows(generator: Any) -> list[tuple[str, str]]:
+def _framed_rows(generator: Any, names: Sequence[str]) -> list[tuple[str, str]]:
     rows = []
-    for name, images in class_images(generator, _ROW).items():
+    for name, images in class_images(generator, names, _ROW).items():
         outcome = geotex.check(name, images)
         framed = []
         for image, readable, satisfied in zip(
@@ -185,29 +193,32 @@ def _framed(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
     return framed
 
 
-def _overlays(workdirs: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
+def _overlays(workdirs: Mapping[tuple[str, str], Path]) -> Iterator[dict[str, Any]]:
     """Yields attention maps of the generator from both parts of readable images, with the lift."""
-    for arm in ("attention", "local"):
-        if arm not in workdirs:
+    for (group, arm), workdir in workdirs.items():
+        if arm not in ("attention", "local"):
             continue
-        generator = sampling.load_generator(workdirs[arm])
-        images = class_images(generator, _LOOKED_AT)
-        for name in GEOMETRY:
+        generator = sampling.load_generator(workdir)
+        names = load_description(workdir)["class_names"]
+        images = class_images(generator, names, _LOOKED_AT)
+        for label, name in enumerate(names):
+            if name not in geotex.GEOMETRIES:
+                continue
             parts = geotex.locate_parts(name, images[name])
             chosen = np.flatnonzero(np.all(np.any(parts, axis=(2, 3)), axis=1))[:_OVERLAID]
             if not len(chosen):
                 continue
             parts, shown = parts[chosen], images[name][chosen]
-            seeds = np.array(class_seeds(name, _LOOKED_AT))[chosen]
+            seeds = np.array(class_seeds(name, _LOOKED_AT, names))[chosen]
             latents = sampling.latents_from_seeds(seeds, generator.latent_dim)
-            inputs = latents, np.full(len(chosen), geotex.CLASS_NAMES.index(name), np.int32)
+            inputs = latents, np.full(len(chosen), label, np.int32)
             points = np.array([[_middle(part) for part in both] for both in parts])
             for layer, scores in attention_maps(generator, inputs).items():
                 maps = maps_at(scores, points, shown.shape[1:3])
                 figure = attention_figure(shown, points, maps)
                 lift = partner_lift(scores, parts)
                 yield {
-                    "arm": arm,
+                    "arm": f"{group} {arm}".strip(),
                     "name": name,
                     "layer": layer,
                     "lift": _mean(lift),

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from sagan_tf.geotex.drawing import ordered_classes
+
 # The layer at the same feature map of both networks, as flags of `sagan_tf.train`. The residual
 # block has as many weights as attention; local attention has the same weights and cost.
 ARMS: dict[str, dict[str, Any]] = {
@@ -33,12 +35,15 @@ class Run:
         arm: name of what distinguishes the run from others with its seed.
         seed: seed of weights, noise and the order of the data.
         flags: flags of `sagan_tf.train`.
+        group: the classes of drawn images to learn, as in `twin,cells`; empty for all. Runs are
+            compared with others of their group.
     """
 
     name: str
     arm: str
     seed: int
     flags: Mapping[str, Any]
+    group: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +92,8 @@ class GeotexPreset:
         measure_every: steps between measured checkpoints.
         samples: see `Plan`.
         flags: flags of `sagan_tf.train`, in addition to its preset `geotex`.
+        groups: classes to learn, one tuple for each group of runs; empty for all classes. Every
+            group has all arms and seeds.
     """
 
     note: str
@@ -96,6 +103,7 @@ class GeotexPreset:
     measure_every: int = 500
     samples: int = 200
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    groups: tuple[tuple[str, ...], ...] = ((),)
 
 
 GEOTEX_PRESETS = {
@@ -119,11 +127,25 @@ GEOTEX_PRESETS = {
         samples=2000,
         flags={"global_batch_size": 64},
     ),
+    "pairs": GeotexPreset(
+        "Each network learns two classes, one of geometry and one of texture: among all eight, "
+        "small networks hardly learn geometry.",
+        arms=("none", "attention", "local"),
+        seeds=5,
+        steps=3000,
+        samples=500,
+        groups=(("twin", "cells"), ("mirror", "fur"), ("limbs", "stripes"), ("line", "clouds")),
+    ),
 }
 
 
 def geotex_plan(preset: GeotexPreset) -> Plan:
-    """The plan of geometry against texture, on drawn images."""
+    """The plan of geometry against texture, on drawn images.
+
+    Raises:
+        ValueError: for classes that GeoTex does not have.
+    """
+    groups = [",".join(ordered_classes(names)) if names else "" for names in preset.groups]
     # All arms of one seed come before the next seed, so that an unfinished study has whole pairs.
     runs = tuple(
         _run(
@@ -131,11 +153,13 @@ def geotex_plan(preset: GeotexPreset) -> Plan:
             seed,
             preset.steps,
             preset.measure_every,
-            {"dataset": "geotex", "preset": "geotex", **preset.flags},
+            {"dataset": f"geotex:{group}".rstrip(":"), "preset": "geotex", **preset.flags},
             {"checkpoint_every": preset.measure_every, "max_to_keep": preset.steps},
             ARMS[arm],
+            group=group,
         )
         for seed in range(preset.seeds)
+        for group in groups
         for arm in preset.arms
     )
     return Plan("Geometry against texture", preset.note, runs, preset.steps, preset.samples)
@@ -220,13 +244,21 @@ def _scored_runs(
     )
 
 
-def _run(arm: str, seed: int, steps: int, measure_every: int, *flags: Mapping[str, Any]) -> Run:
+def _run(
+    arm: str,
+    seed: int,
+    steps: int,
+    measure_every: int,
+    *flags: Mapping[str, Any],
+    group: str = "",
+) -> Run:
     """A run with all flags; later ones override earlier ones."""
     merged: dict[str, Any] = {"seed": seed, "steps": steps, "log_every": -(-measure_every // 10)}
     merged["sample_every"] = measure_every
     for some in flags:
         merged |= some
-    return Run(f"{arm.replace(',', '').replace(' ', '-')}-{seed}", arm, seed, merged)
+    name = f"{group.replace(',', '-')}-{arm.replace(',', '').replace(' ', '-')}-{seed}"
+    return Run(name.lstrip("-"), arm, seed, merged, group)
 
 
 _PAPER_NOTE = (

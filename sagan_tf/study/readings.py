@@ -3,7 +3,7 @@
 import functools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,27 @@ def load_measures(workdir: Path) -> list[dict[str, Any]]:
     return [_with_nan(json.loads(line)) for line in path.read_text().splitlines()]
 
 
+def is_measured(workdir: Path, run: Run) -> bool:
+    """Whether the measures of all checkpoints exist; the checkpoints themselves may be gone."""
+    every, last = int(run.flags["checkpoint_every"]), int(run.flags["steps"])
+    own = [record for record in load_measures(workdir) if record["arm"] == run.arm]
+    steps = {record["step"] for record in own if record["classes"]}
+    # The generator that is not averaged is measured last.
+    return steps >= {*range(every, last, every), last} and any(
+        (record["step"], record["averaged"]) == (last, False) for record in own
+    )
+
+
+def discard_measures(workdir: Path) -> None:
+    """Deletes a run's measures if it has no checkpoints, so that it is to start again.
+
+    Measures of two trainings of a run would not belong together: on another device even equal seeds
+    give other weights.
+    """
+    if not checkpoint_steps(workdir / CHECKPOINTS):
+        (workdir / RECORDS).unlink(missing_ok=True)
+
+
 def measure(workdir: Path, run: Run, samples: int) -> Iterator[int]:
     """Measures every checkpoint that has not been measured yet.
 
@@ -65,6 +86,7 @@ def measure(workdir: Path, run: Run, samples: int) -> Iterator[int]:
         if record["arm"] == run.arm
     }
     description = load_description(workdir)
+    names = description["class_names"]
     ema = description["ema"]
     attends = run.flags.get("mixing") in ("attention", "local_attention")
     # Only checkpoints that all runs have, without those of steps at which a run was stopped.
@@ -78,16 +100,18 @@ def measure(workdir: Path, run: Run, samples: int) -> Iterator[int]:
     for step, averaged in wanted:
         if (step, averaged) in done:
             continue
-        about = {"run": run.name, "seed": run.seed, "step": step, "averaged": averaged}
+        about = {"run": run.name, "group": run.group, "seed": run.seed}
+        about |= {"step": step, "averaged": averaged}
         generator, discriminator = _networks(workdir, description, step, averaged)
         own = {**about, "arm": run.arm, "classes": {}, "attention": {}}
         if step:
-            own["classes"] = _classes(generator, samples)
+            own["classes"] = _classes(generator, names, samples)
         if attends and (averaged or not step or not ema):
-            own["attention"] = _attention(generator, discriminator)
+            own["attention"] = _attention(generator, discriminator, names)
         if step and run.arm == "attention":
             shut_gates(generator)
-            shut = {**about, "arm": OFF, "classes": _classes(generator, samples), "attention": {}}
+            classes = _classes(generator, names, samples)
+            shut = {**about, "arm": OFF, "classes": classes, "attention": {}}
             add_line(workdir / RECORDS, _without_nan(shut))
         # Written last, because this record marks the step as done.
         add_line(workdir / RECORDS, _without_nan(own))
@@ -100,24 +124,30 @@ def shut_gates(generator: keras.Model) -> None:
         layer.gamma.assign(0.0)
 
 
-def class_images(generator: keras.Model, count: int) -> dict[str, np.ndarray]:
-    """Generated images of every class of GeoTex, uint8 `(count, S, S, 3)`, from `class_seeds`."""
-    images = GeneratedImages(generator, count * len(geotex.CLASS_NAMES))
+def class_images(generator: keras.Model, names: Sequence[str], count: int) -> dict[str, np.ndarray]:
+    """Generated images of every class, uint8 `(count, S, S, 3)`, from `class_seeds`.
+
+    Args:
+        generator: a generator of classes of GeoTex.
+        names: names of its classes, in the order of their labels.
+        count: number of images of each class.
+    """
+    images = GeneratedImages(generator, count * len(names))
     parts = [
         images.read(start, min(start + _BATCH_SIZE, images.num_images))[0]
         for start in range(0, images.num_images, _BATCH_SIZE)
     ]
     # Classes alternate.
     whole = np.concatenate(parts)
-    return {
-        name: whole[label :: len(geotex.CLASS_NAMES)]
-        for label, name in enumerate(geotex.CLASS_NAMES)
-    }
+    return {name: whole[label :: len(names)] for label, name in enumerate(names)}
 
 
-def class_seeds(name: str, count: int) -> range:
-    """The seeds of a class's images, or the numbers of its drawn images."""
-    first, step = geotex.CLASS_NAMES.index(name), len(geotex.CLASS_NAMES)
+def class_seeds(name: str, count: int, names: Sequence[str] = geotex.CLASS_NAMES) -> range:
+    """The seeds of a class's images, among those of the generator's classes `names`.
+
+    With all classes, these are also the numbers of its drawn images.
+    """
+    first, step = names.index(name), len(names)
     return range(first, first + count * step, step)
 
 
@@ -136,14 +166,16 @@ def _networks(
     return generator, discriminator
 
 
-def _classes(generator: keras.Model, samples: int) -> dict[str, dict[str, float]]:
+def _classes(
+    generator: keras.Model, names: Sequence[str], samples: int
+) -> dict[str, dict[str, float]]:
     """Scores by class, with `patch_distance`, and with `graded`, in [-1, 1], for textures, too.
 
     Textures are graded by their patches: 1 if they are like the patches of drawn images, 0 if they
     are as different as patches of the right colours without texture.
     """
     found = {}
-    for name, images in class_images(generator, samples).items():
+    for name, images in class_images(generator, names, samples).items():
         scores = geotex.class_scores(name, images)
         drawn, flat = _drawn(name, samples, generator.image_size)
         scores["patch_distance"] = patch_distance(drawn, images)
@@ -164,7 +196,7 @@ def _drawn(name: str, samples: int, image_size: int) -> tuple[Moments, float]:
 
 
 def _attention(
-    generator: keras.Model, discriminator: keras.Model
+    generator: keras.Model, discriminator: keras.Model, names: Sequence[str]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """`attention_measures` and `partner_lift` by layer of both networks and by class.
 
@@ -172,10 +204,13 @@ def _attention(
     `other_lift` is the lift of another image's maps: the part that does not depend on the image.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
-    images = class_images(generator, _ATTENDED)
-    for name in geotex.GEOMETRIES:
-        labels = np.full(_ATTENDED, geotex.CLASS_NAMES.index(name), np.int32)
-        latents = sampling.latents_from_seeds(class_seeds(name, _ATTENDED), generator.latent_dim)
+    images = class_images(generator, names, _ATTENDED)
+    for label, name in enumerate(names):
+        if name not in geotex.GEOMETRIES:
+            continue
+        labels = np.full(_ATTENDED, label, np.int32)
+        seeds = class_seeds(name, _ATTENDED, names)
+        latents = sampling.latents_from_seeds(seeds, generator.latent_dim)
         real, real_parts = drawn_with_parts(name, _ATTENDED, generator.image_size)
         for network, inputs, parts in (
             (generator, (latents, labels), geotex.locate_parts(name, images[name])),

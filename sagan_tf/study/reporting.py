@@ -20,12 +20,12 @@ from sagan_tf.study.plans import Plan, Run
 from sagan_tf.study.readings import load_measures
 from sagan_tf.study.runs import run_folder
 from sagan_tf.study.score_report import write_score_report
-from sagan_tf.study.work import final_scores
+from sagan_tf.study.work import final_scores, is_done
 
 
 def write_report(plan: Plan, out: Path) -> None:
     """Writes `index.html` in the study's folder, from the runs that are trained to the end."""
-    trained = [run for run in plan.runs if runs.is_trained(run, runs.run_folder(out, run))]
+    trained = [run for run in plan.runs if is_done(plan, run, out)]
     page = out / "index.html"
     if not trained:
         print("no run is trained to its end yet")
@@ -45,9 +45,10 @@ def _report_measures(
     plan: Plan, trained: list[Run], out: Path, page: Path, facts: dict[str, str]
 ) -> None:
     records = [record for run in plan.runs for record in load_measures(run_folder(out, run))]
-    workdirs: dict[str, Path] = {}
+    workdirs: dict[tuple[str, str], Path] = {}
     for run in trained:
-        workdirs.setdefault(run.arm, run_folder(out, run))
+        if runs.is_trained(run, run_folder(out, run)):
+            workdirs.setdefault((run.group, run.arm), run_folder(out, run))
     write_geotex_report(page, plan, Findings(records), workdirs, facts)
 
 

@@ -76,13 +76,14 @@ def sign_flip_test(differences: Sequence[float]) -> Difference:
 
 
 def interaction(
-    gains: Mapping[str, Sequence[float]], geometry: Sequence[str], texture: Sequence[str]
+    gains: Sequence[Mapping[str, float]], geometry: Sequence[str], texture: Sequence[str]
 ) -> Difference:
     """Tests whether the gain in geometry is larger than the gain in texture.
 
     Args:
-        gains: by class, the gain of one arm over the other in each pair of runs, in units that are
-            comparable between classes.
+        gains: for each pair of runs, the gain of one arm over the other by class, in units that are
+            comparable between classes. Pairs may have learned different classes; those without
+            a geometry class or without a texture class have no part in the test.
         geometry: names of the geometry classes.
         texture: names of the texture classes.
 
@@ -90,5 +91,28 @@ def interaction(
         The test of the mean gain of the geometry classes minus that of the texture classes, per
         pair.
     """
-    sides = [np.mean([gains[name] for name in names], axis=0) for names in (geometry, texture)]
-    return sign_flip_test(sides[0] - sides[1])
+    known = [
+        of_pair for of_pair in gains if set(of_pair) & set(geometry) and set(of_pair) & set(texture)
+    ]
+    return _test([_mean_gain(one, geometry) - _mean_gain(one, texture) for one in known])
+
+
+def mean_gain(gains: Sequence[Mapping[str, float]], names: Sequence[str]) -> Difference:
+    """Tests the mean gain of some classes, over the pairs of runs that learned any of them.
+
+    Args:
+        gains: see `interaction`.
+        names: names of the classes.
+    """
+    return _test([_mean_gain(one, names) for one in gains if set(one) & set(names)])
+
+
+def _mean_gain(gains: Mapping[str, float], names: Sequence[str]) -> float:
+    """The mean gain of those of the classes that a pair of runs learned."""
+    return float(np.mean([gains[name] for name in names if name in gains]))
+
+
+def _test(differences: Sequence[float]) -> Difference:
+    if not differences:
+        return Difference(float("nan"), float("nan"), 0)
+    return sign_flip_test(differences)

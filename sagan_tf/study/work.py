@@ -22,17 +22,28 @@ _FINAL = "final_scores.jsonl"
 _EVALUATED = ("extractor", "cache_dir")
 
 
+def is_done(plan: Plan, run: Run, out: Path) -> bool:
+    """Whether a run is trained to its end; complete measures suffice if its weights are gone."""
+    workdir = run_folder(out, run)
+    return runs.is_trained(run, workdir) or _is_measured(plan, run, out)
+
+
 def do_runs(plan: Plan, chosen: list[Run], out: Path, stop: StopSignal) -> None:
-    """Trains and measures the chosen runs of a plan, except those that another process has."""
+    """Trains and measures the chosen runs of a plan, except those that another process has.
+
+    A run whose measures are complete is left alone, even if its weights are not in this folder.
+    """
     for gpu in tf.config.list_physical_devices("GPU"):
         # Training processes need the GPU memory that measuring does not use.
         tf.config.experimental.set_memory_growth(gpu, True)
-    done = {run.name: min(steps_done(run_folder(out, run)), plan.steps) for run in chosen}
+    left = [run for run in chosen if not _is_measured(plan, run, out)]
+    done = {run.name: plan.steps for run in chosen}
+    done |= {run.name: min(steps_done(run_folder(out, run)), plan.steps) for run in left}
     bar = tqdm(
         total=plan.steps * len(chosen), initial=sum(done.values()), unit="step", dynamic_ncols=True
     )
     with bar:
-        for run in chosen:
+        for run in left:
             bar.set_description(run.name)
 
             def watch(run: Run = run) -> None:
@@ -48,10 +59,16 @@ def do_runs(plan: Plan, chosen: list[Run], out: Path, stop: StopSignal) -> None:
                 tqdm.write(f"{run.name} is left out: {error}", file=sys.stderr)
 
 
+def _is_measured(plan: Plan, run: Run, out: Path) -> bool:
+    return plan.samples > 0 and readings.is_measured(run_folder(out, run), run)
+
+
 def _train(plan: Plan, run: Run, out: Path, stop: StopSignal, watch: Callable[[], None]) -> None:
     workdir = runs.run_folder(out, run)
     if not runs.is_trained(run, workdir):
         workdir.mkdir(parents=True, exist_ok=True)
+        if plan.samples:
+            readings.discard_measures(workdir)
         flags = as_flags({"workdir": workdir, **run.flags})
         runs.call("train", flags, workdir / "training.log", stop, watch)
 

@@ -5,6 +5,7 @@ from PIL import Image
 from sagan_tf.data import batches, describe_source, load_source
 from sagan_tf.data.decode import decode_square
 from sagan_tf.data.preparation import write_prepared
+from sagan_tf.data.registry import canonical
 from sagan_tf.geotex import CLASS_NAMES, check, draw
 
 
@@ -29,6 +30,23 @@ def test_geotex_is_drawn_at_its_size():
     np.testing.assert_array_equal(test.read(3)[0], draw(50_003, 32).image)
     with pytest.raises(IndexError):
         test.read(10_000)
+
+
+@pytest.mark.parametrize("names", ["twin", "cells,twin", "line,mirror,fur"])
+def test_some_classes_of_geotex_have_the_images_of_all(names):
+    train, test = (load_source(f"geotex:{names}", split=split) for split in ("train", "test"))
+    chosen = tuple(name for name in CLASS_NAMES if name in names.split(","))
+    assert train.class_names == chosen
+    assert train.name == canonical(f"geotex:{names}") == f"geotex:{','.join(chosen)}"
+    assert (train.num_examples, test.num_examples) == (50_000, 10_000)
+    for source, first in ((train, 0), (test, 50_000)):
+        counts = np.bincount(source.labels)
+        assert len(counts) == len(chosen)
+        assert counts.max() - counts.min() <= 1
+        image, label = source.read(1)
+        of_all = [index for index in range(first, first + 16) if CLASS_NAMES[index % 8] in chosen]
+        np.testing.assert_array_equal(image, draw(of_all[1], 32).image)
+        assert label == source.labels[1] == chosen.index(CLASS_NAMES[of_all[1] % 8])
 
 
 def test_batches_of_geotex_are_the_drawn_levels():
@@ -104,10 +122,13 @@ def test_descriptions_of_local_data(image_folder):
     [
         ("folder:/nonexistent", "expects an existing folder. Received: folder:/nonexistent"),
         (f"folder:{__file__}", "which is a file"),
-        ("folder:", "A data set is one of `digits`, `geotex`, `robohash`, `folder:PATH`"),
-        ("digits:x", "A data set is one of `digits`, `geotex`, `robohash`, `folder:PATH`"),
-        ("robohash:x", "A data set is one of `digits`, `geotex`, `robohash`, `folder:PATH`"),
-        ("geotex:x", "A data set is one of `digits`, `geotex`, `robohash`, `folder:PATH`"),
+        ("folder:", "A data set is one of `digits`, `geotex` or `geotex:CLASSES`"),
+        ("digits:x", "A data set is one of `digits`, `geotex` or `geotex:CLASSES`"),
+        ("robohash:x", "A data set is one of `digits`, `geotex` or `geotex:CLASSES`"),
+        ("geotex:", "A data set is one of `digits`, `geotex` or `geotex:CLASSES`"),
+        ("geotex:x", "one or several of twin, mirror, .*, each named once. Received: 'x'"),
+        ("geotex:twin,twin", "each named once. Received: 'twin,twin'"),
+        ("geotex:twin,", "each named once. Received: 'twin,'"),
         ("prepared:/nonexistent", "`prepared:PATH` expects a folder .* which is missing"),
     ],
 )

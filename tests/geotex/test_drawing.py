@@ -9,6 +9,7 @@ from sagan_tf.geotex import (
     draw_class,
     exchange_halves,
 )
+from sagan_tf.geotex.drawing import split_numbers
 
 
 def test_an_image_is_a_function_of_index_and_seed():
@@ -26,6 +27,22 @@ def test_classes_come_in_turn():
 
 def test_no_image_is_in_both_splits():
     assert not set(SPLITS["train"]) & set(SPLITS["test"])
+    numbers = {
+        (split, names): split_numbers(split, names)
+        for split in SPLITS
+        for names in (CLASS_NAMES, ("twin",), ("twin", "cells"), CLASS_NAMES[1:])
+    }
+    train, test = (
+        set(np.concatenate([n for (of, _), n in numbers.items() if of == split]))
+        for split in SPLITS
+    )
+    assert not train & test
+    for (split, names), chosen in numbers.items():
+        assert len(np.unique(chosen)) == len(SPLITS[split])
+        # All images of a class are there, whatever else is.
+        whole = {number for number in SPLITS[split] if CLASS_NAMES[number % 8] in names}
+        assert whole <= set(chosen)
+    np.testing.assert_array_equal(split_numbers("test"), SPLITS["test"])
     # Nor do two indices give one image, where there are enough to choose from.
     images = {draw(index, 32).image.tobytes() for index in range(800)}
     assert len(images) == 800

@@ -4,16 +4,17 @@ import pytest
 from sagan_tf.geotex import CLASS_NAMES, class_scores, draw_class
 
 RATES = {"readable", "satisfied", "satisfied_if_readable"}
+CLOSENESS = {"closeness", "located"}
 
 
 def test_every_class_has_its_scores():
     names = {
         name: set(class_scores(name, draw_class(name, 30, 32))) - RATES for name in CLASS_NAMES
     }
-    assert names["twin"] == {"chance", "graded", "kappa", "mutual_information"}
-    assert names["mirror"] == {"chance", "graded", "agreement"}
-    assert names["limbs"] == {"chance", "graded", "count_error"}
-    assert names["line"] == {"chance", "graded", "miss"}
+    assert names["twin"] == {"chance", "graded", "kappa", "mutual_information"} | CLOSENESS
+    assert names["mirror"] == {"chance", "graded", "agreement"} | CLOSENESS
+    assert names["limbs"] == {"chance", "graded", "count_error"} | CLOSENESS
+    assert names["line"] == {"chance", "graded", "miss"} | CLOSENESS
     assert not any(names[name] for name in CLASS_NAMES[4:])
 
 

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from sagan_tf.config import PRESETS, TrainSettings, resolve
+from sagan_tf.geotex import CLASS_NAMES
 from sagan_tf.models import Discriminator, Generator
 from sagan_tf.study import ablation
 from sagan_tf.study.ablation import ablation_plan
@@ -48,6 +49,27 @@ def test_arms_of_a_seed_differ_in_what_mixes_alone():
         assert all(flags == rest[0] for flags in rest)
     # Whenever a study ends, whole pairs are there.
     assert [run.seed for run in plan.runs] == sorted(run.seed for run in plan.runs)
+
+
+def test_pairs_learn_two_classes_each():
+    preset = GEOTEX_PRESETS["pairs"]
+    plan = geotex_plan(preset)
+    assert len(plan.runs) == len(preset.groups) * preset.seeds * len(preset.arms)
+    run = next(run for run in plan.runs if run.name == "twin-cells-attention-0")
+    assert (run.group, run.arm, run.flags["dataset"]) == (
+        "twin,cells",
+        "attention",
+        "geotex:twin,cells",
+    )
+    # Each class is in one group, so that its mean is over all seeds.
+    assert sorted(name for group in preset.groups for name in group) == sorted(CLASS_NAMES)
+    assert [run.seed for run in plan.runs] == sorted(run.seed for run in plan.runs)
+
+
+def test_classes_of_a_group_must_exist():
+    preset = dataclasses.replace(GEOTEX_PRESETS["smoke"], groups=(("twin", "cat"),))
+    with pytest.raises(ValueError, match=r"each named once\. Received: 'twin,cat'"):
+        geotex_plan(preset)
 
 
 @pytest.mark.parametrize("network", [Generator, Discriminator])

@@ -49,11 +49,12 @@ GEOMETRY, TEXTURE = ("twin", "line"), ("fur", "cells")
 def simulated(random, effect, pairs=8):
     """Gains of runs that share a seed's luck, with noise that is not normal."""
     luck = random.normal(0, 2, pairs)
-    return {
+    gains = {
         name: luck + random.exponential(1, pairs) - random.exponential(1, pairs) + shift
         for names, shift in ((GEOMETRY, effect), (TEXTURE, 0.0))
         for name in names
     }
+    return [dict(zip(gains, of_pair, strict=True)) for of_pair in zip(*gains.values(), strict=True)]
 
 
 def test_the_interaction_errs_as_often_as_it_says():
@@ -77,5 +78,5 @@ def test_the_interaction_finds_what_is_there():
 
 def test_a_gain_of_all_classes_is_no_interaction():
     random = np.random.default_rng(2)
-    gains = {name: values + 5 for name, values in simulated(random, 0).items()}
+    gains = [{name: gain + 5 for name, gain in of_pair.items()} for of_pair in simulated(random, 0)]
     assert interaction(gains, GEOMETRY, TEXTURE).p_value > 0.05
