@@ -4,12 +4,12 @@ from tests.by_hand import gpu_smoke
 
 
 def test_parts_find_what_they_should_on_a_cpu(capsys):
-    found = gpu_smoke.smoke("cpu", small=True, only=["environment", "numbers"])
+    found = gpu_smoke.smoke("cpu", small=True, only=["environment", "numbers", "deterministic"])
     assert found["environment"]["device"].startswith("CPU, ")
     assert found["numbers"]["ok"], found["numbers"]
     assert found["numbers"]["float32: largest difference"] == 0
     assert found["numbers"]["XLA: largest difference"] > 0  # it was another program
-    assert capsys.readouterr().out.count(" ok ") == 2
+    assert capsys.readouterr().out.count(" ok ") == 3
 
 
 def test_what_hangs_or_breaks_hides_nothing(capsys):

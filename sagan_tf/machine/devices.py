@@ -48,6 +48,7 @@ def make_strategy(
     if gpus:
         if replicas > len(gpus):
             raise ValueError(f"`--num_replicas={replicas}` exceeds the {len(gpus)} GPUs here.")
+        _keep_layout(gpus[:replicas])
         devices = [f"GPU:{index}" for index in range(replicas)]
         if replicas < len(gpus):  # otherwise TensorFlow would take the memory of all GPUs
             with _before_start(f"--num_replicas={replicas}"):
@@ -133,6 +134,17 @@ def _why_no_gpu() -> str:
     if importlib.util.find_spec("nvidia") is None:
         return "NVIDIA's libraries are missing; install `sagan_tf[gpu]`"
     return "the driver may be too old for NVIDIA's libraries; see what TensorFlow says above"
+
+
+def _keep_layout(gpus: list[tf.config.PhysicalDevice]) -> None:
+    """Keeps TensorFlow from transposing feature maps for GPUs that gain nothing by it.
+
+    For float32 it puts channels before space, which older GPUs prefer. On an H200 the training step
+    at 128 pixels takes 9 % less time without (`python -m tests.by_hand.gpu_speed`).
+    """
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    if all(gpu.get("compute_capability", (0, 0)) >= (8, 0) for gpu in details):  # from Ampere on
+        tf.config.optimizer.set_experimental_options({"layout_optimizer": False})
 
 
 def _use_cpu(replicas: int) -> None:

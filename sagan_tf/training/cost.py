@@ -24,6 +24,9 @@ PROGRAM_BYTES = 230 * 2**20
 # ... and memory that the tensors of a step take, in multiples of their size. It includes gaps in
 # the allocator's regions, scratch memory of convolutions, and operations that run early.
 OVERHEAD = 1.3
+# Largest scratch memory of cuDNN's float32 convolutions beyond that, which TensorFlow gives as much
+# as the fastest kernel asks for: measured on an H200 at 128 pixels (docs/performance.md).
+SCRATCH_BYTES = 3 * 2**30
 # Upper bound on the activations alive at once, in multiples of all feature maps: measured 2.3 to
 # 4.6 at 18 configurations from 16 to 128 pixels, plus a margin.
 _FLOATS_PER_MAP = 6
@@ -85,8 +88,9 @@ def training_memory(
 
     The estimate includes weights, Adam's two moments, the averaged generator, and the peak of the
     tensors alive in a traced step, or while sample images are generated, with the allocator's
-    overhead. It does not include Python and TensorFlow after a first operation (0.6 GiB),
-    prefetched images, or differences that XLA makes.
+    overhead; on a GPU in float32 also scratch memory of convolutions. It does not include Python
+    and TensorFlow after a first operation (0.6 GiB), prefetched images, or differences that XLA
+    makes.
 
     Args:
         generator: a built `Generator`.
@@ -104,7 +108,8 @@ def training_memory(
 
     def needed(batch_size: int) -> int:
         live = max(step(batch_size), sampling(STATISTICS_BATCH_SIZE))
-        return PROGRAM_BYTES + weights * BYTES_PER_FLOAT + int(OVERHEAD * live)
+        tensors = int(OVERHEAD * live) + _scratch_bytes(generator, live)
+        return PROGRAM_BYTES + weights * BYTES_PER_FLOAT + tensors
 
     return needed
 
@@ -125,8 +130,15 @@ def training_bytes_at_most(
     maps = generator.base_filters * generated + discriminator.base_filters * judged + 4 * scores
     weights = parameters(generator) * (4 if ema else 3) + parameters(discriminator) * 3
     batch_size = max(batch_size, STATISTICS_BATCH_SIZE)
-    floats = weights + batch_size * _FLOATS_PER_MAP * maps
-    return PROGRAM_BYTES + floats * BYTES_PER_FLOAT
+    tensors = batch_size * _FLOATS_PER_MAP * maps * BYTES_PER_FLOAT
+    scratch = _scratch_bytes(generator, tensors)
+    return PROGRAM_BYTES + weights * BYTES_PER_FLOAT + tensors + scratch
+
+
+def _scratch_bytes(generator: keras.Model, live: int) -> int:
+    """Scratch memory of convolutions that `OVERHEAD` lacks; small maps need little."""
+    on_gpu = tf.config.get_visible_devices("GPU") and generator.compute_dtype == "float32"
+    return min(SCRATCH_BYTES, live) if on_gpu else 0
 
 
 def _trace_step(generator: keras.Model, discriminator: keras.Model, copies: int) -> Any:

@@ -9,7 +9,6 @@ the speeds.
 """
 
 import argparse
-import collections
 import concurrent.futures
 import contextlib
 import io
@@ -22,11 +21,15 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.by_hand.gpu_model import make_model, wait
+from tests.by_hand.gpu_trace import trace
+
 LIMIT = 120  # seconds for a part
 FULL = {"image_size": 128, "base_filters": 64, "num_classes": 1000, "batch_size": 64}
 SMALL = {"image_size": 16, "base_filters": 8, "num_classes": 10, "batch_size": 8}
-# Of gradients, relative to the largest: exact float32, TF32's ten bits.
-EXACT, TF32 = 1e-4, 5e-3
+# Differences of gradients, relative to the largest, at 128 pixels. A CPU's own kernels, with oneDNN
+# and without, differ by 3e-4; TF32 has ten bits.
+EXACT, TF32 = 2e-3, 2e-2
 
 
 def environment(device, sizes):
@@ -47,7 +50,7 @@ def environment(device, sizes):
 
 
 def numbers(device, sizes):
-    """Gradients of one update on the device against those of the CPU, and twice the same."""
+    """Gradients of one update on the device against those of the CPU."""
     import numpy as np
     import tensorflow as tf
 
@@ -55,7 +58,7 @@ def numbers(device, sizes):
 
     def gradients(where="CPU:0", **settings):
         with tf.device(where):
-            sagan, batch = _model(sizes, **settings)
+            sagan, batch = make_model(sizes, **settings)
             noise = sagan.noise.of_replica(0, 0, sizes["batch_size"])
             found, _ = sagan.gradients.of_part["discriminator"](True, *batch, *noise)
             return np.concatenate([np.ravel(gradient) for gradient in found])
@@ -75,16 +78,30 @@ def numbers(device, sizes):
         )
         cosine = float(ours @ exact / np.linalg.norm(ours) / np.linalg.norm(exact))
         found[f"{name}: cosine"] = cosine
-    tf.config.experimental.enable_op_determinism()
-    found["deterministic twice: equal"] = bool((gradients(gpu) == gradients(gpu)).all())
     found["ok"] = (
         found["float32: largest difference"] <= EXACT
         and found["TF32: largest difference"] <= TF32
-        and found["XLA: largest difference"] <= EXACT
+        and found["XLA: largest difference"] <= TF32
         and found["bfloat16: cosine"] > 0.99
-        and found["deterministic twice: equal"]
     )
     return found
+
+
+def deterministic(device, sizes):
+    """Whether three steps in fixed order, twice, give the same weights, bit by bit."""
+    import numpy as np
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()  # before anything chooses kernels
+    found = []
+    for _ in range(2):
+        sagan, batch = make_model(sizes)
+        step = tf.function(sagan.train_step)
+        for _ in range(3):
+            wait(step(batch))
+        found.append(sagan.generator.get_weights() + sagan.discriminator.get_weights())
+    equal = [bool(np.array_equal(*pair)) for pair in zip(*found, strict=True)]
+    return {"equal variables": sum(equal), "variables": len(equal), "ok": all(equal)}
 
 
 def memory(device, sizes):
@@ -95,7 +112,7 @@ def memory(device, sizes):
 
     found = {}
     for dtype in ("float32", "mixed_bfloat16"):
-        sagan, batch = _model(sizes, dtype=dtype)
+        sagan, batch = make_model(sizes, dtype=dtype)
         estimated = cost.training_bytes(
             sagan.generator, sagan.discriminator, sizes["batch_size"], ema=False
         )
@@ -106,53 +123,6 @@ def memory(device, sizes):
             peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
             found[f"{dtype}: measured MiB"] = peak / 2**20
     return found
-
-
-def trace(device, sizes):
-    """What the device does in three steps of the training loop: kernels, copies, time without."""
-    import tensorflow as tf
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-    from sagan_tf.training.loop import make_run_steps
-
-    found = {}
-    for xla in (False, True):
-        sagan, (images, labels) = _model(sizes, xla=xla)
-        images = tf.cast((images + 1) * 127.5, tf.uint8)
-        batches = iter(tf.data.Dataset.from_tensors((images, labels)).repeat())
-        run_steps = make_run_steps(sagan, tf.distribute.get_strategy())
-        _wait(run_steps(batches, tf.constant(2)))
-        with tempfile.TemporaryDirectory() as folder:
-            with tf.profiler.experimental.Profile(folder):
-                _wait(run_steps(batches, tf.constant(3)))
-            (path,) = Path(folder).rglob("*.xplane.pb")
-            space = xplane_pb2.XSpace.FromString(path.read_bytes())
-        found["XLA" if xla else "as it is"] = _of_planes(space, device)
-    return found
-
-
-def _of_planes(space, device):
-    """Counts per step of the events on the device, and the share of the time without any."""
-    name = "/device:GPU:0" if device == "gpu" else "/host:CPU"
-    plane = next(plane for plane in space.planes if plane.name == name)
-    names = {number: meta.name for number, meta in plane.event_metadata.items()}
-    counts, spans = collections.Counter(), []
-    for line in plane.lines:
-        if device == "gpu" and not line.name.startswith("Stream"):
-            continue
-        for event in line.events:
-            kind = names[event.metadata_id]
-            copies = ("MemcpyD2H", "MemcpyH2D", "MemcpyD2D", "Memset")
-            counts[next((copy for copy in copies if copy in kind), "kernels")] += 1
-            start = line.timestamp_ns * 1000 + event.offset_ps
-            spans.append((start, start + event.duration_ps))
-    spans.sort()
-    busy, end = 0, 0
-    for start, stop in spans:
-        busy += max(0, stop - max(start, end))
-        end = max(end, stop)
-    idle = 1 - busy / (end - spans[0][0]) if spans else None
-    return {"idle": idle, **{name: count / 3 for name, count in sorted(counts.items())}}
 
 
 def loop(device, sizes):
@@ -204,7 +174,7 @@ def replicas(device, sizes):
         strategy = tf.distribute.MirroredStrategy(names[:count], cross_device_ops=reduction)
         for xla in (False, True):
             with strategy.scope():
-                sagan, batch = _model(sizes, xla=xla)
+                sagan, batch = make_model(sizes, xla=xla)
             shares = [tf.reshape(part, (count, -1, *part.shape[1:])) for part in batch]
             dataset = tf.data.Dataset.from_tensor_slices(tuple(shares)).repeat()
             batches = iter(strategy.distribute_datasets_from_function(lambda _, data=dataset: data))
@@ -245,29 +215,9 @@ def commands(device, sizes):
 
 
 PARTS = {
-    part.__name__: part for part in (environment, numbers, memory, trace, loop, replicas, commands)
+    part.__name__: part
+    for part in (environment, numbers, deterministic, memory, trace, loop, replicas, commands)
 }
-
-
-def _model(sizes, **settings):
-    """A model with always the same weights, and a batch on which to train it."""
-    import keras
-    import tensorflow as tf
-
-    from sagan_tf.benchmark.networks import make_sagan
-
-    keras.utils.set_random_seed(0)
-    sizes = dict(sizes)
-    batch_size = sizes.pop("batch_size")
-    sagan = make_sagan(ema_decay=0.0, **sizes, **settings)
-    side, classes = sizes["image_size"], sizes["num_classes"]
-    images = tf.random.stateless_uniform((batch_size, side, side, 3), (0, 0), -1.0, 1.0)
-    return sagan, (images, tf.range(batch_size) % classes)
-
-
-def _wait(results):
-    for result in results.values():
-        result.numpy()
 
 
 def _start(name, *arguments):

@@ -98,6 +98,23 @@ def test_fewer_replicas_than_gpus_leave_the_others_alone(gpus):
     assert in_words().startswith("CPU, ")
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "kept"), [([(9, 0)] * 2, True), ([(9, 0), (7, 0)], False), ([None] * 2, False)]
+)
+def test_recent_gpus_keep_the_layout_of_feature_maps(gpus, monkeypatch, capabilities, kept):
+    def details(gpu):
+        capability = capabilities[gpus[1].index(gpu)]
+        return {"compute_capability": capability} if capability else {}
+
+    options = []
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details)
+    monkeypatch.setattr(tf.config.optimizer, "set_experimental_options", options.append)
+    make_strategy()
+    assert options == [{"layout_optimizer": False}] * kept
+    make_strategy(num_replicas=1)  # the first alone counts
+    assert len(options) == kept + (capabilities[0] == (9, 0))
+
+
 def test_replicas_follow_the_gpus(gpus):
     assert [replicas_here(device, None) for device in ("auto", "gpu", "cpu")] == [2, 2, 1]
     assert replicas_here("auto", 1) == 1
