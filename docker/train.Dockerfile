@@ -8,8 +8,8 @@
 #
 # `docker stop --time=600` gives it time to save; the same command goes on from there. NCCL passes
 # gradients between GPUs through shared memory, of which Docker gives 64 MB. TensorFlow's wheels have
-# no code for some newer GPUs (compute capability 9.0): their driver compiles it at the first start,
-# for up to half an hour, and keeps it in the cache.
+# no code for GPUs above compute capability 9.0, whose driver compiles it at the first start, takes
+# up to half an hour, and keeps it in the cache.
 FROM python:3.11-slim
 
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp \
