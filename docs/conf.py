@@ -19,12 +19,14 @@ author = "The sagan_tf contributors"
 copyright = author  # noqa: A001 - Sphinx reads this name.
 release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 
 # Headings down to the third level can be linked to, as on GitHub.
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
+# Notebooks are shown with the outputs that they keep; tests execute them.
+nb_execution_mode = "off"
 
 # Docstrings write code in single backticks.
 default_role = "literal"

@@ -7,21 +7,30 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import notebooks
+from tests.support.notebooks import as_markdown
+
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
-PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+PAGES = [
+    path
+    for ending in ("md", "ipynb")
+    for path in sorted(DOCS.rglob(f"*.{ending}"))
+    if "_build" not in path.parts
+]
 COMMANDS = ("train", "prepare", "convert", "sample", "evaluate", "attend", "latent.__main__",
             "export", "serve", "playground", "study.__main__", "benchmark.__main__")  # fmt: skip
 # Flags of absl, of other programs, and of what is made up to show a message.
 FOREIGN = {"batch", "gpus", "help", "kills", "logdir", "no-deps"}
 FLAG = re.compile(r"(?<![\w'=-])--([a-z][\w-]*)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+IMAGE = re.compile(r"!\[([^\]]*)\]|<img\b([^>]*)>")
 
 
 def prose(path):
     """The page without its blocks of code."""
-    return re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return re.sub(r"^```.*?^```$", "", as_markdown(path), flags=re.M | re.S)
 
 
 def anchors(path):
@@ -84,7 +93,7 @@ def flags_of(name):
 def test_commands_are_given_flags_that_they_have():
     known = {name.partition(".")[0]: {*flags_of(name), *FOREIGN} for name in COMMANDS}
     for path in [README, *PAGES]:
-        text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        text = as_markdown(path).replace("\\\n", " ")
         for name, words in re.findall(r"python -m sagan_tf\.(\w+)([^\n|`&]*)", text):
             flags = set(FLAG.findall(words.partition("#")[0]))
             assert flags <= known[name], f"{path.name}: {name} {flags - known[name]}"
@@ -97,3 +106,13 @@ def test_flags_in_sentences_are_those_of_some_command():
             flag for span in re.findall(r"`([^`\n]+)`", prose(path)) for flag in FLAG.findall(span)
         }
         assert flags <= known, f"{path.name}: {flags - known}"
+
+
+@pytest.mark.parametrize("path", [README, *PAGES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_picture_is_described(path):
+    for alt, attributes in IMAGE.findall(as_markdown(path)):
+        assert alt.strip() or re.search(r'\balt="[^"]+"', attributes)
+    if path.suffix == ".ipynb":
+        for cell in notebooks.read(path).cells:
+            if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+                assert cell.metadata.mystnb.image.alt

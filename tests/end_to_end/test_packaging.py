@@ -56,19 +56,45 @@ def run_python(*arguments, **options):
     return finished.stdout.strip()
 
 
+def build(folder, kind):
+    """The path of a distribution, by the build backend that pyproject.toml names."""
+    script = f"import build; print(build.ProjectBuilder('.').build({kind!r}, 'dist'))"
+    return Path(run_python("-c", script, cwd=folder).splitlines()[-1])
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    """A wheel built offline from a copy, as setuptools leaves its traces beside the source."""
-    source = tmp_path_factory.mktemp("source")
+def source(tmp_path_factory):
+    """A copy of what a package is built from, as setuptools leaves its traces beside the source."""
+    folder = tmp_path_factory.mktemp("source")
     for path in ("sagan_tf", "tests"):
-        shutil.copytree(ROOT / path, source / path)
+        shutil.copytree(ROOT / path, folder / path, ignore=shutil.ignore_patterns("__pycache__"))
     for path in ROOT.iterdir():
         if path.is_file():
-            shutil.copy(path, source)
-    options = ("--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", "wheels", ".")
-    run_python("-m", "pip", "wheel", *options, cwd=source)
-    (path,) = (source / "wheels").glob("*.whl")
-    return path
+            shutil.copy(path, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def distributions(source):
+    """The sdist and the wheel, built offline: the wheel from the sdist, as for a package index."""
+    sdist = build(source, "sdist")
+    shutil.unpack_archive(sdist, source / "unpacked", filter="data")
+    (unpacked,) = (source / "unpacked").iterdir()
+    return sdist, build(unpacked, "wheel")
+
+
+@pytest.fixture(scope="module")
+def wheel(distributions):
+    return distributions[1]
+
+
+def test_a_package_index_would_take_both(distributions):
+    assert [path.name for path in distributions] == [
+        f"sagan_tf-{sagan_tf.__version__}.tar.gz",
+        f"sagan_tf-{sagan_tf.__version__}-py3-none-any.whl",
+    ]
+    printed = run_python("-m", "twine", "check", "--strict", *map(str, distributions))
+    assert printed.count("PASSED") == 2
 
 
 def test_wheel_holds_every_module_and_no_tests(wheel):
@@ -98,6 +124,21 @@ def test_every_module_imports_from_the_wheel_alone(wheel, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
     printed = run_python("-c", script, cwd=tmp_path, env=environment)
     assert printed.endswith(str(tmp_path / "installed" / "sagan_tf" / "__init__.py"))
+
+
+def test_it_installs_into_an_empty_environment(wheel, tmp_path):
+    run_python("-m", "venv", "--without-pip", tmp_path / "empty")
+    python = tmp_path / "empty" / "bin" / "python"
+    pip = ("-m", "pip", "--python", python, "--disable-pip-version-check")
+    run_python(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel)
+    (tmp_path / "elsewhere").mkdir()
+    options = {"cwd": tmp_path / "elsewhere", "text": True, "env": {"PATH": os.defpath}}
+    script = "import sagan_tf; print(sagan_tf.__file__, sagan_tf.__version__)"
+    place, version = subprocess.check_output([python, "-c", script], **options).split()
+    assert Path(place).is_relative_to(tmp_path / "empty")
+    assert version == sagan_tf.__version__
+    printed = subprocess.check_output([python, "-m", "sagan_tf"], **options)
+    assert "python -m sagan_tf.train" in printed
 
 
 def test_importing_the_package_imports_no_framework():

@@ -11,21 +11,20 @@ from PIL import Image
 
 from sagan_tf.attention import attention_layers
 from sagan_tf.output.pictures import TITLE_HEIGHT
-from tests.support import commands
+from tests.support import commands, notebooks
 
 
 def blocks(page, language, first=None, last=None):
     """The blocks of code on a page, from one heading to another if they are given."""
-    text = (commands.ROOT / page).read_text(encoding="utf-8")
+    text = notebooks.as_markdown(commands.ROOT / page)
     text = text.split(f"\n## {first}\n")[1] if first else text
     text = text.split(f"\n## {last}\n")[0] if last else text
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 (CLASSIFIER,) = blocks("README.md", "python", "In your own Keras app", "What is in it")
-PRINT_MAP, PRINT_MEASURES, SAVE, LOAD = blocks("docs/tutorials/attention-in-keras.md", "python")
 GAN, WHOLE = blocks("docs/keras.md", "python", "A GAN of your own", "Backends")
-(FINE_TUNING,) = blocks("docs/tutorials/fine-tuning.md", "bash")
+(FINE_TUNING,) = blocks("docs/tutorials/fine-tuning.ipynb", "bash")
 
 CHECK_CLASSIFIER = """
 assert model.evaluate(images, labels, verbose=0)[1] > 0.5  # chance is 0.1
@@ -50,21 +49,6 @@ def test_the_classifier_without_tensorflow(backend, tmp_path):
     )
     assert finished.returncode == 0, finished.stderr[-3000:]
     assert finished.stdout.splitlines()[-1] == backend
-
-
-# Keras copies its variables into the file in a way that NumPy 2 deprecates.
-@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
-def test_the_tutorial_goes_on_with_the_classifier(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    exec(CLASSIFIER, names)
-    capsys.readouterr()
-    exec(PRINT_MAP, names)
-    assert len(capsys.readouterr().out.splitlines()) == 4
-    exec(PRINT_MEASURES, names)
-    assert "effective_keys" in capsys.readouterr().out
-    exec(SAVE + LOAD, names)
-    assert names["model"].get_layer("attention").gamma.value != 0
 
 
 def test_the_gan():
