@@ -1,4 +1,4 @@
-"""Command-line flags of `python -m sagan_tf.train`, each with default, help and limits."""
+"""Flags of hardware, checkpoints and logs, and `TrainSettings`, which joins all of `train`'s."""
 
 import dataclasses
 from typing import ClassVar

@@ -16,9 +16,12 @@ Gateway: `gateway` stands in front of a server. `callers` tells who calls, `quot
 may have, `admission` checks the body, `upstream` asks the server, `model_watch` knows its models,
 `gateway_metrics` counts, `json_log` writes the log.
 
-What a caller is told when something is wrong stands where it is raised: as `rest.RequestError`, as
-`json_inputs.TensorError`, or, of what is no HTTP, in `connections`.
+What a caller is told when something is wrong stands where it is raised, in about 80 lines: as
+`RequestError` (a class of `rest`) or `TensorError` (of `json_inputs`), so search for these names.
+Besides, `signatures` asserts in the graph, `connections` refuses what is too large, too late or not
+HTTP before a call is read, and `rest` and `gateway` have the answers to failures of their own.
 
-For people: `client` asks a server, `page` (with its `page_layout`) and `gallery` show it, behind
-`page_guard`.
+For people: `client` asks a server. The playground is a web page: `page_layout` has its controls
+with all labels and explanations, `page` their handlers and messages, `gallery` makes the pictures,
+and `page_guard` stands in front.
 """

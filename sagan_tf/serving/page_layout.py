@@ -1,4 +1,4 @@
-"""Lays out the controls and pictures of the playground's web page; `page` has their handlers."""
+"""The controls of the playground's web page, with their labels and texts; `page` handles them."""
 
 import gradio as gr
 
