@@ -1,7 +1,7 @@
 """Opens a data set by name, as a `Source`.
 
-A new data set is an entry of `KINDS` and a word in the help of `--dataset` (`config.network_settings`).
-If it needs a preset, that goes into `config.presets`.
+A new data set is an entry of `KINDS` and a word in the help of `--dataset`
+(`config.network_settings`). If it needs a preset, that goes into `config.presets`.
 """
 
 import os
