@@ -70,18 +70,18 @@ $(VENV)/installed: pyproject.toml
 	  echo "$(PYTHON) lacks the venv module. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing TensorFlow and the rest, about 2 GB on disk: this takes minutes."
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	$(VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/installed-robohash: $(VENV)/installed
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[robohash]"
+	$(VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e ".[robohash]"
 	@touch $@
 
 $(VENV)/installed-docs: $(VENV)/installed
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e ".[docs]"
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	$(VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e ".[test]"
 	@command -v chromium chromium-browser || $(VENV)/bin/playwright install --with-deps chromium
 	@touch $@
