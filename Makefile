@@ -39,7 +39,8 @@ endef
 
 # These need neither PyTorch, JAX nor Chromium, and take less than two minutes on two cores.
 QUICK_TESTS := $(addprefix tests/,attention data geotex layers machine output run \
-  test_architecture.py test_config.py test_documentation.py test_losses.py test_sampling.py) \
+  test_architecture.py test_config.py test_documentation.py test_figures.py test_losses.py \
+  test_sampling.py) \
   --ignore=tests/attention/test_map_page.py
 PYTEST := $(VENV)/bin/python -m pytest -q -n auto --dist=loadfile --no-loadscope-reorder
 

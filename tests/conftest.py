@@ -22,7 +22,7 @@ tf.config.set_logical_device_configuration(
 )
 
 # Begun first: a process that begins one of them last keeps all others waiting.
-SLOW_FILES = {"test_train", "test_trainer", "test_faults", "test_benchmark"}
+SLOW_FILES = {"test_train", "test_trainer", "test_faults", "test_benchmark", "test_notebooks"}
 
 gc.freeze()  # What the imports made stays; collecting after each test then takes no time.
 

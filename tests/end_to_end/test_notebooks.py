@@ -10,8 +10,8 @@ SMALLER = {
     "attention-in-keras": [("epochs=20", "epochs=2")],
     "first-run": [("--steps=20", "--steps=1"), ("--steps=4500", "--steps=2"),
                   ("--num_images=1000", "--num_images=200")],
-    "fine-tuning": [("--steps=1000", "--steps=1"), ("--steps=1100", "--steps=2"),
-                    ("--steps=300", "--steps=1"), ("200)", "20)"), ("50)", "20)"),
+    "fine-tuning": [("--steps=800", "--steps=1"), ("--steps=900", "--steps=2"),
+                    ("--steps=200", "--steps=1"), (", 200)", ", 20)"), (", 50)", ", 20)"),
                     ("--base_filters=8", "--base_filters=4 --query_key_ratio=4")],
 }  # fmt: skip
 PRINTED = {
