@@ -13,7 +13,7 @@ from typing import Any
 
 from sagan_tf import command
 from sagan_tf.config import FREE_SETTINGS
-from sagan_tf.fields import device_setting, setting
+from sagan_tf.fields import device_setting, setting, workdir_setting
 
 FORMATS = ("saved_model", "onnx", "tflite", "keras")
 
@@ -22,9 +22,7 @@ FORMATS = ("saved_model", "onnx", "tflite", "keras")
 class ExportSettings:
     """Command-line flags of `python -m sagan_tf.export`."""
 
-    workdir: str = setting(
-        "runs/digits", "Directory of a training run, or digits, which ships with the package."
-    )
+    workdir: str = workdir_setting()
     best: bool = setting(
         False, "Export the best checkpoint (`--eval_every` of training) instead of the newest."
     )
@@ -132,7 +130,6 @@ def _write_file(settings: ExportSettings) -> None:
 def _restore(settings: ExportSettings, device: str) -> tuple[Any, list[str], dict[str, Any], str]:
     """The run's generator, its class names, the settings of its training, and a model card."""
     from sagan_tf import pretrained
-    from sagan_tf.run.workdir import load_scores
 
     description = pretrained.description(settings.workdir)
 
@@ -154,7 +151,7 @@ def _restore(settings: ExportSettings, device: str) -> tuple[Any, list[str], dic
         generator,
         step,
         {**description, "settings": run},
-        load_scores(settings.workdir),
+        pretrained.scores(settings.workdir),
     )
     return generator, description["class_names"], run, card
 

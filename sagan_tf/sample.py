@@ -16,7 +16,7 @@ import numpy as np
 
 from sagan_tf import command
 from sagan_tf.class_names import class_labels, numbers
-from sagan_tf.fields import device_setting, setting
+from sagan_tf.fields import device_setting, setting, workdir_setting
 
 if TYPE_CHECKING:
     from sagan_tf.machine.team import Team
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 class SampleSettings:
     """Command-line flags of `python -m sagan_tf.sample`."""
 
-    workdir: str = setting(
-        "runs/digits", "Directory of a training run, or digits, which ships with the package."
-    )
+    workdir: str = workdir_setting()
     best: bool = setting(
         False, "Use the best checkpoint (`--eval_every` of training) instead of the newest."
     )

@@ -43,6 +43,7 @@ COMMANDS = {
     "evaluate",
     "attend",
     "export",
+    "publish",
     "serve",
     "playground",
     "study",

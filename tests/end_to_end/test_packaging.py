@@ -37,6 +37,15 @@ EXTRAS |= {
 EXTRAS |= {f"sagan_tf/serving/{name}_format.py": name for name in ("onnx", "tflite")}
 EXTRAS |= dict.fromkeys(
     (
+        "sagan_tf/pretrained/folder.py",
+        "sagan_tf/pretrained/hub.py",
+        "sagan_tf/serving/hub_card.py",
+        "sagan_tf/publish.py",
+    ),
+    "hub",
+)
+EXTRAS |= dict.fromkeys(
+    (
         "sagan_tf/output/pages.py",
         "sagan_tf/evaluation/report.py",
         "sagan_tf/study/geotex_report.py",
