@@ -91,7 +91,7 @@ def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
             for (seed, label), image in zip(requests, images, strict=True):
                 name = _file_name(seed, label, class_names)
                 pictures.save_png(image, Path(settings.singles) / name)
-        images = _images_of_all(images, team, Path(settings.workdir))
+        images = _images_of_all(images, team, Path(settings.out))
         if settings.singles is not None and team.is_chief:
             print(f"{len(images)} images: {settings.singles}")
     if not team.is_chief:
@@ -112,11 +112,12 @@ def _file_name(seed: int, label: int | None, class_names: list[str]) -> str:
     return f"label-{label}-class-{name}-seed-{seed}.png"
 
 
-def _images_of_all(images: list[np.ndarray], team: "Team", workdir: Path) -> list[np.ndarray]:
-    """Gathers all workers' images at the chief, through files in the shared workdir."""
+def _images_of_all(images: list[np.ndarray], team: "Team", out: Path) -> list[np.ndarray]:
+    """Gathers all workers' images at the chief, through files beside the grid, which are shared."""
     if team.size == 1:
         return images
-    parts = [workdir / f".sample-{index}.npy" for index in range(team.size)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    parts = [out.with_name(f".{out.name}-{index}.npy") for index in range(team.size)]
     np.save(parts[team.index], np.array(images, np.uint8))
     team.barrier()
     if not team.is_chief:
