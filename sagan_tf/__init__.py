@@ -6,6 +6,7 @@ Commands are verbs: `python -m sagan_tf.train`, `prepare`, `convert`, `sample`, 
 libraries, which take plain arguments. A library imports only libraries above it:
 
     registration  lets Keras load saved models after `import sagan_tf` alone
+    extras        names the extra that brings a missing package
     class_names   names and numbers of classes, as a user writes them -> labels
     output        files written whole or not at all, pictures, HTML pages
     machine       devices, memory, several workers

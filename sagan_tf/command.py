@@ -16,9 +16,9 @@ from typing import Any
 
 from absl import app, flags, logging
 
+from sagan_tf.extras import extra as extra
 from sagan_tf.fields import check_values, flag_name, kind_of, similar_flags
 from sagan_tf.machine import startup
-from sagan_tf.machine.extras import extra as extra
 from sagan_tf.machine.keras_settings import check_keras_settings
 
 # Flags defined below belong to the command that calls `run`, so its `--help` lists them.

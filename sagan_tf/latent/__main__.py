@@ -40,7 +40,9 @@ class LatentSettings:
     workdir: str = workdir_setting()
     best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
     directions: int | None = setting(None, "Writes a sheet of so many directions.", at_least=1)
-    film: str | None = setting(None, "Writes a film that never ends: a file .gif or .webp.")
+    film: str | None = setting(
+        None, "Writes a film: a file .gif or .webp, which never ends, or .mp4."
+    )
     project: str | None = setting(
         None,
         "Finds the latents that draw this picture best, which are written beside --out as .npz.",

@@ -2,7 +2,6 @@
 
 `startup` and `keras_settings` act before TensorFlow and Keras are imported. `processors` counts
 cores and finds GPUs, `devices` makes the strategy for one or several replicas, and `memory`
-compares the memory that training needs with what is available. `extras` names the extra that brings
-a missing package. With several workers, `cluster`
+compares the memory that training needs with what is available. With several workers, `cluster`
 describes them, `handshake` waits for them, and `team` exchanges texts with them.
 """

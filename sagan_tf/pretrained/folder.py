@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from sagan_tf.class_names import readable
-from sagan_tf.machine.extras import extra
+from sagan_tf.extras import extra
 from sagan_tf.run.workdir import KEYS, write_description
 
 WEIGHTS = "model.safetensors"

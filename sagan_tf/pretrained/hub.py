@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from sagan_tf.machine.extras import extra
+from sagan_tf.extras import extra
 from sagan_tf.pretrained.folder import WEIGHTS
 from sagan_tf.run.workdir import CONFIG, SCORES
 

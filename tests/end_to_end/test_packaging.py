@@ -35,6 +35,7 @@ EXTRAS |= {
     f"sagan_tf/serving/{name}.py": "playground" for name in ("page", "page_guard", "page_layout")
 }
 EXTRAS |= {f"sagan_tf/serving/{name}_format.py": name for name in ("onnx", "tflite")}
+EXTRAS["sagan_tf/output/films.py"] = "film"
 EXTRAS |= dict.fromkeys(
     (
         "sagan_tf/pretrained/folder.py",
