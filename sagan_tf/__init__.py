@@ -1,11 +1,12 @@
 """Self-Attention GAN (arXiv 1805.08318) on TensorFlow 2 and Keras 3.
 
 Commands are verbs: `python -m sagan_tf.train`, `prepare`, `convert`, `sample`, `attend`,
-`latent`, `evaluate`, `export`, `serve`, `playground`, `study` and `benchmark`; `python -m sagan_tf`
-lists them. They read settings (`config`, `fields`, `command`) and wire libraries, which take plain
-arguments. A library imports only libraries above it:
+`latent`, `evaluate`, `export`, `publish`, `serve`, `playground`, `study` and `benchmark`;
+`python -m sagan_tf` lists them. They read settings (`config`, `fields`, `command`) and wire
+libraries, which take plain arguments. A library imports only libraries above it:
 
     registration  lets Keras load saved models after `import sagan_tf` alone
+    extras        names the extra that brings a missing package
     class_names   names and numbers of classes, as a user writes them -> labels
     output        files written whole or not at all, pictures, HTML pages
     machine       devices, memory, several workers
@@ -17,7 +18,7 @@ arguments. A library imports only libraries above it:
     published     weights of other projects
     losses        functions of the discriminator's logits
     run           the files of a run: checkpoints, settings, the identity of its data
-    pretrained    networks that come with the package
+    pretrained    published runs, on the Hugging Face Hub or with the package
     sampling      seeds -> images, the same in every batch size
     attention     attention maps and measures, figures and a page
     latent        directions in the latent space, walks through it, latents of a picture

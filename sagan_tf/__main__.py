@@ -4,7 +4,8 @@ import ast
 from pathlib import Path
 
 COMMANDS = (
-    "train prepare sample evaluate attend latent export serve playground convert study benchmark"
+    "train prepare sample evaluate attend latent export publish serve playground convert study "
+    "benchmark"
 ).split()
 
 

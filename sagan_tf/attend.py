@@ -16,7 +16,7 @@ from absl import logging
 
 from sagan_tf import command
 from sagan_tf.class_names import class_labels, numbers, readable
-from sagan_tf.fields import device_setting, setting
+from sagan_tf.fields import device_setting, setting, workdir_setting
 
 if TYPE_CHECKING:
     import keras
@@ -29,9 +29,7 @@ _MOST_IMAGES = 16
 class AttendSettings:
     """Command-line flags of `python -m sagan_tf.attend`."""
 
-    workdir: str = setting(
-        "runs/digits", "Directory of a training run, or digits, which ships with the package."
-    )
+    workdir: str = workdir_setting()
     best: bool = setting(
         False, "Use the best checkpoint (`--eval_every` of training) instead of the newest."
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
+from sagan_tf.extras import extra as extra
 from sagan_tf.fields import check_values, flag_name, kind_of, similar_flags
 from sagan_tf.machine import startup
 from sagan_tf.machine.keras_settings import check_keras_settings
@@ -111,21 +112,6 @@ def _read_to_its_end() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what is flushed at exit
         sys.exit(128 + signal.SIGPIPE)
-
-
-@contextlib.contextmanager
-def extra(name: str) -> Iterator[None]:
-    """Context for importing packages of an optional extra, before hours of work and not after.
-
-    Raises:
-        ValueError: if a package is not installed; the message names the extra.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"`{error.name}` is not installed; `pip install 'sagan_tf[{name}]'` brings it."
-        ) from None
 
 
 def _print_record(record: LogRecord) -> None:

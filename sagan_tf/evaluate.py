@@ -52,7 +52,8 @@ class EvaluateSettings:
     """Command-line flags of `python -m sagan_tf.evaluate`."""
 
     workdir: str | None = setting(
-        None, f"Directory of a training run; {_WORKDIR} if `--images` is not given."
+        None,
+        f"As of `sample`: a run's directory, among others; {_WORKDIR} without `--images`.",
     )
     images: str | None = setting(
         None,
@@ -194,19 +195,19 @@ def _keep(
     from sagan_tf import pretrained
     from sagan_tf.evaluation.score_lines import print_scores
     from sagan_tf.evaluation.yardstick import real_to_real
-    from sagan_tf.run.workdir import add_line, add_score, load_scores
+    from sagan_tf.run.workdir import add_line, add_score
 
     record = {"step": step, **evaluation.record}
     # Distances of the Inception network need no reference, as there are published values.
     if evaluation.real_features is not None and "features" in evaluation.real_features.names:
         count = len(evaluation.features)
         record["real_to_real"] = real_to_real(evaluation.real_features, count, settings.metrics)
-    if workdir and not settings.images and not pretrained.is_name(workdir):
+    if workdir and not settings.images and pretrained.is_run(workdir):
         add_score(workdir, record)
     if settings.out is not None:
         add_line(Path(settings.out), record)
     if report is not None and settings.report is not None:
-        earlier = [] if workdir is None else load_scores(workdir)
+        earlier = [] if workdir is None else pretrained.scores(workdir)
         report(Path(settings.report), evaluation, step, class_names, earlier)
         print(f"report: {Path(settings.report) / 'index.html'}")
     evaluation.features.remove()

@@ -2,6 +2,7 @@
 
 python -m sagan_tf.export --workdir=runs/digits --name=sagan
 python -m sagan_tf.export --workdir=runs/digits --name=sagan --format=onnx
+python -m sagan_tf.export --workdir=runs/digits --name=sagan --format=html
 """
 
 import dataclasses
@@ -13,24 +14,25 @@ from typing import Any
 
 from sagan_tf import command
 from sagan_tf.config import FREE_SETTINGS
-from sagan_tf.fields import device_setting, setting
+from sagan_tf.fields import device_setting, setting, workdir_setting
 
-FORMATS = ("saved_model", "onnx", "tflite", "keras")
+FORMATS = ("saved_model", "onnx", "tflite", "keras", "html")
+# The extras of formats that are not called like it.
+_EXTRAS = {"html": "onnx"}
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportSettings:
     """Command-line flags of `python -m sagan_tf.export`."""
 
-    workdir: str = setting(
-        "runs/digits", "Directory of a training run, or digits, which ships with the package."
-    )
+    workdir: str = workdir_setting()
     best: bool = setting(
         False, "Export the best checkpoint (`--eval_every` of training) instead of the newest."
     )
     format: str = setting(
         "saved_model",
-        f"{', '.join(FORMATS)}. All but saved_model are one file, which takes latents, not seeds.",
+        f"{', '.join(FORMATS)}. All but saved_model are one file, which takes latents; html is a "
+        "page on which a browser draws images from seeds.",
         choices=FORMATS,
     )
     name: str = setting("sagan", "Name of the model: letters, digits, `.`, `_` and `-`.")
@@ -39,6 +41,10 @@ class ExportSettings:
     )
     export_dir: str = setting(
         "exports", "Directory to which <name>/<version>/ or <name>.<format> is written."
+    )
+    onnxruntime_web: str = setting(
+        "node_modules/onnxruntime-web",
+        "Folder of the npm package onnxruntime-web, which `--format=html` puts into the page.",
     )
     device: str = device_setting()
     check: str | None = setting(
@@ -108,8 +114,12 @@ def _write_version(settings: ExportSettings) -> None:
 
 
 def _write_file(settings: ExportSettings) -> None:
-    with command.extra(settings.format):
-        file_format = importlib.import_module(f"sagan_tf.serving.{settings.format}_format")
+    with command.extra(_EXTRAS.get(settings.format, settings.format)):
+        file_format: Any = importlib.import_module(f"sagan_tf.serving.{settings.format}_format")
+    if settings.format == "html":
+        runtime = Path(settings.onnxruntime_web)
+        file_format.check_runtime(runtime)
+        file_format = file_format.Page(runtime, settings.name)
     exported = _restore(settings, "cpu")
 
     from sagan_tf.output.files import claimed, explained
@@ -132,7 +142,6 @@ def _write_file(settings: ExportSettings) -> None:
 def _restore(settings: ExportSettings, device: str) -> tuple[Any, list[str], dict[str, Any], str]:
     """The run's generator, its class names, the settings of its training, and a model card."""
     from sagan_tf import pretrained
-    from sagan_tf.run.workdir import load_scores
 
     description = pretrained.description(settings.workdir)
 
@@ -154,7 +163,7 @@ def _restore(settings: ExportSettings, device: str) -> tuple[Any, list[str], dic
         generator,
         step,
         {**description, "settings": run},
-        load_scores(settings.workdir),
+        pretrained.scores(settings.workdir),
     )
     return generator, description["class_names"], run, card
 

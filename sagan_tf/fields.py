@@ -31,6 +31,15 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def workdir_setting() -> Any:
+    """Declares the `--workdir` flag of commands that read a run."""
+    return setting(
+        "runs/digits",
+        "Directory of a training run, folder that `publish` wrote, its address hf://owner/name "
+        "(with @revision), or digits, which ships with the package.",
+    )
+
+
 def device_setting() -> Any:
     """Declares the `--device` flag of commands that compute but do not train."""
     return setting(

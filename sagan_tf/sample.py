@@ -16,7 +16,7 @@ import numpy as np
 
 from sagan_tf import command
 from sagan_tf.class_names import class_labels, numbers
-from sagan_tf.fields import device_setting, setting
+from sagan_tf.fields import device_setting, setting, workdir_setting
 
 if TYPE_CHECKING:
     from sagan_tf.machine.team import Team
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 class SampleSettings:
     """Command-line flags of `python -m sagan_tf.sample`."""
 
-    workdir: str = setting(
-        "runs/digits", "Directory of a training run, or digits, which ships with the package."
-    )
+    workdir: str = workdir_setting()
     best: bool = setting(
         False, "Use the best checkpoint (`--eval_every` of training) instead of the newest."
     )
@@ -93,7 +91,7 @@ def _sample(settings: SampleSettings, seeds: list[int], team: "Team") -> None:
             for (seed, label), image in zip(requests, images, strict=True):
                 name = _file_name(seed, label, class_names)
                 pictures.save_png(image, Path(settings.singles) / name)
-        images = _images_of_all(images, team, Path(settings.workdir))
+        images = _images_of_all(images, team, Path(settings.out))
         if settings.singles is not None and team.is_chief:
             print(f"{len(images)} images: {settings.singles}")
     if not team.is_chief:
@@ -114,11 +112,12 @@ def _file_name(seed: int, label: int | None, class_names: list[str]) -> str:
     return f"label-{label}-class-{name}-seed-{seed}.png"
 
 
-def _images_of_all(images: list[np.ndarray], team: "Team", workdir: Path) -> list[np.ndarray]:
-    """Gathers all workers' images at the chief, through files in the shared workdir."""
+def _images_of_all(images: list[np.ndarray], team: "Team", out: Path) -> list[np.ndarray]:
+    """Gathers all workers' images at the chief, through files beside the grid, which are shared."""
     if team.size == 1:
         return images
-    parts = [workdir / f".sample-{index}.npy" for index in range(team.size)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    parts = [out.with_name(f".{out.name}-{index}.npy") for index in range(team.size)]
     np.save(parts[team.index], np.array(images, np.uint8))
     team.barrier()
     if not team.is_chief:

@@ -163,15 +163,17 @@ def load_generator(workdir: str | os.PathLike, best: bool = False) -> keras.Mode
     If the run keeps a moving average of the generator's weights, this is the averaged generator.
 
     Args:
-        workdir: the run's directory, as `python -m sagan_tf.train` wrote it; or "digits", the
-            generator that comes with the package, if there is no directory of this name.
+        workdir: the run's directory, as `python -m sagan_tf.train` wrote it; a folder that
+            `python -m sagan_tf.publish` wrote, or its address on the Hugging Face Hub,
+            "hf://owner/name" or "hf://owner/name@revision"; or "digits", the generator that comes
+            with the package, if there is no directory of this name.
         best: whether to load the checkpoint that scored best in training instead of the newest.
 
     Returns:
         A built `Generator`.
 
     Raises:
-        ValueError: if there is no run or no readable checkpoint.
+        ValueError: if there is no run or no readable checkpoint, or it cannot be downloaded.
 
     Example:
 

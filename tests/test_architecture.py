@@ -15,6 +15,7 @@ PACKAGE = Path(sagan_tf.__file__).parent
 # In the order the data flows: a library imports only from libraries before it.
 LIBRARIES = [
     "registration",
+    "extras",
     "class_names",
     "output",
     "machine",
@@ -43,6 +44,7 @@ COMMANDS = {
     "evaluate",
     "attend",
     "export",
+    "publish",
     "serve",
     "playground",
     "study",
@@ -52,7 +54,7 @@ COMMANDS = {
 # What commands share: settings and flags. Libraries take plain arguments instead.
 SHARED_BY_COMMANDS = {"command", "config", "fields"}
 # What those may import of the libraries: what is read before Keras is imported.
-BEFORE_KERAS = {"machine", "architecture"}
+BEFORE_KERAS = {"extras", "machine", "architecture"}
 # Modules of `training` that read settings: they make networks, a session or an estimate of them.
 BUILDERS = {"build", "dry_run", "resuming", "session"}
 

@@ -18,7 +18,8 @@ from sagan_tf import __main__, command, config, fields
 from tests.support import commands
 
 COMMANDS = (
-    "train prepare convert sample evaluate attend latent export serve playground study benchmark"
+    "train prepare convert sample evaluate attend latent export publish serve playground study "
+    "benchmark"
 ).split()
 
 # The lock is left as an interrupt between its acquisition and its `with` would leave it.

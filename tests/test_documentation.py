@@ -20,7 +20,8 @@ PAGES = [
     if "_build" not in path.parts
 ]
 COMMANDS = ("train", "prepare", "convert", "sample", "evaluate", "attend", "latent.__main__",
-            "export", "serve", "playground", "study.__main__", "benchmark.__main__")  # fmt: skip
+            "export", "publish", "serve", "playground", "study.__main__",
+            "benchmark.__main__")  # fmt: skip
 # Flags of absl, of other programs, and of what is made up to show a message.
 FOREIGN = {"batch", "gpus", "help", "kills", "logdir", "no-deps"}
 FLAG = re.compile(r"(?<![\w'=-])--([a-z][\w-]*)")

@@ -89,7 +89,7 @@ def test_projecting_noise_shows_that_it_fails(capsys):
         ({"directions": 2, "frames": 3}, "`--frames` is for `--film`. Leave it out"),
         ({"project": "a.png", "labels": "1"}, "`--labels` is for `--directions` and `--film`"),
         ({"film": "a.gif", "background": "red"}, "`--background` is for `--project`"),
-        ({"film": "a.mp4"}, r"a file .gif or .webp"),
+        ({"film": "a.avi"}, r"a file .gif, .webp or .mp4"),
         ({"film": "a.gif", "labels": "7"}, r"at least two .*Received: 1 stops, frames=96"),
         ({"film": "a.gif", "along": 1, "seeds": "0-1"}, "one seed and class. Received: 2 seeds"),
         ({"film": "a.gif", "attention": "12"}, "`--attention` expects row,column .*'12'"),

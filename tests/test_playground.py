@@ -174,6 +174,31 @@ def test_the_way_between_two(page, server):
     expect(page.locator("#curl-strip")).to_contain_text('"signature_name": "interpolate"')
 
 
+def test_a_film_between_two(page, server):
+    """There and back: its first image and the one in the middle are those of the ends."""
+    page.get_by_role("tab", name="Between two").click()
+    page.get_by_label("To seed").fill("5")
+    page.get_by_role("button", name="Make a film").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the film").click()
+    assert download.value.suggested_filename == "film.webp"
+    with Image.open(download.value.path()) as film:
+        assert (film.n_frames, film.size, film.info["loop"]) == (62, (128, 128), 0)
+        for frame, (class_id, seed) in ((0, (0, 0)), (31, (9, 5))):
+            film.seek(frame)
+            _, _, (png,) = expected(server, (class_id,), (seed,))
+            image = np.asarray(Image.open(io.BytesIO(png))).astype(int)
+            shown = np.asarray(film.convert("L"))[::8, ::8]
+            assert np.abs(shown - image).max() <= 1
+
+
+def test_a_film_wants_a_seed(page):
+    page.get_by_role("tab", name="Between two").click()
+    page.get_by_label("To seed").fill("-1")
+    page.get_by_role("button", name="Make a film").click()
+    expect(page.get_by_text("To seed must be a number from 0 to")).to_be_visible()
+
+
 def test_no_class_is_a_message(page):
     box = page.get_by_label("Classes")
     box.focus()

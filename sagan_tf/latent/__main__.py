@@ -16,7 +16,7 @@ import numpy as np
 
 from sagan_tf import command
 from sagan_tf.class_names import class_labels, numbers, readable
-from sagan_tf.fields import device_setting, setting
+from sagan_tf.fields import device_setting, setting, workdir_setting
 
 # Flags that not every use of the command reads, and those that do.
 _USES = {
@@ -37,10 +37,12 @@ _USES = {
 class LatentSettings:
     """What `python -m sagan_tf.latent` can be told."""
 
-    workdir: str = setting("runs/digits", "A training run's directory, or digits, which ships.")
+    workdir: str = workdir_setting()
     best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
     directions: int | None = setting(None, "Writes a sheet of so many directions.", at_least=1)
-    film: str | None = setting(None, "Writes a film that never ends: a file .gif or .webp.")
+    film: str | None = setting(
+        None, "Writes a film: a file .gif or .webp, which never ends, or .mp4."
+    )
     project: str | None = setting(
         None,
         "Finds the latents that draw this picture best, which are written beside --out as .npz.",

@@ -1,9 +1,11 @@
-"""What readers of a run are given: a run's directory, or the name of networks that ship: `digits`.
+"""What readers of a run are given: its directory, what was published of it, or what ships.
 
-`loading` gives the description and the weights of either. `digits.json` is the `config.json` of a
-run of the preset of that name, and `digits.npz` holds its averaged generator and its discriminator.
+`loading` gives description and weights of a run's directory; of a published `folder`, also on the
+Hugging Face Hub (`hub`); or of networks that ship, by their name: `digits`. `digits.json` is the
+`config.json` of a run of the preset of that name, and `digits.npz` holds its averaged generator and
+its discriminator.
 """
 
-from sagan_tf.pretrained.loading import NAMES, description, is_name, restore
+from sagan_tf.pretrained.loading import NAMES, description, is_run, restore, scores
 
-__all__ = ["NAMES", "description", "is_name", "restore"]
+__all__ = ["NAMES", "description", "is_run", "restore", "scores"]

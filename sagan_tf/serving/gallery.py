@@ -9,16 +9,22 @@ import io
 import json
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from sagan_tf.output.films import save_film
 from sagan_tf.output.pictures import TITLE_HEIGHT, image_grid, to_picture
 from sagan_tf.serving.client import Client, ServingError
 
 # Width in pixels to which smaller images are enlarged, at most.
 _CELL_WIDTH = 128
+# Images on the way of a film, fewer than a gateway lets through in one request, and their speed.
+_FILM_FRAMES, _FILM_SPEED = 32, 20
+# Class, or `None` without classes, and seed of two images.
+Ends = tuple[tuple[int | None, int], tuple[int | None, int]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,9 +137,7 @@ class Gallery:
         titles = [f"{resolution} x {resolution} map" for resolution, _ in overlays]
         return _picture([_pixels(png) for _, png in overlays], 2 * grid.scale, titles=titles)
 
-    def interpolation(
-        self, ends: tuple[tuple[int | None, int], tuple[int | None, int]], steps: int
-    ) -> tuple[Image.Image, str]:
+    def interpolation(self, ends: Ends, steps: int) -> tuple[Image.Image, str]:
         """Interpolates from one class and seed to another.
 
         Args:
@@ -143,19 +147,27 @@ class Gallery:
         Returns:
             The images side by side, and the `curl` line that asks for them.
         """
-        (class_id, seed), (class_id_to, seed_to) = ends
-        inputs: dict[str, list[Any]] = {"seed": [seed] * steps, "seed_to": [seed_to] * steps}
-        inputs["fraction"] = [step / (steps - 1) for step in range(steps)]
-        if class_id is not None:
-            inputs |= {"class_id": [class_id] * steps, "class_id_to": [class_id_to] * steps}
-        images = [
-            _pixels(png) for png in self._client.predict("interpolate", inputs)["image_bytes"]
-        ]
+        inputs = _between(ends, steps)
+        images = self._interpolated(inputs)
         return _picture(images, _scale(len(images[0]))), self._curl("interpolate", inputs)
+
+    def film(self, ends: Ends, path: Path) -> None:
+        """Writes a film from one class and seed to another and back, which begins again.
+
+        Args:
+            ends: class, or `None` without classes, and seed of both ends.
+            path: ends in .gif or .webp.
+        """
+        images = self._interpolated(_between(ends, _FILM_FRAMES))
+        frames = np.stack(images + images[-2:0:-1])  # neither end stands twice
+        save_film(frames, path, _FILM_SPEED, _scale(len(images[0])))
 
     def curl(self, grid: Grid) -> str:
         """Returns the `curl` line that asks for the same images."""
         return self._curl(*_request(grid))
+
+    def _interpolated(self, inputs: dict[str, list[Any]]) -> list[np.ndarray]:
+        return [_pixels(png) for png in self._client.predict("interpolate", inputs)["image_bytes"]]
 
     def _curl(self, signature: str, inputs: dict[str, list[Any]]) -> str:
         body = json.dumps({"signature_name": signature, "inputs": inputs})
@@ -173,6 +185,16 @@ class Gallery:
             for name, pngs in outputs.items()
             if name.startswith("overlay_")
         }
+
+
+def _between(ends: Ends, steps: int) -> dict[str, list[Any]]:
+    """Returns the inputs of `interpolate`."""
+    (class_id, seed), (class_id_to, seed_to) = ends
+    inputs: dict[str, list[Any]] = {"seed": [seed] * steps, "seed_to": [seed_to] * steps}
+    inputs["fraction"] = [step / (steps - 1) for step in range(steps)]
+    if class_id is not None:
+        inputs |= {"class_id": [class_id] * steps, "class_id_to": [class_id_to] * steps}
+    return inputs
 
 
 def _request(grid: Grid) -> tuple[str, dict[str, list[Any]]]:

@@ -25,24 +25,13 @@ def write_model_card(
         scores: records of the run's evaluations, each with the `step` that it evaluated; those
             of other steps are not shown.
     """
-    classes = description["class_names"]
-    averaged = "the moving average of its weights" if description["ema"] else "its weights"
-    conditioned = (
-        f"conditioned on {len(classes)} classes" if generator.num_classes else "unconditional"
-    )
-    attention = ", ".join(f"{size}x{size}" for size in generator.attention_resolutions) or "none"
     shown = [f"- {_summary(score)}" for score in scores if score["step"] == step]
     lines = [
         f"# {name}",
         "",
         "A Self-Attention GAN's generator (arXiv 1805.08318), exported by `sagan_tf`.",
         "",
-        f"- Images: {generator.image_size}x{generator.image_size}, {generator.channels} "
-        f"channel{'s' if generator.channels > 1 else ''}, {conditioned}.",
-        f"- Attention at: {attention}.",
-        f"- Data: `{readable(description['dataset'])}`.",
-        f"- Weights: {averaged} after step {step}.",
-        f"- Latents: {generator.latent_dim} numbers, drawn from the normal by a seed.",
+        *facts(generator, step, description),
         "",
         "## Scores",
         "",
@@ -55,6 +44,24 @@ def write_model_card(
         "```",
     ]
     return "\n".join(lines) + "\n"
+
+
+def facts(generator: Generator, step: int, description: Mapping[str, Any]) -> list[str]:
+    """Lines of a list: what a generator draws, what it learned from, and what it takes."""
+    classes = description["class_names"]
+    averaged = "the moving average of its weights" if description["ema"] else "its weights"
+    conditioned = (
+        f"conditioned on {len(classes)} classes" if generator.num_classes else "unconditional"
+    )
+    attention = ", ".join(f"{size}x{size}" for size in generator.attention_resolutions) or "none"
+    return [
+        f"- Images: {generator.image_size}x{generator.image_size}, {generator.channels} "
+        f"channel{'s' if generator.channels > 1 else ''}, {conditioned}.",
+        f"- Attention at: {attention}.",
+        f"- Data: `{readable(description['dataset'])}`.",
+        f"- Weights: {averaged} after step {step}.",
+        f"- Latents: {generator.latent_dim} numbers, drawn from the normal by a seed.",
+    ]
 
 
 def _summary(score: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from absl import logging
 from starlette.middleware import Middleware
 
 from sagan_tf.serving.client import ServingError
-from sagan_tf.serving.gallery import Gallery, Grid
+from sagan_tf.serving.gallery import Ends, Gallery, Grid
 from sagan_tf.serving.page_guard import PageGuard
 from sagan_tf.serving.page_layout import Layout
 
@@ -59,6 +59,7 @@ def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
             images.overlays,
         )
         between.interpolate.click(handlers.between, ends, [between.strip, between.curl])
+        between.make_film.click(handlers.film, ends[:4], between.download)
     return page
 
 
@@ -177,9 +178,22 @@ class _Handlers:
     def between(
         self, first: int | None, first_seed: int, last: int | None, last_seed: int, steps: int
     ) -> Any:
-        first_seed = _number(first_seed, "From seed", 0, _LARGEST_SEED)
-        last_seed = _number(last_seed, "To seed", 0, _LARGEST_SEED)
-        return self._gallery.interpolation(((first, first_seed), (last, last_seed)), steps)
+        return self._gallery.interpolation(_ends(first, first_seed, last, last_seed), steps)
+
+    @_shows_errors
+    def film(self, *ends: int | None) -> Any:
+        path = Path(tempfile.mkdtemp()) / "film.webp"
+        self._gallery.film(_ends(*ends), path)
+        return gr.update(value=str(path), visible=True)
+
+
+def _ends(
+    first: int | None, first_seed: int | None, last: int | None, last_seed: int | None
+) -> Ends:
+    return (
+        (first, _number(first_seed, "From seed", 0, _LARGEST_SEED)),
+        (last, _number(last_seed, "To seed", 0, _LARGEST_SEED)),
+    )
 
 
 def _for_visitors(error: ServingError) -> str:

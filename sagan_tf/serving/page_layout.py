@@ -40,7 +40,7 @@ class ImagesTab:
 
 
 class BetweenTab:
-    """An interpolation from one class and seed to another, with its controls.
+    """An interpolation from one class and seed to another, also as a film, with its controls.
 
     The constructor adds the components to Gradio's current context.
     """
@@ -52,7 +52,10 @@ class BetweenTab:
             self.last = gr.Dropdown([], label="To class")
             self.last_seed = _seed_box("To seed")
             self.steps = gr.Slider(2, 16, 8, step=1, label="Images")
-        self.interpolate = gr.Button("Go", variant="primary")
+        with gr.Row():
+            self.interpolate = gr.Button("Go", variant="primary")
+            self.make_film = gr.Button("Make a film")
+            self.download = gr.DownloadButton("Download the film", visible=False)
         self.strip = _image("On the way", "strip")
         self.curl = _curl_line("curl-strip")
 

@@ -35,6 +35,16 @@ EXTRAS |= {
     f"sagan_tf/serving/{name}.py": "playground" for name in ("page", "page_guard", "page_layout")
 }
 EXTRAS |= {f"sagan_tf/serving/{name}_format.py": name for name in ("onnx", "tflite")}
+EXTRAS["sagan_tf/output/films.py"] = "film"
+EXTRAS |= dict.fromkeys(
+    (
+        "sagan_tf/pretrained/folder.py",
+        "sagan_tf/pretrained/hub.py",
+        "sagan_tf/serving/hub_card.py",
+        "sagan_tf/publish.py",
+    ),
+    "hub",
+)
 EXTRAS |= dict.fromkeys(
     (
         "sagan_tf/output/pages.py",

@@ -173,7 +173,7 @@ def test_scores_and_samples_of_two_workers(digits, tmp_path):
         )
         with Image.open(grid) as picture:
             pixels = np.array(picture).astype(int)
-        left = sorted(path.name for path in workdir.glob(".sample*"))
+        left = sorted(path.name for path in tmp_path.glob(f".{name}.png*"))
         record = json.loads((workdir / "scores.jsonl").read_text())
         found[name] = record, pixels, sorted(path.name for path in singles.iterdir()), left
         assert not list(cache.rglob("*-part-*"))
@@ -184,3 +184,15 @@ def test_scores_and_samples_of_two_workers(digits, tmp_path):
     assert one["scores"].keys() == two["scores"].keys()
     for name, score in one["scores"].items():
         assert two["scores"][name] == pytest.approx(score, rel=1e-4, abs=1e-6), name
+
+
+def test_two_workers_sample_what_ships(tmp_path):
+    """Its workdir is no directory, so that nothing can be exchanged there."""
+    grids = []
+    for name, run in (("one", commands.run), ("two", run_all)):
+        grid = tmp_path / "new" / f"{name}.png"
+        run("sample", "--workdir=digits", f"--out={grid}", "--seeds=0-2", "--labels=7,3")
+        with Image.open(grid) as picture:
+            grids.append(np.array(picture).astype(int))
+    assert np.abs(grids[0] - grids[1]).max() <= 1
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["one.png", "two.png"]

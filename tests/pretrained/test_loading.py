@@ -76,7 +76,10 @@ def test_a_directory_of_the_name_goes_first(digits, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"best": True}, r"`digits`, which comes .* step 4500 alone. .*best=True, step=None"),
+        (
+            {"best": True},
+            r"`digits`, which was published, is of step 4500 alone. .*best=True, step=None",
+        ),
         ({"step": 20}, r"best=False, step=20"),
         ({"averaged": False}, r"averaged generator and its discriminator. Received: generator"),
     ],
