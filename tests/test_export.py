@@ -161,7 +161,7 @@ def test_an_export_that_is_wrong_for_one_class_is_refused(
         (["--version=0"], "`--version` expects a positive number or auto. Received: '0'"),
         (["--version=new"], "`--version` expects a positive number or auto. Received: 'new'"),
         (["--check=/nowhere"], "/nowhere holds no SavedModel"),
-        (["--format=h5"], "`--format` must be one of saved_model, onnx, tflite, keras. Received"),
+        (["--format=h5"], "`--format` must be one of saved_model, onnx, tflite, keras, html"),
         (["--format=onnx", "--version=2"], "`--version` is for SavedModels"),
         (["--format=onnx", "--device=gpu"], "`--device` must be auto or cpu for `--format=onnx`"),
         (["--format=onnx", "--export_dir=/proc/exports"], "/proc/exports cannot be written"),
