@@ -85,4 +85,5 @@ $(VENV)/installed-docs: $(VENV)/installed
 $(VENV)/installed-test: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -e ".[test]"
 	@command -v chromium chromium-browser || $(VENV)/bin/playwright install --with-deps chromium
+	npm install --silent --no-save --no-package-lock onnxruntime-web@1  # of the page of `export`
 	@touch $@
