@@ -96,8 +96,11 @@ def test_commands_are_given_flags_that_they_have():
     for path in [README, *PAGES]:
         text = as_markdown(path).replace("\\\n", " ")
         for name, words in re.findall(r"python -m sagan_tf\.(\w+)([^\n|`&]*)", text):
-            flags = set(FLAG.findall(words.partition("#")[0]))
+            words = words.partition("#")[0]
+            passed_on = " ".join(re.findall(r"--train_flags='([^']*)'", words))
+            flags = set(FLAG.findall(re.sub(r"'[^']*'", "", words)))
             assert flags <= known[name], f"{path.name}: {name} {flags - known[name]}"
+            assert set(FLAG.findall(passed_on)) <= known["train"], f"{path.name}: {passed_on}"
 
 
 def test_flags_in_sentences_are_those_of_some_command():
