@@ -1,6 +1,6 @@
 """Shows what the attention layers of a trained run attend to.
 
-python -m sagan_tf.attend --workdir=runs/digits --labels=7 --seeds=0 --points='12,8;20,20'
+python -m sagan_tf.attend --workdir=runs/digits --labels=7 --seeds=0 --points='12,8;3,10'
 python -m sagan_tf.attend --workdir=runs/digits --images=pictures
 
 Writes a figure per attention layer, with one row per image, and a page to explore with the mouse.
@@ -45,7 +45,7 @@ class AttendSettings:
     )
     points: str | None = setting(
         None,
-        "Query points: row,column in pixels from the top left, as in '12,8;20,20' (in quotes); by "
+        "Query points: row,column in pixels from the top left, as in '12,8;3,10' (in quotes); by "
         "default five points of each image, chosen by its edges.",
     )
     images: str | None = setting(
@@ -223,7 +223,7 @@ def _discriminator(
 
 
 def _points(text: str) -> np.ndarray:
-    """Parses points such as "12,8;20,20" to integers `(P, 2)`."""
+    """Parses points such as "12,8;3,10" to integers `(P, 2)`."""
     try:
         points = [tuple(int(number) for number in item.split(",")) for item in text.split(";")]
         if any(len(point) != 2 for point in points):
@@ -231,7 +231,7 @@ def _points(text: str) -> np.ndarray:
     except ValueError:
         raise ValueError(
             "`--points` expects row,column of pixels, with ; between points and the whole in "
-            f"quotes, as in --points='12,8;20,20'. Received: {text!r}"
+            f"quotes, as in --points='12,8;3,10'. Received: {text!r}"
         ) from None
     return np.array(points)
 

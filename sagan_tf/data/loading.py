@@ -12,6 +12,7 @@ import numpy as np
 from absl import logging
 
 from sagan_tf.data.decode import decode_square
+from sagan_tf.data.labels import check_labels
 from sagan_tf.data.source import Source
 from sagan_tf.machine.processors import num_cores
 
@@ -101,20 +102,12 @@ class Loader:
             with self._complaining():
                 examples = [example for task in tasks for example in task.result()]
             labels = np.array([label for _, label in examples], np.int32)
-            self._check_labels(labels)
+            check_labels(self._source, labels)
         except Exception as error:
             self._source.failure = str(error)
             raise
         images = np.stack([image for image, _ in examples])
         return images, labels
-
-    def _check_labels(self, labels: np.ndarray) -> None:
-        wrong = labels[(labels < 0) | (labels >= self._source.num_classes)]
-        if len(wrong):
-            raise ValueError(
-                f"The labels of {self._source.name} must be in [0, {self._source.num_classes}), "
-                f"the number of its classes. Received: {wrong[:5].tolist()}"
-            )
 
     def _example_or_next(self, index: int) -> tuple[np.ndarray, int]:
         num_examples = self._source.num_examples

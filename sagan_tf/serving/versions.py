@@ -121,7 +121,7 @@ class _ServedModel:
             return
         self.loaded = {**self.loaded, version: loaded}
         self._set_state(version, "AVAILABLE")
-        logging.warning("%s version %d is served.", self._config.name, version)
+        print(f"{self._config.name} version {version} is served.", flush=True)
 
     def _drop(self, version: int) -> None:
         self.loaded = {number: model for number, model in self.loaded.items() if number != version}

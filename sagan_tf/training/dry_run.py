@@ -73,10 +73,8 @@ def _print_costs(settings: TrainSettings, source: Description) -> None:
     workers = len(cluster.addresses) if cluster else 2
     exchanged = cost.exchanged_bytes(*networks, settings.d_steps, workers)
     times = ", ".join(f"{8e3 * exchanged / (rate * 1e9):.1f} ms at {rate}" for rate in LINK_RATES)
-    print(
-        f"each of {workers} workers: sends and receives {exchanged / 1e6:.1f} MB per step, "
-        f"{times} Gbit/s"
-    )
+    who = f"each of {workers} workers" if cluster else "each of two workers, if there were two,"
+    print(f"{who} sends and receives {exchanged / 1e6:.1f} MB per step, {times} Gbit/s")
 
 
 def _print_time(
