@@ -87,7 +87,7 @@ def test_of_a_folder_the_first_that_can_be_read_are_shown(digits, tmp_path, capl
     ("given", "message"),
     [
         ({"points": "12"}, r"`--points` expects row,column .*Received: '12'"),
-        ({"points": "a,b"}, r"in quotes, as in --points='12,8;20,20'"),
+        ({"points": "a,b"}, r"in quotes, as in --points='12,8;3,10'"),
         ({"points": "0,0;3,16"}, r"`points` \(row, column\) must lie in .*Received: \(3, 16\)"),
         ({"seeds": "x"}, r"`--seeds` expects numbers and ranges"),
         ({"labels": "cat"}, r"`--labels` expects numbers and ranges, .*or class names"),
