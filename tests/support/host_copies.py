@@ -13,11 +13,6 @@ from tensorflow.python.framework import kernels, op_def_registry
 _CALLS = ("StatefulPartitionedCall", "PartitionedCall", "If", "StatelessIf", "While")
 
 
-def has_gpu_kernels():
-    """Whether this build of TensorFlow knows kernels for GPUs."""
-    return any(kernel.device_type == "GPU" for kernel in _kernels("MatMul"))
-
-
 def copies_in_loops(function):
     """Pairs (operation that computes on the GPU, operation that reads it on the host).
 

@@ -1,15 +1,18 @@
 """No step of the training loop copies anything from a GPU to the host."""
 
+import platform
+
 import pytest
 import tensorflow as tf
 
 from sagan_tf.training.loop import make_run_steps
 from sagan_tf.training.regularization import Regularization
-from tests.support.host_copies import copies_in_loops, has_gpu_kernels
+from tests.support.host_copies import copies_in_loops
 from tests.support.small_sagan import IMAGES, LABELS, make_sagan
 
+# On x86-64 the published package knows GPUs' kernels; without them the tests below must fail.
 pytestmark = pytest.mark.skipif(
-    not has_gpu_kernels(), reason="this build of TensorFlow knows no kernels for GPUs"
+    platform.machine() != "x86_64", reason="TensorFlow's packages for others know no GPU"
 )
 
 
