@@ -41,9 +41,9 @@ class PublishSettings:
     )
     private: bool = setting(False, "Make a new repository private.")
     license: str = setting(
-        "apache-2.0",
-        "Licence of the weights, as the Hub abbreviates it, as in cc-by-4.0 or other. Look at what "
-        "the licence of the pictures allows.",
+        "other",
+        "Licence of the weights, as the Hub abbreviates it, such as cc-by-4.0. Look at what the "
+        "licence of the pictures allows.",
     )
 
 
