@@ -5,6 +5,7 @@ import io
 import os
 import zipfile
 
+import gradio
 import numpy as np
 import pytest
 import requests
@@ -14,6 +15,7 @@ from playwright.sync_api import expect
 from sagan_tf.serving.callers import add_key, read_keys
 from sagan_tf.serving.client import Client
 from sagan_tf.serving.gallery import Gallery, Grid
+from sagan_tf.serving.page import _in_cache
 from sagan_tf.serving.server import bind
 from tests.support import browser, commands, local_server
 
@@ -190,6 +192,16 @@ def test_a_film_between_two(page, server):
             image = np.asarray(Image.open(io.BytesIO(png))).astype(int)
             shown = np.asarray(film.convert("L"))[::8, ::8]
             assert np.abs(shown - image).max() <= 1
+
+
+def test_gradio_deletes_downloads_that_are_old(monkeypatch, tmp_path):
+    """It keeps a list of the files in its cache; one from elsewhere would be copied and stay."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    path = _in_cache("film.webp")
+    path.touch()
+    button = gradio.DownloadButton()
+    assert button.move_resource_to_block_cache(path) == str(path)
+    assert button.temp_files == {str(path)}
 
 
 def test_a_film_wants_a_seed(page):

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 from absl import logging
+from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from sagan_tf.serving.client import ServingError
@@ -182,7 +183,7 @@ class _Handlers:
 
     @_shows_errors
     def film(self, *ends: int | None) -> Any:
-        path = Path(tempfile.mkdtemp()) / "film.webp"
+        path = _in_cache("film.webp")
         self._gallery.film(_ends(*ends), path)
         return gr.update(value=str(path), visible=True)
 
@@ -208,9 +209,19 @@ def _number(value: int | None, name: str, low: int, high: int) -> int:
     return value
 
 
+def _in_cache(name: str) -> Path:
+    """Returns the path of a new file in Gradio's cache, from where Gradio deletes what is old.
+
+    It copies files from elsewhere into its cache and leaves them where they are.
+    """
+    cache = Path(get_upload_folder())
+    cache.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=cache)) / name
+
+
 def _zip(grid: Grid, pngs: list[bytes]) -> str:
-    """Writes the server's PNGs to an archive, which Gradio moves into its cache."""
-    path = Path(tempfile.mkdtemp()) / "images.zip"
+    """Writes the server's PNGs to an archive."""
+    path = _in_cache("images.zip")
     with zipfile.ZipFile(path, "w") as archive:
         for (class_id, seed), png in zip(grid.images(), pngs, strict=True):
             label = "" if class_id is None else f"label-{class_id}-"
