@@ -42,7 +42,9 @@ QUICK_TESTS := $(addprefix tests/,attention data geotex layers machine output ru
   test_architecture.py test_config.py test_documentation.py test_figures.py test_losses.py \
   test_sampling.py) \
   --ignore=tests/attention/test_map_page.py
-PYTEST := $(VENV)/bin/python -m pytest -q -n auto --dist=loadfile --no-loadscope-reorder
+# A test that ends its process would be tried again in a new one, for ever.
+PYTEST := $(VENV)/bin/python -m pytest -q -n auto --dist=loadfile --no-loadscope-reorder \
+  --max-worker-restart=0
 
 check: $(VENV)/installed-test
 	$(check_source)

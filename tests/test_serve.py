@@ -34,10 +34,10 @@ def test_serves_until_it_is_told_to_stop(exported):
     process = commands.start(
         "serve", "--model_name=a model", f"--model_base_path={exported}", "--rest_api_port=0"
     )
-    assert process.stdout.readline() == f"loading: a model from {exported}\n"
-    address = process.stdout.readline().strip()
-    match = re.fullmatch(r"serving: (http://127.0.0.1:\d+)/v1/models/a%20model", address)
-    assert match, (address, process.communicate())
+    lines, match = commands.read_until(
+        process, r"serving: (http://127.0.0.1:\d+)/v1/models/a%20model\n"
+    )
+    assert lines[:-1] == [f"loading: a model from {exported}\n", "a model version 1 is served.\n"]
     assert Client(match[1], "a model").sample(3).size == (16, 16)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
@@ -59,7 +59,7 @@ def test_told_to_stop_while_it_loads(exported):
 
 def test_the_curl_lines_of_the_documentation(exported, tmp_path):
     (block,) = re.findall(r"```bash\n((?:curl .*?)+)```", SERVING, flags=re.DOTALL)
-    assert block.count("curl ") == 3
+    assert block.count("curl ") == 4
     with local_server.serving(("sagan", exported)) as (port, _):
         script = block.replace(":8501/", f":{port}/").replace("python ", f"{sys.executable} ")
         printed = subprocess.run(
@@ -193,12 +193,10 @@ def test_a_gateway_with_keys_from_the_command_line(exported, tmp_path):
             f"--api_key_file={keys}",
             "--rest_api_port=0",
         )
-        address = process.stdout.readline()
-        match = re.fullmatch(
+        _, match = commands.read_until(
+            process,
             rf"guarding: http://127.0.0.1:{upstream} at (http://127.0.0.1:\d+)/v1/models/sagan\n",
-            address,
         )
-        assert match, (address, process.communicate())
         url = f"{match[1]}/v1/models/sagan:predict"
         body = {"signature_name": "sample", "instances": [{"class_id": 3, "seed": 7}]}
         assert requests.post(url, json=body, timeout=60).status_code == 401
@@ -263,7 +261,10 @@ def test_a_stop_under_load_loses_no_call(exported, guarded):
         else:
             arguments = [f"--model_base_path={exported}"]
         process = commands.start("serve", *arguments, "--requests_per_minute=100000", PORT)
-        port = int(re.search(r"http://127.0.0.1:(\d+)/v1", "".join(first_lines(process)))[1])
+        _, match = commands.read_until(
+            process, r"(?:serving:|guarding: .* at) http://127.0.0.1:(\d+)/v1"
+        )
+        port = int(match[1])
         outcomes, stopped = [], threading.Event()
         callers = [
             threading.Thread(target=call_until_refused, args=(port, keep, outcomes, stopped))
@@ -285,15 +286,6 @@ def test_a_stop_under_load_loses_no_call(exported, guarded):
     assert set(outcomes) == {200}
     assert len(outcomes) > 50
     assert "Traceback" not in errors
-
-
-def first_lines(process):
-    """What a command prints until it serves."""
-    while True:
-        line = process.stdout.readline()
-        yield line
-        if re.match("serving:|guarding:", line):
-            return
 
 
 def call_until_refused(port, keep, outcomes, stopped):

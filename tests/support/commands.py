@@ -1,8 +1,10 @@
 """Runs the package's commands as a user would, in a process of their own, and compares runs."""
 
+import atexit
 import concurrent.futures
 import multiprocessing
 import os
+import re
 import runpy
 import signal
 import subprocess
@@ -26,6 +28,13 @@ ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "2", "NO_GCE_CHECK": "true"}
 # Importing TensorFlow takes longer than most commands do: they are forked from a process that has.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tensorflow", "keras"])
+
+
+@atexit.register
+def kill_all():
+    """Kills what failed tests have left; multiprocessing would wait for its end at exit."""
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 class Command:
@@ -54,7 +63,7 @@ class Command:
     def terminate(self):
         self._process.terminate()
 
-    def communicate(self, timeout=None):
+    def communicate(self, timeout=300):
         with concurrent.futures.ThreadPoolExecutor() as readers:
             texts = [readers.submit(file.read) for file in (self.stdout, self.stderr)]
             self._process.join(timeout)
@@ -126,6 +135,16 @@ def failed(process):
     assert process.returncode == 1, errors[-3000:]
     assert "Traceback" not in errors, errors[-3000:]
     return errors
+
+
+def read_until(process, pattern):
+    """Reads what a command prints up to a line that matches; returns the lines and the match."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if match := re.match(pattern, line):
+            return lines, match
+    raise AssertionError(f"No {pattern}: {lines}, {process.communicate()[1][-3000:]}")
 
 
 def wait_until(process, condition):
