@@ -16,7 +16,6 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from sagan_tf.extras import extra as extra
 from sagan_tf.fields import check_values, flag_name, kind_of, similar_flags
 from sagan_tf.machine import startup
 from sagan_tf.machine.keras_settings import check_keras_settings

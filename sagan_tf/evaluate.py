@@ -15,6 +15,7 @@ from absl import logging
 
 from sagan_tf import command
 from sagan_tf.evaluation.protocols import PROTOCOLS, Protocol
+from sagan_tf.extras import extra
 from sagan_tf.fields import check_values, device_setting, setting, words
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _report_writer(settings: EvaluateSettings) -> Callable[..., None] | None:
     """The function that writes `--report`; `None` if the flag is not given."""
     if settings.report is None:
         return None
-    with command.extra("report"):
+    with extra("report"):
         from sagan_tf.evaluation.report import write_report
     if Path(settings.report).is_file():
         raise ValueError(f"`--report` must be a directory. Received: {settings.report}, a file")

@@ -14,6 +14,7 @@ from typing import Any
 
 from sagan_tf import command
 from sagan_tf.config import FREE_SETTINGS
+from sagan_tf.extras import extra
 from sagan_tf.fields import device_setting, setting, workdir_setting
 
 FORMATS = ("saved_model", "onnx", "tflite", "keras", "html")
@@ -114,7 +115,7 @@ def _write_version(settings: ExportSettings) -> None:
 
 
 def _write_file(settings: ExportSettings) -> None:
-    with command.extra(_EXTRAS.get(settings.format, settings.format)):
+    with extra(_EXTRAS.get(settings.format, settings.format)):
         file_format: Any = importlib.import_module(f"sagan_tf.serving.{settings.format}_format")
     if settings.format == "html":
         runtime = Path(settings.onnxruntime_web)

@@ -9,6 +9,7 @@ import signal
 import urllib.parse
 
 from sagan_tf import command
+from sagan_tf.extras import extra
 from sagan_tf.fields import setting
 from sagan_tf.serving.client import Client
 from sagan_tf.serving.gallery import Gallery
@@ -45,7 +46,7 @@ def main(settings: PlaygroundSettings) -> None:
         address = getattr(settings, name)
         if address is not None and not address.startswith(("http://", "https://")):
             raise ValueError(f"`--{name}` must begin with http:// or https://. Received: {address}")
-    with command.extra("playground"):
+    with extra("playground"):
         from sagan_tf.serving import page, server
     with server.bind(settings.host, settings.port):
         pass  # Gradio's own message for a port in use is less clear.

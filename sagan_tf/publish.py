@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sagan_tf import command
 from sagan_tf.config import FREE_SETTINGS
+from sagan_tf.extras import extra
 from sagan_tf.fields import setting, workdir_setting
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class PublishSettings:
 def main(settings: PublishSettings) -> None:
     """Writes the folder, whole or not at all, and uploads it if `--repo` is given."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up, as Ctrl-C does
-    with command.extra("hub"):
+    with extra("hub"):
         import safetensors.numpy  # noqa: F401 - before the work, not after
 
         from sagan_tf.serving import hub_card  # noqa: F401

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sagan_tf import command
+from sagan_tf.extras import extra
 from sagan_tf.fields import setting
 from sagan_tf.machine import startup
 from sagan_tf.machine.keras_settings import check_keras_settings
@@ -104,7 +105,7 @@ class ServeSettings:
 def main(settings: ServeSettings) -> None:
     """Serves models, or guards another server, until SIGTERM or Ctrl-C."""
     _check(settings)
-    with command.extra("serve"):
+    with extra("serve"):
         from sagan_tf.serving import callers, gateway, server  # noqa: F401 - all are needed
         from sagan_tf.serving.guarded_server import make_server
     if settings.add_key is not None and settings.api_key_file is not None:

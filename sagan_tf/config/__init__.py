@@ -1,10 +1,10 @@
 """Settings of a training run, and named presets for them.
 
-Each flag is defined once, with its help and limits: those of the data and the networks in
-`network_settings`, those of optimisation and regularization in `optimisation_settings`, those of
-hardware, checkpoints and logs in `settings`, which joins them all. `validation` checks which
-settings go together. `presets` holds values with their sources, and `resolving` combines flags,
-preset and defaults.
+A new flag is a `setting(...)` in the group class of its topic, with its help and limits:
+`DataSettings` or `NetworkSettings` in `network_settings`, `OptimisationSettings` or
+`RegularizationSettings` in `optimisation_settings`, `HardwareSettings` or `KeepingSettings` in
+`running_settings`. `settings` joins the groups, and `validation` checks which settings go together.
+`presets` holds values with their sources, and `resolving` combines flags, preset and defaults.
 """
 
 from sagan_tf.config.presets import PRESETS, default_preset

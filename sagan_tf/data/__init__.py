@@ -1,11 +1,12 @@
 """Turns a data set's name into batches of images (float32 in [-1, 1] or uint8) and int32 labels.
 
-`registry` opens a data set by name, as a `source` that reads examples by index: `tfds` (with
-`fashion_mnist`, the class names of `imagenet`, and `records` for TFRecord files), `folder` (whose
-files `walk` finds), `prepared` (written by `preparation`), `digits`, `robohash` or `drawn`.
-`decode` cuts a square out of each image, `loading` reads many images at once and reports damaged
-ones, `order` decides which image comes when, and `pipeline` makes the batches. `labels` counts the
-images of each class, and `inspection` checks a data set before training.
+`registry` opens a data set by name (a new one is an entry of its table `KINDS`), as a `source` that
+reads examples by index: `tfds` (with `fashion_mnist`, the class names of `imagenet`, and `records`
+for TFRecord files), `folder` (whose files `walk` finds), `prepared` (written by `preparation`),
+`digits`, `robohash` or `drawn`. `decode` cuts a square out of each image, `loading` reads many
+images at once and reports damaged ones, `order` decides which image comes when, and `pipeline`
+makes the batches. `labels` counts the images of each class, and `inspection` checks a data set
+before training.
 """
 
 from sagan_tf.data.inspection import check_source

@@ -1,8 +1,9 @@
 """Layers of SAGAN, usable in any Keras model on any Keras backend.
 
 `self_attention` (its function `attend` has the softmax) and, in its place, `residual_bottleneck`;
-`spectral_norm` of convolutions, dense layers and embeddings, and of `resampling` convolutions;
-`conditional_batch_norm`. All of them check their `inputs` alike.
+`spectral_norm` (its method `singular_value` has the power iteration) of convolutions, dense layers
+and embeddings, and of `resampling` convolutions; `conditional_batch_norm`. All of them check their
+`inputs` alike.
 """
 
 from sagan_tf.layers.conditional_batch_norm import ConditionalBatchNormalization

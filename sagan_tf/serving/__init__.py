@@ -17,12 +17,13 @@ Gateway: `gateway` stands in front of a server. `callers` tells who calls, `quot
 may have, `admission` checks the body, `upstream` asks the server, `model_watch` knows its models,
 `gateway_metrics` counts, `json_log` writes the log.
 
-What a caller is told when something is wrong stands where it is raised, in about 80 lines: as
-`RequestError` (a class of `rest`) or `TensorError` (of `json_inputs`), so search for these names.
-Besides, `signatures` asserts in the graph, `connections` refuses what is too large, too late or not
-HTTP before a call is read, and `rest` and `gateway` have the answers to failures of their own.
+Texts of error answers have no file of their own. Each stands where it is raised, in some 80 lines:
+search for `RequestError(` (a class of `rest`) and `TensorError(` (of `json_inputs`). Besides,
+`upstream` has a table of them, `signatures` asserts in the graph (`loaded_version` turns that into
+a text), `connections` refuses what is too large, too late or not HTTP before a call is read, and
+`rest` and `gateway` have the answers to failures of their own.
 
 For people: `client` asks a server. The playground is a web page: `page_layout` has its controls
-with all labels and explanations, `page` their handlers and messages, `gallery` makes the pictures,
-and `page_guard` stands in front.
+with all labels and explanations, `page` their handlers and messages, `gallery` makes the pictures
+and their titles, and `page_guard` stands in front, with refusals of its own.
 """

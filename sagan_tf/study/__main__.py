@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sagan_tf import command, config
+from sagan_tf.extras import extra
 from sagan_tf.fields import setting
 from sagan_tf.study import ablation, plans
 
@@ -97,7 +98,7 @@ def main(settings: StudySettings) -> None:
     if settings.list:
         _print_commands(chosen)
         return
-    with command.extra("report"):
+    with extra("report"):
         import sagan_tf.output.pages  # noqa: F401 - to check that its packages are installed
     _check_folder(out, plan)
     from sagan_tf.study.reporting import write_report
