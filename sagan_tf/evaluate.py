@@ -243,10 +243,8 @@ def _check(settings: EvaluateSettings) -> None:
             + " ".join(settings.compared)
         )
     if settings.images is not None:
-        if settings.workdir is None and settings.dataset is None:
-            raise ValueError(
-                "`--images` needs real images to compare with: `--dataset` or `--workdir`."
-            )
+        if not (settings.workdir or settings.dataset):
+            raise ValueError("`--images` needs `--dataset` or `--workdir`, to compare them with.")
         if settings.images.partition(":")[0] not in _IMAGES:
             raise ValueError(
                 f"`--images` is one of {', '.join(_IMAGES.values())}. Received: {settings.images}"
