@@ -175,8 +175,6 @@ def without_tensorflow(folder, backend):
         "PYTHONPATH": os.pathsep.join(map(str, (missing, ROOT))),
         "KERAS_BACKEND": backend,
         "CUDA_VISIBLE_DEVICES": "",
-        # What runs once takes longer to compile well than to run badly compiled.
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
         # PyTorch's threads wait for one another in busy loops: slow where tests share the cores.
         "OMP_NUM_THREADS": "1",
     }

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from sagan_tf.models import Discriminator, Generator
+from sagan_tf.training.fused_adam import FusedAdam
 from sagan_tf.training.trainer import SAGAN
 
 NETWORK = {
@@ -20,7 +21,7 @@ LABELS = _RNG.integers(0, 10, 8)
 
 
 def adam(name):
-    return keras.optimizers.Adam(1e-3, beta_1=0.0, name=name)
+    return FusedAdam(1e-3, beta_1=0.0, name=name)  # as `train` uses it; a third fewer operations
 
 
 def sgd(name):
