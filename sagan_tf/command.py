@@ -71,11 +71,12 @@ def run(
         if tensorflow:
             check_keras_settings()
         given = _given(arguments, settings_class)
-        settings = resolve(given) if resolve else settings_class(**given)
-        if not resolve:
-            check_values(settings)
-        if tensorflow:
-            startup.import_tensorflow()
+        with startup.without_unused_packages():
+            settings = resolve(given) if resolve else settings_class(**given)
+            if not resolve:
+                check_values(settings)
+            if tensorflow:
+                startup.import_tensorflow()
         main(settings)
 
     app.run(

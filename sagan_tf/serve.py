@@ -148,7 +148,8 @@ def _max_body_bytes(settings: ServeSettings) -> int:
 
 def _models(settings: ServeSettings, address: str) -> Any:
     check_keras_settings()
-    startup.import_tensorflow()
+    with startup.without_unused_packages():
+        startup.import_tensorflow()
     import tensorflow as tf
 
     from sagan_tf.serving.batching import NO_BATCHING, BatchingParameters

@@ -255,6 +255,24 @@ def test_what_tensorflow_says_is_shown_only_if_something_is_wrong(devices, crash
     assert re.fullmatch(shown, done.stderr), done.stderr
 
 
+def test_packages_that_keras_would_import_are_hidden_meanwhile():
+    code = """if True:
+        import sys
+        from sagan_tf.machine import startup
+        with startup.without_unused_packages():
+            startup.import_tensorflow()
+            import keras
+            import sagan_tf.data, sagan_tf.sampling, sagan_tf.training.session
+        print(*sorted(sys.modules.keys() & {"IPython", "jax", "matplotlib", "pandas", "sklearn"}))
+        import matplotlib.pyplot, sklearn.metrics
+        with startup.without_unused_packages():
+            import sklearn
+        print(sklearn is sys.modules["sklearn"])
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\nTrue\n"
+
+
 @pytest.mark.parametrize("dataset", ["digits", "folder"])
 def test_a_command_says_nothing_of_tensorflow(dataset, tmp_path):
     if dataset == "folder":

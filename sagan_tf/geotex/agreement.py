@@ -5,7 +5,6 @@ frequencies of colours into account, so it scores 0.
 """
 
 import numpy as np
-from sklearn.metrics import cohen_kappa_score
 
 
 def cohen_kappa(pairs: np.ndarray, num_values: int) -> float:
@@ -15,6 +14,8 @@ def cohen_kappa(pairs: np.ndarray, num_values: int) -> float:
         pairs: int `(N, 2)` in `[0, num_values)`.
         num_values: number of possible values.
     """
+    from sklearn.metrics import cohen_kappa_score  # only here: it takes a second to import
+
     _joint(pairs, num_values)  # raises `ValueError` for other pairs
     pairs = np.asarray(pairs)
     if np.unique(pairs).size == 1:

@@ -12,6 +12,8 @@ from typing import IO
 
 from sagan_tf.machine.processors import has_gpu
 
+_UNUSED_PACKAGES = {"IPython", "jax", "matplotlib", "pandas", "sklearn"}
+
 
 def set_environment() -> None:
     """Sets environment variables that TensorFlow reads when it is imported, unless they are set.
@@ -23,6 +25,22 @@ def set_environment() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if has_gpu() else "2")
     if platform.machine().lower() in ("x86_64", "amd64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
+@contextlib.contextmanager
+def without_unused_packages() -> Iterator[None]:
+    """Hides packages that Keras and TensorFlow Lite import if they find them: a third of the time.
+
+    They need them for plots, data frames and wrappers that no command uses. For the commands alone,
+    which own their process; a package can be imported as ever afterwards.
+    """
+    hidden = _UNUSED_PACKAGES - sys.modules.keys()
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] # None: not to be found
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def import_tensorflow() -> None:
