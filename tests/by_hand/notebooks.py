@@ -27,6 +27,8 @@ INSTALL = """import importlib.util
 
 if importlib.util.find_spec("sagan_tf") is None:
     %pip install --quiet "{package}\""""
+# Without the version that a kernel adds. This lexer knows cells of bash and lines with `%`.
+LANGUAGE = {"name": "python", "pygments_lexer": "ipython3"}
 GITHUB = "https://github.com/"
 BADGE = (
     "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
@@ -73,7 +75,7 @@ def keep_outputs(path):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-    notebook.metadata.language_info = {"name": "python"}  # a kernel adds its version
+    notebook.metadata.language_info = LANGUAGE
     nbformat.write(notebook, path)
 
 

@@ -23,8 +23,8 @@ SMALLER = {
                     ("--steps=200", "--steps=1"), (", 200)", ", 20)"), (", 50)", ", 20)"),
                     ("--base_filters=8", "--base_filters=4 --query_key_ratio=4")],
     "own-pictures": [("--dry_run --time", "--dry_run"), ("--steps=100", "--steps=1")],
-    "production": [("exports/sagan >", f"exports/sagan --rest_api_port={SERVER} >"),
-                   ("&> gateway", f"--rest_api_port={GATEWAY} &> gateway"),
+    "production": [("> server.log", f"--rest_api_port={SERVER} > server.log"),
+                   ("&> gateway.log", f"--rest_api_port={GATEWAY} &> gateway.log"),
                    ("8501", SERVER), ("8080", GATEWAY)],
 }  # fmt: skip
 PRINTED = {
