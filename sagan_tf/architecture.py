@@ -14,7 +14,7 @@ MIXINGS = ("attention", "local_attention", "residual")
 # table gives (resolution, multiple) of the first map and of each block's output. The
 # discriminator's table gives them for each block's output; a block with the resolution of the
 # block before it does not downsample.
-#   16: ours, for small data.
+#   16: this project's, for small data.
 #   32: the CIFAR-10 networks of SNGAN (arXiv 1802.05957, table 4): 256 and 128 at 64 base filters.
 #   64, 256: BigGAN's discriminators (arXiv 1809.11096, tables 6 and 8), with its generator at 256;
 #       at 64 the generator halves from 16 to 1 as PyTorch-StudioGAN's `resnet.py` does.

@@ -113,7 +113,7 @@ def _architecture(
     if image_size not in source.image_sizes:
         raise ValueError(
             f"{source_name}'s networks can be converted at {source.image_sizes} pixels; at others "
-            f"ours have other layers. Received: one of {image_size} pixels"
+            f"this package's have other layers. Received: one of {image_size} pixels"
         )
     attended = _attended(stages, [size for size, _ in GENERATOR_FILTERS[image_size] if size > 4])
     sizes = [size for size, _ in DISCRIMINATOR_FILTERS[image_size]]

@@ -3,5 +3,5 @@
 `plans` and `ablation` list the runs of a study. `work` does what is left of a plan: `runs` trains,
 and `readings` measures every checkpoint (with `patches` for textures). `findings` compares the
 runs, `significance` tests the differences, and `reporting` writes the page for each kind of study:
-`geotex_report`, `ablation_report` or `score_report`.
+`geotex_report` (with plots of `curves`), `ablation_report` or `score_report`.
 """

@@ -13,9 +13,10 @@ from sagan_tf import geotex, sampling
 from sagan_tf.attention import attention_maps, maps_at, partner_lift
 from sagan_tf.attention.figure import attention_figure
 from sagan_tf.output.files import write_text
-from sagan_tf.output.pages import COLOURS, drawing, render
+from sagan_tf.output.pages import drawing, render
 from sagan_tf.output.pictures import image_grid, png_address, to_picture
 from sagan_tf.run.workdir import load_description
+from sagan_tf.study.curves import mean_known, plot_curve
 from sagan_tf.study.findings import RATES, Findings
 from sagan_tf.study.plans import OFF, Plan
 from sagan_tf.study.readings import class_images, class_seeds, shut_gates
@@ -96,7 +97,7 @@ def _rows(
                 continue
 
             def mean(score: str, arm: str = arm, name: str = name) -> float:
-                return _mean(findings.values(arm, step, averaged, name, score))
+                return mean_known(findings.values(arm, step, averaged, name, score))
 
             yield {
                 "name": name,
@@ -110,29 +111,11 @@ def _rows(
 
 
 def _curve(findings: Findings, arms: list[str], name: str, score: str) -> Markup:
-    """A plot of a class's score over the steps: runs as thin lines, means or rates as thick."""
+    """A plot of a class's score over the steps, as SVG."""
     figure = Figure(figsize=(3.6, 2.3), layout="constrained")
     axes = figure.add_subplot()
-    for arm, colour in zip(arms, COLOURS, strict=False):
-        steps = findings.steps(arm, True, name)
-        if not steps:
-            continue
-        if score in RATES:
-            rates = [findings.rate(arm, step, True, name, score) for step in steps]
-            axes.plot(steps, [rate.value for rate in rates], color=colour, label=arm)
-            low, high = [rate.low for rate in rates], [rate.high for rate in rates]
-            axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
-            continue
-        values = [findings.values(arm, step, True, name, score) for step in steps]
-        axes.plot(steps, [_mean(of_step) for of_step in values], color=colour, label=arm)
-        for seed in range(max(map(len, values))):
-            points = [(s, v[seed]) for s, v in zip(steps, values, strict=True) if seed < len(v)]
-            axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, alpha=0.6)
+    plot_curve(axes, findings, arms, name, score)
     axes.set_title(name, fontsize=9)
-    axes.set_ylim(min(-0.05, axes.get_ylim()[0]), 1.05)
-    axes.tick_params(labelsize=7)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=6, frameon=False)
     return drawing(figure, f"{score} {name}")
 
 
@@ -149,8 +132,8 @@ def _attention(findings: Findings, arms: list[str], last_step: int) -> Iterator[
                         found.setdefault((record["step"], measure), []).append(value)
                 if (last_step, "lift") not in found:
                     continue
-                means = {measure: _mean(found[last_step, measure]) for measure in _ATTENTION}
-                untrained = _mean(found.get((0, "lift"), []))
+                means = {measure: mean_known(found[last_step, measure]) for measure in _ATTENTION}
+                untrained = mean_known(found.get((0, "lift"), []))
                 rows.append({"name": name, **means, "untrained": untrained})
             if rows:
                 yield {"arm": arm, "layer": layer, "rows": rows}
@@ -221,7 +204,7 @@ def _overlays(workdirs: Mapping[tuple[str, str], Path]) -> Iterator[dict[str, An
                     "arm": f"{group} {arm}".strip(),
                     "name": name,
                     "layer": layer,
-                    "lift": _mean(lift),
+                    "lift": mean_known(lift),
                     "figure": png_address(to_picture(figure)),
                 }
 
@@ -232,8 +215,3 @@ def _middle(part: np.ndarray) -> tuple[int, int]:
     distances = np.square(pixels - pixels.mean(axis=0)).sum(axis=1)
     row, column = pixels[distances.argmin()]
     return int(row), int(column)
-
-
-def _mean(values: Sequence[float] | np.ndarray) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan

@@ -49,6 +49,7 @@ EXTRAS |= dict.fromkeys(
     (
         "sagan_tf/output/pages.py",
         "sagan_tf/evaluation/report.py",
+        "sagan_tf/study/curves.py",
         "sagan_tf/study/geotex_report.py",
         "sagan_tf/study/score_report.py",
     ),
