@@ -37,7 +37,7 @@ def start_cases() -> list[Case]:
 def prepare_input(image_size: int, batch_size: int, prepared: bool) -> Prepared:
     """Reads batches of JPEGs with ImageNet's usual size, or of the same images prepared."""
     folder = Path(tempfile.mkdtemp())
-    _write_jpegs(folder / "jpeg" / "all")
+    write_jpegs(folder / "jpeg" / "all")
     name = f"folder:{folder / 'jpeg'}"
     if prepared:
         _run(
@@ -85,11 +85,12 @@ def _run(name: str, *arguments: str, status: int = 0) -> None:
         raise RuntimeError(f"sagan_tf.{name} failed: {process.stderr[-500:]}")
 
 
-def _write_jpegs(folder: Path) -> None:
+def write_jpegs(folder: Path) -> None:
+    """Writes 256 pictures of 500x375 pixels that compress like photographs."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     for index in range(JPEG_COUNT):
-        # Blurred noise compresses like photographs; white noise would make decoding dominate.
+        # Blurred noise; white noise would make decoding dominate.
         small = rng.integers(0, 256, (JPEG_SIZE[1] // 8, JPEG_SIZE[0] // 8, 3), np.uint8)
         picture = Image.fromarray(small).resize(JPEG_SIZE, Image.Resampling.BICUBIC)
         data = io.BytesIO()
