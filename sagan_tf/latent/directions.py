@@ -22,7 +22,7 @@ def directions(generator: keras.Model, count: int) -> np.ndarray:
         its largest component is made positive.
 
     Raises:
-        ValueError: if `count` is not in [1, latent_dim].
+        ValueError: if `count` is not in [1, latent_dim], or the layer's weights are not finite.
 
     Example:
 
@@ -37,6 +37,8 @@ def directions(generator: keras.Model, count: int) -> np.ndarray:
         )
     used = generator.dense.normalized(generator.dense.kernel)
     kernel = ops.convert_to_numpy(ops.cast(used, "float32")).astype(np.float64)
+    if not np.isfinite(kernel).all():
+        raise ValueError("`generator` has weights that are not finite: its training has diverged.")
     _, vectors = np.linalg.eigh(kernel @ kernel.T)  # columns, by ascending eigenvalue
     found = vectors.T[::-1][:count]
     largest = np.abs(found).argmax(axis=1)

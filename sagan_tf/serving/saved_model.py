@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf.class_names import readable
+from sagan_tf.latent import NUM_DIRECTIONS
+from sagan_tf.latent.directions import directions
 from sagan_tf.models import Generator
 from sagan_tf.output.files import check_space
 from sagan_tf.run.checkpoint import as_os_error
@@ -69,6 +71,7 @@ def write_version(
 
     Raises:
         OSError: if the version cannot be written.
+        ValueError: if weights of the generator's first layer are not finite.
         RuntimeError: if the version has a problem, a value that is not finite, or images that
             differ from the generator's.
     """
@@ -80,7 +83,7 @@ def write_version(
     needed = 2 * sum(int(np.prod(v.shape)) * 4 for v in generator.variables)
     check_space(base_path, needed, "The generator's weights")
     try:
-        _write(temporary, base_path.name, FoldedGenerator(generator), class_names)
+        _write(temporary, base_path.name, generator, class_names)
         _write_json(temporary / CLASS_NAMES, list(class_names))
         _write_json(temporary / SETTINGS, settings)
         (temporary / MODEL_CARD).write_text(model_card, encoding="utf-8")
@@ -93,11 +96,11 @@ def write_version(
     return base_path / str(version)
 
 
-def _write(
-    directory: Path, name: str, generator: FoldedGenerator, class_names: Sequence[str]
-) -> None:
-    signatures = make_signatures(generator, class_names)
-    tf.saved_model.save(generator, str(directory), signatures=signatures)
+def _write(directory: Path, name: str, generator: Generator, class_names: Sequence[str]) -> None:
+    folded = FoldedGenerator(generator)
+    first = directions(generator, min(NUM_DIRECTIONS, generator.latent_dim))
+    signatures = make_signatures(folded, class_names, first)
+    tf.saved_model.save(folded, str(directory), signatures=signatures)
     requests = [
         (signature_name, example_inputs(signature.input_signature, batch_size))
         for signature_name, signature in signatures.items()

@@ -49,6 +49,12 @@ def test_digits():
     assert change[0] > 2 * change[-1]
 
 
+def test_weights_that_are_not_finite(generator):
+    generator.dense.kernel.assign(generator.dense.kernel * np.nan)
+    with pytest.raises(ValueError, match="training has diverged"):
+        directions(generator, 1)
+
+
 @pytest.mark.parametrize("count", [0, 4, -1])
 def test_a_count_beyond_the_latents(generator, count):
     with pytest.raises(ValueError, match=rf"\[1, 3\].*Received: count={count}"):
