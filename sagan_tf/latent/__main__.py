@@ -134,6 +134,7 @@ def _sheet(settings: LatentSettings, generator: Any, requests: list[tuple[int, A
     from sagan_tf.output import pictures
 
     assert settings.directions is not None  # or `_use` had said otherwise
+    _check_direction(settings.directions, "directions", generator)
     found = directions(generator, settings.directions)
     offsets = np.linspace(-settings.reach, settings.reach, settings.steps)
     latents = sampling.latents_from_seeds([seed for seed, _ in requests], generator.latent_dim)
@@ -170,6 +171,12 @@ def _film(
     classes: np.ndarray | None = None
     if settings.along is None:
         count = max(len(seeds), len(labels))
+        if not 1 < count <= settings.frames:
+            raise ValueError(
+                "`--film` leads through at least two seeds or classes, and at most `--frames`. "
+                f"Received: {count}, frames={settings.frames}. Name two or more in `--seeds` or "
+                "`--labels`, or swing around one with `--along`."
+            )
         stops = [(seeds[i % len(seeds)], labels[i % len(labels)]) for i in range(count)]
         latents, classes = walks.through(generator, stops, settings.frames)
     else:
@@ -178,6 +185,7 @@ def _film(
                 "`--along` swings around one seed and class. Received: "
                 f"{len(seeds)} seeds, {len(labels)} classes. Leave the others out."
             )
+        _check_direction(settings.along, "along", generator)
         (start,) = sampling.latents_from_seeds(seeds[:1], generator.latent_dim).numpy()
         direction = directions(generator, settings.along)[-1]
         latents = walks.swing(start, direction, settings.reach, settings.frames)
@@ -191,6 +199,14 @@ def _film(
         scale = settings.scale or 1
     save_film(frames, settings.film, settings.frames_per_second, scale)
     print(f"film: {settings.film}")
+
+
+def _check_direction(number: int, flag: str, generator: Any) -> None:
+    if number > generator.latent_dim:
+        raise ValueError(
+            f"`--{flag}` must be in [1, {generator.latent_dim}], the latents' dimensions. "
+            f"Received: {number}"
+        )
 
 
 def _project(settings: LatentSettings, generator: Any, description: Mapping[str, Any]) -> None:
