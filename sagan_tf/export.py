@@ -36,6 +36,11 @@ class ExportSettings:
         "page on which a browser draws images from seeds.",
         choices=FORMATS,
     )
+    int8: bool = setting(
+        False,
+        "Weights of a TFLite file in 8 bits: <name>.int8.tflite, which takes a third of the space "
+        "and whose images differ, by how much is printed.",
+    )
     name: str = setting("sagan", "Name of the model: letters, digits, `.`, `_` and `-`.")
     version: str = setting(
         "auto", "Version number of a SavedModel, or auto: one more than the highest existing."
@@ -77,6 +82,10 @@ def _check_flags(settings: ExportSettings) -> None:
         raise ValueError(
             f"`--version` expects a positive number or auto. Received: {settings.version!r}"
         )
+    if settings.int8 and settings.format != "tflite":
+        raise ValueError(
+            f"`--int8` is for `--format=tflite`. Leave it out. Received: {settings.format!r}"
+        )
     if settings.format == "saved_model":
         return
     if settings.version != "auto":
@@ -110,8 +119,8 @@ def _write_version(settings: ExportSettings) -> None:
                 "Choose another, or auto."
             )
         with explained(base_path, "export_dir", "again."):
-            path = write_version(base_path, version, *exported)
-    print(f"exported: {path}")
+            difference = write_version(base_path, version, *exported)
+    _say(difference, base_path / str(version))
 
 
 def _write_file(settings: ExportSettings) -> None:
@@ -121,13 +130,16 @@ def _write_file(settings: ExportSettings) -> None:
         runtime = Path(settings.onnxruntime_web)
         file_format.check_runtime(runtime)
         file_format = file_format.Page(runtime, settings.name)
+    if settings.int8:
+        file_format = file_format.Int8()
     exported = _restore(settings, "cpu")
 
     from sagan_tf.output.files import claimed, explained
-    from sagan_tf.serving.file_formats import write_file
+    from sagan_tf.serving.file_formats import INT8_TOLERANCE, write_file
 
     directory = Path(settings.export_dir)
-    path = directory / f"{settings.name}.{settings.format}"
+    path = directory / f"{settings.name}{'.int8' * settings.int8}.{settings.format}"
+    tolerance = INT8_TOLERANCE if settings.int8 else None
     with claimed(directory, "export_dir"):
         if path.exists():
             raise ValueError(
@@ -135,7 +147,11 @@ def _write_file(settings: ExportSettings) -> None:
                 "or move that away."
             )
         with explained(directory, "export_dir", "again."):
-            difference = write_file(path, file_format, *exported)
+            difference = write_file(path, file_format, *exported, tolerance)
+    _say(difference, path)
+
+
+def _say(difference: float, path: Path) -> None:
     print(f"largest difference from the checkpoint's images: {difference:.1e} of the largest value")
     print(f"exported: {path}")
 

@@ -98,7 +98,7 @@ def _data(settings: config.TrainSettings, team: "Team", workdir: Path) -> "Sourc
     from sagan_tf.training import resuming
 
     before = resuming.check_workdir(settings, workdir)
-    if settings.init_from:
+    if settings.init_from and before is None:
         resuming.check_init_from(settings, settings.init_from)  # before anything is built
     with team.chief_first():  # the chief downloads and prepares the data set
         source = load_source(
@@ -108,6 +108,8 @@ def _data(settings: config.TrainSettings, team: "Team", workdir: Path) -> "Sourc
             settings.image_size,
             settings.background,
         )
+    if settings.init_from and before is None:
+        resuming.check_channels(settings.init_from, source)
     notes = [] if before is None else resuming.check_data(settings, source, workdir, before)
     if team.is_chief:
         for note in notes:

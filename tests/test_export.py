@@ -77,7 +77,12 @@ def test_versions_count_up_and_none_is_overwritten(exported, digits, tmp_path):
     shutil.copytree(exported / "1", base_path / "7")
     (base_path / "latest").mkdir()  # no number
     output = commands.run("export", f"--workdir={digits}", f"--export_dir={tmp_path}")
-    assert f"exporting: step 20 of {digits}\nexported: {base_path / '8'}\n" in output
+    found = re.search(
+        rf"exporting: step 20 of {digits}\nlargest difference from the checkpoint's images: (.*) "
+        rf"of the largest value\nexported: {base_path / '8'}\n",
+        output,
+    )
+    assert 0 < float(found[1]) < 1e-5
     before = (base_path / "7" / "fingerprint.pb").read_bytes()
     errors = commands.fail(
         "export", f"--workdir={digits}", f"--export_dir={tmp_path}", "--version=7"
@@ -163,6 +168,7 @@ def test_an_export_that_is_wrong_for_one_class_is_refused(
         (["--check=/nowhere"], "/nowhere holds no SavedModel"),
         (["--format=h5"], "`--format` must be one of saved_model, onnx, tflite, keras, html"),
         (["--format=onnx", "--version=2"], "`--version` is for SavedModels"),
+        (["--int8"], "`--int8` is for `--format=tflite`. Leave it out. Received: 'saved_model'"),
         (["--format=onnx", "--device=gpu"], "`--device` must be auto or cpu for `--format=onnx`"),
         (["--format=onnx", "--export_dir=/proc/exports"], "/proc/exports cannot be written"),
         (["--export_dir=/proc/exports"], "`--export_dir` /proc/exports/sagan cannot be written"),
@@ -191,6 +197,17 @@ def test_a_file_is_compared_and_never_overwritten(name, digits, tmp_path):
     errors = commands.fail("export", *arguments)
     assert f"`--name` sagan is taken: {path} is there already. Choose another name" in errors
     assert path.read_bytes() == before
+
+
+def test_a_file_of_8_bits_tells_its_error(digits, tmp_path):
+    arguments = f"--workdir={digits}", f"--export_dir={tmp_path}", "--format=tflite"
+    output = commands.run("export", *arguments, "--int8")
+    found = re.search(r"largest difference from the checkpoint's images: (\S+) of ", output)
+    assert 1e-4 < float(found[1]) < 0.5
+    assert output.endswith(f"exported: {tmp_path / 'sagan.int8.tflite'}\n")
+    commands.run("export", *arguments)
+    sizes = [(tmp_path / f"sagan{kind}.tflite").stat().st_size for kind in ("", ".int8")]
+    assert sizes[1] < sizes[0]
 
 
 @pytest.mark.parametrize(("module", "extra"), [("tf2onnx", "onnx"), ("ai_edge_litert", "tflite")])

@@ -7,7 +7,7 @@ from PIL import Image
 from sagan_tf import sampling
 from sagan_tf.latent import __main__ as command
 from sagan_tf.latent.__main__ import LatentSettings
-from sagan_tf.latent.directions import directions
+from sagan_tf.latent.directions import class_directions, directions
 from sagan_tf.output.pictures import save_png
 from tests.support import commands
 
@@ -39,6 +39,20 @@ def test_a_sheet_of_directions(tmp_path):
         for column, image in zip((1, 4), sampling.sample(generator, [5, 9], [7, 7]), strict=True):
             cell = cells[17 * row :, 17 * column :][:16, :16]
             assert np.abs(cell - image[..., 0]).max() <= 1
+
+
+def test_a_sheet_of_class_directions():
+    run(class_directions=2, seeds="5", labels="3", steps=3, scale=1)
+    sheet = np.asarray(Image.open("latent.png")).astype(int)
+    cells = sheet[-(2 * 17 - 1) :]
+    generator = sampling.load_generator("digits")
+    latents = sampling.latents_from_seeds([5, 5], 64)
+    # The last row: at -1, 0 and 1 along the second direction.
+    weights = np.eye(10)[3] + np.outer([-1, 1], class_directions(generator, 2)[1])
+    first, last = sampling.to_uint8(generator(latents, weights.astype("float32")))[..., 0]
+    (middle,) = sampling.sample(generator, [5], [3])
+    for place, image in ((0, first), (17, middle[..., 0]), (34, last)):
+        assert np.abs(cells[-16:, place : place + 16] - image).max() <= 1
 
 
 def test_films(capsys):
@@ -87,14 +101,19 @@ def test_projecting_noise_shows_that_it_fails(capsys):
         ({}, "Give one of .* Received: none of them"),
         ({"film": "a.gif", "directions": 2}, "Received: `--directions` and `--film`"),
         ({"directions": 2, "frames": 3}, "`--frames` is for `--film`. Leave it out"),
-        ({"project": "a.png", "labels": "1"}, "`--labels` is for `--directions` and `--film`"),
+        ({"project": "a.png", "labels": "1"}, "`--labels` is for .* and `--film`"),
         ({"film": "a.gif", "background": "red"}, "`--background` is for `--project`"),
         ({"film": "a.avi"}, r"a file .gif, .webp or .mp4"),
-        ({"film": "a.gif", "labels": "7"}, r"at least two .*Received: 1 stops, frames=96"),
+        (
+            {"film": "a.gif", "labels": "7"},
+            r"`--film` leads through at least two .*Received: 1, frames=96",
+        ),
         ({"film": "a.gif", "along": 1, "seeds": "0-1"}, "one seed and class. Received: 2 seeds"),
         ({"film": "a.gif", "attention": "12"}, "`--attention` expects row,column .*'12'"),
         ({"film": "a.gif", "attention": "12,16"}, r"must lie in the image.*\(12, 16\)"),
-        ({"directions": 65}, r"`count` must be in \[1, 64\]"),
+        ({"directions": 65}, r"`--directions` must be in \[1, 64\].*Received: 65"),
+        ({"film": "a.gif", "labels": "7", "along": 65}, r"`--along` must be in \[1, 64\]"),
+        ({"class_directions": 10}, r"`--class_directions` must be in \[1, 9\].*Received: 10"),
         ({"directions": 2, "labels": "ten"}, "or class names. Received: 'ten'"),
         ({"directions": 2, "seeds": "x"}, "`--seeds` expects numbers"),
         ({"directions": 2, "out": "a.npz"}, "`--out` expects a file .png. Received: 'a.npz'"),

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shutil
 import zipfile
 
 import gradio
@@ -17,6 +18,7 @@ from sagan_tf.serving.client import Client
 from sagan_tf.serving.gallery import Gallery, Grid
 from sagan_tf.serving.page import _in_cache
 from sagan_tf.serving.server import bind
+from sagan_tf.serving.warmup import WARM_UP_PATH
 from tests.support import browser, commands, local_server
 
 
@@ -192,6 +194,62 @@ def test_a_film_between_two(page, server):
             image = np.asarray(Image.open(io.BytesIO(png))).astype(int)
             shown = np.asarray(film.convert("L"))[::8, ::8]
             assert np.abs(shown - image).max() <= 1
+
+
+def test_sliders_move_an_image_along_directions(page, server):
+    page.get_by_role("tab", name="Directions").click()
+    expect(page.locator("#moved img")).to_be_visible(timeout=60_000)
+    gallery = Gallery(Client(f"http://127.0.0.1:{server}"), "")
+
+    def expect_moved(class_id, seed, *amounts):
+        expect(page.locator("#curl-moved")).to_contain_text(
+            f'"seed": [{seed}, {seed}], "amounts": '
+            f'[[0.0, 0.0, 0.0, 0.0], {list(amounts)}], "class_id": [{class_id}, {class_id}]'
+        )
+        picture, _ = gallery.moved((class_id, seed), amounts)
+        np.testing.assert_array_equal(shown(page, "moved"), np.asarray(picture))
+
+    expect_moved(0, 0, 0, 0, 0, 0)
+    page.get_by_role("slider", name="Direction 2").focus()
+    for _ in range(15):
+        page.keyboard.press("ArrowRight")
+    expect_moved(0, 0, 0, 1.5, 0, 0)
+    typed = page.get_by_label("number input for Direction 4")
+    typed.fill("99")  # beyond the end
+    typed.press("Tab")
+    expect_moved(0, 0, 0, 1.5, 0, 4)
+    typed.fill("")
+    expect_moved(0, 0, 0, 1.5, 0, 0)
+    page.get_by_label("Seed", exact=True).fill("-1")
+    page.get_by_label("Seed", exact=True).press("Enter")
+    expect(page.get_by_text("Seed must be a number from 0 to")).to_be_visible()
+    page.get_by_label("Seed", exact=True).fill("5")
+    page.get_by_label("Seed", exact=True).press("Enter")
+    expect_moved(0, 5, 0, 1.5, 0, 0)
+
+
+def test_an_older_export_has_no_sliders(chromium, exported, tmp_path):
+    """Exported again without the signature, as exports were before it was there."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(exported / "1"))
+    shutil.copytree(exported / "1" / "assets.extra", tmp_path / "1" / "assets.extra")
+    (tmp_path / "1" / WARM_UP_PATH).unlink()
+    older = {name: value for name, value in loaded.signatures.items() if name != "directions"}
+    tf.saved_model.save(loaded, str(tmp_path / "1"), signatures=older)
+    with (
+        local_server.serving(("sagan", tmp_path)) as (port, _),
+        local_server.guarding(port) as guarded,
+    ):
+        for number in (port, guarded):
+            with playground(number) as address:
+                page = chromium.new_page()
+                page.goto(address)
+                expect(page.locator("#images img")).to_be_visible(timeout=60_000)
+                expect(page.get_by_role("tab", name="Between two")).to_be_visible()
+                expect(page.get_by_role("tab", name="Directions")).to_be_hidden()
+                expect(page.get_by_text("Error")).to_be_hidden()
+                page.close()
 
 
 def test_gradio_deletes_downloads_that_are_old(monkeypatch, tmp_path):

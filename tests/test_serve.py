@@ -59,7 +59,7 @@ def test_told_to_stop_while_it_loads(exported):
 
 def test_the_curl_lines_of_the_documentation(exported, tmp_path):
     (block,) = re.findall(r"```bash\n((?:curl .*?)+)```", SERVING, flags=re.DOTALL)
-    assert block.count("curl ") == 4
+    assert block.count("curl ") == 5
     with local_server.serving(("sagan", exported)) as (port, _):
         script = block.replace(":8501/", f":{port}/").replace("python ", f"{sys.executable} ")
         printed = subprocess.run(

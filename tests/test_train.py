@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import signal
 
 import numpy as np
@@ -160,6 +161,29 @@ def test_folder_then_start_from_it_with_other_classes(tmp_path):
     assert table.shape[0] == 3
 
 
+def test_start_from_what_was_published(digits, tmp_path):
+    """One step with learning rates of 0: every weight stays that of the published run."""
+    commands.run("publish", f"--workdir={digits}", f"--out={tmp_path / 'published'}")
+    arguments = [
+        f"--init_from={tmp_path / 'published'}",
+        f"--workdir={tmp_path / 'run'}",
+        "--steps=5",
+        "--generator_learning_rate=1e-30",
+        "--discriminator_learning_rate=1e-30",
+        *TINY,
+    ]
+    output = commands.run("train", *arguments)
+    assert f"started from the weights in {tmp_path / 'published'}\n" in output
+    before, after = variables(digits), variables(tmp_path / "run")
+    for name in before:
+        if name.startswith("ema_generator/") and name.endswith(("kernel", "gamma", "beta")):
+            np.testing.assert_allclose(after[name], before[name], rtol=1e-6)
+            trained = name.removeprefix("ema_")
+            np.testing.assert_allclose(after[trained], before[name], rtol=1e-6)
+    shutil.rmtree(tmp_path / "published")
+    assert "nothing to do" in commands.run("train", *arguments)  # it is no longer needed
+
+
 def test_dry_run_needs_no_data(tmp_path):
     output = commands.run(
         "train", "--dataset=imagenet2012", f"--workdir={tmp_path / 'run'}", "--dry_run"
@@ -215,7 +239,12 @@ BAD = {
     ),
     "no gpu": (["--device=gpu"], "TensorFlow sees no GPU"),
     "missing folder": (["--dataset=folder:/nowhere/at/all"], "/nowhere/at/all"),
-    "missing init": (["--init_from=/nowhere"], "holds no training run"),
+    "missing init": (["--init_from=/nowhere"], "`--init_from` holds no training run"),
+    "malformed init": (["--init_from=hf://owner"], "`--init_from` on the Hugging Face Hub has"),
+    "init of grey images": (
+        ["--dataset=geotex", "--init_from=digits"],
+        "`--init_from` digits draws grey images, and `--dataset` geotex has images with colours",
+    ),
 }
 
 
@@ -225,6 +254,13 @@ def test_bad_input_is_one_message(case, tmp_path):
     errors = commands.fail("train", f"--workdir={tmp_path / 'run'}", "--steps=1", *arguments)
     assert message in errors
     assert not (tmp_path / "run").exists()
+
+
+def test_init_from_other_networks_names_the_flags(tmp_path):
+    arguments = [f"--workdir={tmp_path}", "--init_from=digits", "--latent_dim=32"]
+    errors = commands.fail("train", *arguments, "--attention_resolutions=")
+    flags = "--latent_dim=64 --attention_resolutions=8"
+    assert f"The run in digits has other networks; use its settings: {flags}. " in errors
 
 
 def test_folder_without_images(tmp_path):

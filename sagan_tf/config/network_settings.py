@@ -45,7 +45,8 @@ class DataSettings:
     )
     init_from: str | None = setting(
         None,
-        "Workdir of a trained run to take the initial weights from; classes may differ.",
+        "Trained run to take the initial weights from: its workdir, a published folder, its "
+        "address hf://owner/name, or digits, which ship; classes may differ.",
         also="pretrained finetune weights load restore init_checkpoint",
         free=True,
     )

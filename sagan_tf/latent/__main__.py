@@ -1,10 +1,11 @@
 """Finds directions in a generator's latent space, films walks through it, and redraws pictures.
 
 python -m sagan_tf.latent --workdir=runs/digits --labels=7 --seeds=0-2 --directions=8
+python -m sagan_tf.latent --workdir=runs/digits --labels=7 --class_directions=4
 python -m sagan_tf.latent --workdir=runs/digits --labels=0-9 --seeds=0 --film=walk.webp
 python -m sagan_tf.latent --workdir=runs/digits --project=seven.png
 
-The first writes a sheet: each row moves along one direction, those that change images most first.
+The first two write sheets: each row moves along one direction, what changes images most first.
 """
 
 import dataclasses
@@ -20,17 +21,19 @@ from sagan_tf.fields import device_setting, setting, workdir_setting
 
 # Flags that not every use of the command reads, and those that do.
 _USES = {
-    "labels": ("directions", "film"),
-    "seeds": ("directions", "film"),
-    "steps": ("directions",),
-    "reach": ("directions", "film"),
-    "scale": ("directions", "film"),
+    "labels": ("directions", "class_directions", "film"),
+    "seeds": ("directions", "class_directions", "film"),
+    "steps": ("directions", "class_directions"),
+    "reach": ("directions", "class_directions", "film"),
+    "scale": ("directions", "class_directions", "film"),
     "along": ("film",),
     "frames": ("film",),
     "frames_per_second": ("film",),
     "attention": ("film",),
     "background": ("project",),
 }
+# How far to go along directions of latents and of class weights: one class is 1.4 from another.
+_REACH, _CLASS_REACH = 4.0, 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,9 @@ class LatentSettings:
     workdir: str = workdir_setting()
     best: bool = setting(False, "The best checkpoint (`--eval_every` of training), not the newest.")
     directions: int | None = setting(None, "Writes a sheet of so many directions.", at_least=1)
+    class_directions: int | None = setting(
+        None, "The same of the classes' weights: mixes of classes that differ most.", at_least=1
+    )
     film: str | None = setting(
         None, "Writes a film: a file .gif or .webp, which never ends, or .mp4."
     )
@@ -54,7 +60,11 @@ class LatentSettings:
     )
     seeds: str = setting("0", "Seeds by number or range, as in 0-4,7.")
     steps: int = setting(5, "Images along a direction for each seed and class.", at_least=2)
-    reach: float = setting(4.0, "How far to go along a direction, to either side.", above=0.0)
+    reach: float | None = setting(
+        None,
+        "How far to go along a direction, to either side; by default 4, along class directions 1.",
+        above=0.0,
+    )
     along: int | None = setting(
         None,
         "The film swings along this direction, counted from 1, instead of leading through all "
@@ -107,13 +117,12 @@ def main(settings: LatentSettings) -> None:
 
 
 def _use(settings: LatentSettings) -> str:
-    """Which of the three things to do; flags that it does not read are refused."""
-    uses = [
-        name for name in ("directions", "film", "project") if getattr(settings, name) is not None
-    ]
+    """Which of these things to do; flags that it does not read are refused."""
+    known = ("directions", "class_directions", "film", "project")
+    uses = [name for name in known if getattr(settings, name) is not None]
     if len(uses) != 1:
         raise ValueError(
-            "Give one of `--directions`, `--film` and `--project`. Received: "
+            "Give one of `--directions`, `--class_directions`, `--film` and `--project`. Received: "
             f"{' and '.join(f'`--{use}`' for use in uses) or 'none of them'}"
         )
     for field in dataclasses.fields(settings):
@@ -129,26 +138,42 @@ def _use(settings: LatentSettings) -> str:
 def _sheet(settings: LatentSettings, generator: Any, requests: list[tuple[int, Any]]) -> None:
     """One row per direction; in it each seed and class, moved from one side to the other."""
     from sagan_tf import sampling
-    from sagan_tf.latent.directions import directions
     from sagan_tf.latent.drawing import draw
     from sagan_tf.output import pictures
 
-    assert settings.directions is not None  # or `_use` had said otherwise
-    found = directions(generator, settings.directions)
-    offsets = np.linspace(-settings.reach, settings.reach, settings.steps)
-    latents = sampling.latents_from_seeds([seed for seed, _ in requests], generator.latent_dim)
-    # (directions, requests, steps, latent_dim)
-    moved = latents.numpy()[:, None] + offsets[:, None] * found[:, None, None]
-    classes = None
-    if generator.num_classes is not None:
-        labels = np.repeat([label for _, label in requests], settings.steps)
-        classes = np.tile(labels, settings.directions)
-    images = draw(generator, moved.reshape(-1, generator.latent_dim).astype(np.float32), classes)
+    found = _padded_directions(settings, generator)
+    reach = settings.reach or (_CLASS_REACH if settings.directions is None else _REACH)
+    offsets = np.linspace(-reach, reach, settings.steps)
+    seeds, labels = zip(*requests, strict=True)
+    latents = sampling.latents_from_seeds(seeds, generator.latent_dim)
+    weights = np.equal.outer(labels, range(generator.num_classes or 0))
+    starts = np.hstack([latents, weights.astype(np.float32)])
+    # (directions, requests, steps, latent_dim + num_classes)
+    moved = starts[:, None] + offsets[:, None] * found[:, None, None]
+    moved = moved.reshape(-1, starts.shape[1]).astype(np.float32)
+    latents, weights = np.split(moved, [generator.latent_dim], axis=1)
+    images = draw(generator, latents, None if generator.num_classes is None else weights)
     titles = [f"{offset:+.2g}" if offset else "0" for offset in offsets] * len(requests)
     grid = pictures.image_grid(list(images), len(titles), titles)
     scale = settings.scale or pictures.grid_scale(generator.image_size)
     pictures.save_png(grid, settings.out, scale)
     print(f"sheet: {settings.out}")
+
+
+def _padded_directions(settings: LatentSettings, generator: Any) -> np.ndarray:
+    """The rows' directions, `(K, latent_dim + num_classes)`: of latents, or of class weights."""
+    from sagan_tf.latent.directions import class_directions, directions
+
+    if settings.directions is not None:
+        _check_direction(settings.directions, "directions", generator.latent_dim)
+        found = directions(generator, settings.directions)
+        return np.pad(found, ((0, 0), (0, generator.num_classes or 0)))
+    assert settings.class_directions is not None  # or `_use` had said otherwise
+    if generator.num_classes is None:
+        raise ValueError("`--class_directions` is for generators with classes. Leave it out.")
+    _check_direction(settings.class_directions, "class_directions", generator.num_classes - 1)
+    found = class_directions(generator, settings.class_directions)
+    return np.pad(found, ((0, 0), (generator.latent_dim, 0)))
 
 
 def _film(
@@ -170,6 +195,12 @@ def _film(
     classes: np.ndarray | None = None
     if settings.along is None:
         count = max(len(seeds), len(labels))
+        if not 1 < count <= settings.frames:
+            raise ValueError(
+                "`--film` leads through at least two seeds or classes, and at most `--frames`. "
+                f"Received: {count}, frames={settings.frames}. Name two or more in `--seeds` or "
+                "`--labels`, or swing around one with `--along`."
+            )
         stops = [(seeds[i % len(seeds)], labels[i % len(labels)]) for i in range(count)]
         latents, classes = walks.through(generator, stops, settings.frames)
     else:
@@ -178,9 +209,10 @@ def _film(
                 "`--along` swings around one seed and class. Received: "
                 f"{len(seeds)} seeds, {len(labels)} classes. Leave the others out."
             )
+        _check_direction(settings.along, "along", generator.latent_dim)
         (start,) = sampling.latents_from_seeds(seeds[:1], generator.latent_dim).numpy()
         direction = directions(generator, settings.along)[-1]
-        latents = walks.swing(start, direction, settings.reach, settings.frames)
+        latents = walks.swing(start, direction, settings.reach or _REACH, settings.frames)
         if labels[0] is not None:
             classes = np.full(settings.frames, labels[0])
     if point is None:
@@ -191,6 +223,14 @@ def _film(
         scale = settings.scale or 1
     save_film(frames, settings.film, settings.frames_per_second, scale)
     print(f"film: {settings.film}")
+
+
+def _check_direction(number: int, flag: str, most: int) -> None:
+    if number > most:
+        raise ValueError(
+            f"`--{flag}` must be in [1, {most}]: the generator has no more directions. "
+            f"Received: {number}"
+        )
 
 
 def _project(settings: LatentSettings, generator: Any, description: Mapping[str, Any]) -> None:

@@ -1,8 +1,10 @@
-"""Directions of the latent space along which images change most, in closed form (SeFa)."""
+"""Directions of latents and of class mixes that change images most, in closed form (SeFa)."""
 
 import keras
 import numpy as np
 from keras import ops
+
+from sagan_tf.layers import ConditionalBatchNormalization
 
 
 def directions(generator: keras.Model, count: int) -> np.ndarray:
@@ -22,7 +24,7 @@ def directions(generator: keras.Model, count: int) -> np.ndarray:
         its largest component is made positive.
 
     Raises:
-        ValueError: if `count` is not in [1, latent_dim].
+        ValueError: if `count` is not in [1, latent_dim], or the layer's weights are not finite.
 
     Example:
 
@@ -37,7 +39,56 @@ def directions(generator: keras.Model, count: int) -> np.ndarray:
         )
     used = generator.dense.normalized(generator.dense.kernel)
     kernel = ops.convert_to_numpy(ops.cast(used, "float32")).astype(np.float64)
-    _, vectors = np.linalg.eigh(kernel @ kernel.T)  # columns, by ascending eigenvalue
+    if not np.isfinite(kernel).all():
+        raise ValueError("`generator` has weights that are not finite: its training has diverged.")
+    return _leading(kernel, count)
+
+
+def class_directions(generator: keras.Model, count: int) -> np.ndarray:
+    """Unit vectors of class weights along which the generator's class tables change most.
+
+    Weights w of the classes give every class-conditional batch norm its scales and offsets, w T,
+    where T holds all tables side by side, `(num_classes, columns)`. As in `directions`, but for T
+    without the mean of its rows: to move along such a vector takes from some classes what it gives
+    to others, and the weights' sum stays. No image is needed.
+
+    Args:
+        generator: a built `Generator` with classes.
+        count: how many, K.
+
+    Returns:
+        float32 `(K, num_classes)`, by descending eigenvalue, each of sum 0. An eigenvector's sign
+        means nothing; its largest component is made positive.
+
+    Raises:
+        ValueError: if `generator` has no classes, or `count` is not in [1, num_classes - 1].
+
+    Example:
+
+    >>> from sagan_tf import sampling
+    >>> class_directions(sampling.load_generator("digits"), count=3).shape
+    (3, 10)
+    """
+    if generator.num_classes is None:
+        raise ValueError("`generator` expects one with classes. Received: num_classes=None")
+    if not 1 <= count < generator.num_classes:
+        raise ValueError(
+            f"`count` must be in [1, {generator.num_classes - 1}], one less than there are "
+            f"classes. Received: count={count}"
+        )
+    norms = [
+        layer
+        for layer in generator._flatten_layers()  # the only way to reach layers inside blocks
+        if isinstance(layer, ConditionalBatchNormalization) and layer.num_classes is not None
+    ]
+    tables = [ops.cast(table, "float32") for norm in norms for table in (norm.gamma, norm.beta)]
+    joined = ops.convert_to_numpy(ops.concatenate(tables, axis=1)).astype(np.float64)
+    return _leading(joined - joined.mean(axis=0), count)
+
+
+def _leading(matrix: np.ndarray, count: int) -> np.ndarray:
+    """The first eigenvectors of M M^T, with signs of their own; float32 `(count, rows)`."""
+    _, vectors = np.linalg.eigh(matrix @ matrix.T)  # columns, by ascending eigenvalue
     found = vectors.T[::-1][:count]
     largest = np.abs(found).argmax(axis=1)
     return (found * np.sign(found[np.arange(count), largest])[:, None]).astype(np.float32)

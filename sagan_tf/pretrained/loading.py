@@ -10,7 +10,7 @@ import numpy as np
 
 from sagan_tf.pretrained.folder import is_published, read_weights
 from sagan_tf.pretrained.hub import PREFIX, located
-from sagan_tf.run.checkpoint import restore_network
+from sagan_tf.run.checkpoint import read_variables, restore_network
 from sagan_tf.run.workdir import BEST, CHECKPOINTS, load_description, load_scores
 
 _FOLDER = Path(__file__).parent
@@ -53,6 +53,24 @@ def description(workdir: str | os.PathLike) -> dict[str, Any]:
 def scores(workdir: str | os.PathLike) -> list[dict[str, Any]]:
     """The records of evaluations, as `run.workdir.load_scores`; none of what ships."""
     return [] if _is_name(workdir) else load_scores(located(workdir))
+
+
+def variables(workdir: str | os.PathLike) -> dict[str, np.ndarray]:
+    """All variables of a run's newest readable checkpoint, or those that were published.
+
+    Args:
+        workdir: see `description`.
+
+    Returns:
+        Arrays by the variables' paths.
+
+    Raises:
+        ValueError: if none can be read.
+    """
+    if _is_name(workdir):
+        return _shipped(os.fspath(workdir))[0]
+    place = located(workdir)
+    return read_weights(place)[0] if is_published(place) else read_variables(place / CHECKPOINTS)
 
 
 def restore(

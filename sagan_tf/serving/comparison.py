@@ -1,9 +1,11 @@
-"""Inputs and expected images with which every export is compared."""
+"""Inputs and expected images with which every export is compared, and how much may differ."""
 
 import numpy as np
 
 from sagan_tf.models import Generator
 
+# Relative to the largest value; several times the rounding error of float32 sums.
+TOLERANCE = 1e-5
 # Their classes are spread evenly over all classes.
 _COMPARED_IMAGES = 16
 
@@ -28,3 +30,12 @@ def expected_images(generator: Generator) -> tuple[dict[str, np.ndarray], np.nda
         spread = np.linspace(0, generator.num_classes - 1, _COMPARED_IMAGES)
         inputs["class_id"] = spread.round().astype("int32")
     return inputs, np.asarray(reference(*inputs.values()))
+
+
+def check_difference(difference: float, tolerance: float) -> None:
+    """Raises `RuntimeError` if images differ too much, relative to their largest value."""
+    if not difference <= tolerance:  # what is not a number is not greater
+        raise RuntimeError(
+            f"The exported generator's images differ from the checkpoint's by {difference:.2g} of "
+            f"their largest value; {tolerance:.2g} is the most that rounding explains."
+        )

@@ -10,11 +10,11 @@ import numpy as np
 from sagan_tf.class_names import readable
 from sagan_tf.models import Generator
 from sagan_tf.output.files import check_space, replacing
-from sagan_tf.serving.comparison import expected_images
+from sagan_tf.serving.comparison import TOLERANCE, check_difference, expected_images
 from sagan_tf.serving.folding import FoldedGenerator
 
-# Relative to the largest value; several times the rounding error of float32 sums.
-TOLERANCE = 1e-5
+# Of weights in 8 bits: less than a broken file differs by, more than any that was seen.
+INT8_TOLERANCE = 0.5
 # A second batch size, because the files accept any.
 _SMALL_BATCH = 3
 
@@ -36,6 +36,7 @@ def write_file(
     class_names: Sequence[str],
     settings: dict[str, Any],
     model_card: str,
+    tolerance: float | None = None,
 ) -> float:
     """Writes a file, whole or not at all, and replaces a file that exists.
 
@@ -51,13 +52,15 @@ def write_file(
         class_names: one per class.
         settings: settings of the run.
         model_card: model card in Markdown.
+        tolerance: largest difference allowed, relative to the largest value; `None` for that of
+            float32, `TOLERANCE`.
 
     Returns:
         The largest difference from the generator's images, relative to their largest value.
 
     Raises:
         OSError: if the file cannot be written.
-        RuntimeError: if weights are not finite or the images differ by more than `TOLERANCE`.
+        RuntimeError: if weights are not finite or the images differ by more.
     """
     notes = {
         "class_names.json": json.dumps([readable(name) for name in class_names]),
@@ -70,15 +73,11 @@ def write_file(
             raise RuntimeError(f"The exported weights {variable.name} are not all finite.")
     needed = 2 * sum(variable.shape.num_elements() * 4 for variable in folded.variables)
     check_space(path.parent, needed, "The generator's weights")
+    tolerance = TOLERANCE if tolerance is None else tolerance
     with replacing(path) as temporary:
         file_format.write(temporary, folded, notes)
         difference = _difference(file_format.load(temporary), generator)
-        if not difference <= TOLERANCE:  # what is not a number is not greater
-            raise RuntimeError(
-                f"The exported generator's images differ from the checkpoint's by "
-                f"{difference:.2g} of their largest value; {TOLERANCE:.2g} is the most that "
-                "rounding explains."
-            )
+        check_difference(difference, tolerance)
     return difference
 
 

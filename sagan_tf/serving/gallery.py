@@ -8,13 +8,14 @@ import dataclasses
 import io
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from sagan_tf.latent import NUM_DIRECTIONS
 from sagan_tf.output.films import save_film
 from sagan_tf.output.pictures import TITLE_HEIGHT, image_grid, to_picture
 from sagan_tf.serving.client import Client, ServingError
@@ -23,8 +24,9 @@ from sagan_tf.serving.client import Client, ServingError
 _CELL_WIDTH = 128
 # Images on the way of a film, fewer than a gateway lets through in one request, and their speed.
 _FILM_FRAMES, _FILM_SPEED = 32, 20
-# Class, or `None` without classes, and seed of two images.
-Ends = tuple[tuple[int | None, int], tuple[int | None, int]]
+# Class, or `None` without classes, and seed of an image, and those of two.
+Point = tuple[int | None, int]
+Ends = tuple[Point, Point]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,12 +108,18 @@ class Gallery:
         Raises:
             ServingError: if the server refuses or does not answer.
         """
-        try:
-            return bool(self._overlays(Grid((class_id,), (0,), None), 0, 0, 0))
-        except ServingError as error:
-            if error.status != 400:
-                raise
-            return False
+        return _is_answered(lambda: self._overlays(Grid((class_id,), (0,), None), 0, 0, 0))
+
+    def has_directions(self, class_id: int | None) -> bool:
+        """Returns whether images can be moved along directions; older exports cannot.
+
+        Args:
+            class_id: any of its classes; `None` for a generator without classes.
+
+        Raises:
+            ServingError: if the server refuses or does not answer.
+        """
+        return _is_answered(lambda: self.moved((class_id, 0), [0.0] * NUM_DIRECTIONS))
 
     def sample(self, grid: Grid, titles: Sequence[str]) -> tuple[Grid, Image.Image, list[bytes]]:
         """Generates a grid.
@@ -162,6 +170,25 @@ class Gallery:
         frames = np.stack(images + images[-2:0:-1])  # neither end stands twice
         save_film(frames, path, _FILM_SPEED, _scale(len(images[0])))
 
+    def moved(self, start: Point, amounts: Sequence[float]) -> tuple[Image.Image, str]:
+        """Moves an image along the first directions.
+
+        Args:
+            start: class, or `None` without classes, and seed.
+            amounts: how far to go along each direction.
+
+        Returns:
+            The image as it is and as moved, side by side, and the `curl` line that asks for both.
+        """
+        class_id, seed = start
+        inputs: dict[str, list[Any]] = {"seed": [seed] * 2}
+        inputs["amounts"] = [[0.0] * len(amounts), list(amounts)]
+        if class_id is not None:
+            inputs["class_id"] = [class_id] * 2
+        images = [_pixels(png) for png in self._client.predict("directions", inputs)["image_bytes"]]
+        picture = _picture(images, 2 * _scale(len(images[0])), titles=("as it is", "moved"))
+        return picture, self._curl("directions", inputs)
+
     def curl(self, grid: Grid) -> str:
         """Returns the `curl` line that asks for the same images."""
         return self._curl(*_request(grid))
@@ -185,6 +212,17 @@ class Gallery:
             for name, pngs in outputs.items()
             if name.startswith("overlay_")
         }
+
+
+def _is_answered(ask: Callable[[], Any]) -> bool:
+    """Returns whether the server has the signature that `ask` calls."""
+    try:
+        ask()
+    except ServingError as error:
+        if error.status != 400:  # 400 says that there is no such signature
+            raise
+        return False
+    return True
 
 
 def _between(ends: Ends, steps: int) -> dict[str, list[Any]]:

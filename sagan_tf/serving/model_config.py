@@ -63,7 +63,7 @@ class ModelConfig:
             reason = "no directory in it is named by a number"
         raise ValueError(
             f"{path} holds no version of {self.name!r} to serve: {reason}. "
-            "`python -m sagan_tf.export` writes versions."
+            "`python -m sagan_tf.export` writes versions, with `--workdir=digits` without a run."
         )
 
 

@@ -32,7 +32,7 @@ def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
     with gr.Blocks(title=model_name, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
         layout = Layout(model_name)
         handlers = _Handlers(gallery, layout)
-        images, between = layout.images, layout.between
+        images, between, directions = layout.images, layout.between, layout.directions
         known = [
             layout.notice,
             layout.retry,
@@ -40,6 +40,8 @@ def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
             between.first,
             between.last,
             images.attention,
+            directions.class_id,
+            layout.directions_tab,
             layout.titles,
         ]
         controls = [images.classes, images.seed, images.rows, images.truncation, layout.titles]
@@ -61,6 +63,20 @@ def make_page(gallery: Gallery, model_name: str) -> gr.Blocks:
         )
         between.interpolate.click(handlers.between, ends, [between.strip, between.curl])
         between.make_film.click(handlers.film, ends[:4], between.download)
+        gr.on(
+            [
+                layout.directions_tab.select,
+                directions.class_id.input,
+                directions.seed.submit,
+                directions.seed.blur,
+                *(amount.change for amount in directions.amounts),
+            ],
+            handlers.move,
+            [directions.class_id, directions.seed, *directions.amounts],
+            [directions.picture, directions.curl],
+            trigger_mode="always_last",  # while a slider is dragged, one request at a time
+            show_progress="hidden",
+        )
     return page
 
 
@@ -115,21 +131,25 @@ class _Handlers:
         layout, images, between = self._layout, self._layout.images, self._layout.between
         try:
             choices = self._gallery.class_choices()
-            attends = self._gallery.has_attention(None if choices is None else 0)
+            some_class = None if choices is None else 0
+            attends = self._gallery.has_attention(some_class)
+            moves = self._gallery.has_directions(some_class)
         except ServingError as error:
             return {
                 layout.notice: f"**The model cannot be reached.** {_for_visitors(error)}",
                 layout.retry: gr.update(visible=True),
             }
         numbers = [number for _, number in choices or []]
-        some: dict[str, Any] = {"choices": choices or [], "visible": choices is not None}
+        listed: dict[str, Any] = {"choices": choices or [], "visible": choices is not None}
         return {
             layout.notice: "",
             layout.retry: gr.update(visible=False),
-            images.classes: gr.update(**some, value=numbers[:5]),
-            between.first: gr.update(**some, value=numbers[0] if numbers else None),
-            between.last: gr.update(**some, value=numbers[-1] if numbers else None),
+            images.classes: gr.update(**listed, value=numbers[:5]),
+            between.first: gr.update(**listed, value=numbers[0] if numbers else None),
+            between.last: gr.update(**listed, value=numbers[-1] if numbers else None),
             images.attention: gr.update(visible=attends),
+            layout.directions.class_id: gr.update(**listed, value=numbers[0] if numbers else None),
+            layout.directions_tab: gr.update(visible=moves),
             layout.titles: [name for name, _ in choices or []],
         }
 
@@ -186,6 +206,11 @@ class _Handlers:
         path = _in_cache("film.webp")
         self._gallery.film(_ends(*ends), path)
         return gr.update(value=str(path), visible=True)
+
+    @_shows_errors
+    def move(self, class_id: int | None, seed: int | None, *amounts: float) -> Any:
+        start = class_id, _number(seed, "Seed", 0, _LARGEST_SEED)
+        return self._gallery.moved(start, amounts)
 
 
 def _ends(

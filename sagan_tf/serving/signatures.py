@@ -24,6 +24,7 @@ INPUTS = {
     "images": ("class_id", "seed", "truncation"),
     "from_latent": ("class_id", "latents"),
     "interpolate": ("class_id", "class_id_to", "seed", "seed_to", "fraction"),
+    "directions": ("class_id", "seed", "amounts"),
     "attention": ("class_id", "seed", "row", "col"),
     "attention_truncated": ("class_id", "seed", "truncation", "row", "col"),
     "class_names": ("class_id",),
@@ -36,6 +37,7 @@ _DTYPES = {
     "truncation": tf.float32,
     "latents": tf.float32,
     "fraction": tf.float32,
+    "amounts": tf.float32,
     "row": tf.int32,
     "col": tf.int32,
 }
@@ -44,27 +46,28 @@ _VALUES_IN_MESSAGE = 8
 
 
 def make_signatures(
-    generator: FoldedGenerator, class_names: Sequence[str]
+    generator: FoldedGenerator, class_names: Sequence[str], directions: np.ndarray
 ) -> dict[str, tf.types.experimental.PolymorphicFunction]:
     """Makes the signatures by name, without those that need classes or attention it does not have.
 
     Args:
         generator: the generator that they run.
         class_names: one name per class.
+        directions: unit vectors to move latents along, float32 `(K, latent_dim)`.
 
     Returns:
         Functions with an input signature. `images` are float32 `(N, H, W, C)` in [-1, 1]. Outputs
         whose name ends in `_bytes` are strings `(N,)` of PNG or UTF-8 bytes, which TensorFlow
         Serving's REST API writes as base64.
     """
-    endpoints = _Endpoints(generator, class_names)
+    endpoints = _Endpoints(generator, class_names, directions)
     left_out = set()
     if generator.num_classes is None:
         left_out.add("class_names")
     if not generator.attention_resolutions:
         left_out |= {"attention", "attention_truncated"}
     return {
-        name: _checked(getattr(endpoints, name), _specs(inputs, generator))
+        name: _checked(getattr(endpoints, name), _specs(inputs, generator, len(directions)))
         for name, inputs in INPUTS.items()
         if name not in left_out
     }
@@ -77,7 +80,7 @@ def example_inputs(specs: Sequence[tf.TensorSpec], batch_size: int) -> dict[str,
         specs: input signature.
         batch_size: number of rows.
     """
-    values: dict[str, Any] = {"seed": np.arange(batch_size), "truncation": 1.0}
+    values: dict[str, Any] = {"seed": np.arange(batch_size), "truncation": 1.0, "amounts": 1.0}
     inputs = {}
     for spec in specs:
         shape = (batch_size, *spec.shape[1:])
@@ -86,8 +89,10 @@ def example_inputs(specs: Sequence[tf.TensorSpec], batch_size: int) -> dict[str,
     return inputs
 
 
-def _specs(names: Sequence[str], generator: FoldedGenerator) -> list[tf.TensorSpec]:
-    shapes = {"latents": (None, generator.latent_dim)}
+def _specs(
+    names: Sequence[str], generator: FoldedGenerator, num_directions: int
+) -> list[tf.TensorSpec]:
+    shapes = {"latents": (None, generator.latent_dim), "amounts": (None, num_directions)}
     return [
         tf.TensorSpec(shapes.get(name, (None,)), _DTYPES[name], name)
         for name in names
@@ -122,9 +127,12 @@ def _checked(
 class _Endpoints:
     """Has one method per signature, with the signature's inputs as arguments."""
 
-    def __init__(self, generator: FoldedGenerator, class_names: Sequence[str]) -> None:
+    def __init__(
+        self, generator: FoldedGenerator, class_names: Sequence[str], directions: np.ndarray
+    ) -> None:
         self._generator = generator
         self._class_names = class_names
+        self._directions = directions
         # Traced once, and called by every signature.
         self._images = tf.function(
             generator.images,
@@ -152,12 +160,7 @@ class _Endpoints:
         return {"images": images, "seed": tf.identity(seed), **_echo(class_id)}
 
     def from_latent(self, latents: tf.Tensor, class_id: tf.Tensor | None = None) -> Outputs:
-        message = "`latents` must be finite. Received:"
-        latents = _require(latents, tf.math.is_finite(latents), message)
-        images = self._images(latents, self._class_rows(class_id, latents))
-        # Finite latents may still be so large that the images are not finite.
-        message = "`latents` are too large: their images are not finite. Received such values:"
-        images = _require(images, tf.math.is_finite(images), message)
+        images = self._finite_images("latents", _finite("latents", latents), class_id)
         return {"images": images, "image_bytes": _png(images), **_echo(class_id)}
 
     def interpolate(
@@ -177,6 +180,13 @@ class _Endpoints:
         last_rows = self._class_rows(class_id_to, latents)
         images = self._images(latents, (1 - weight) * first_rows + weight * last_rows)
         return {"image_bytes": _png(images), "fraction": fraction}
+
+    def directions(
+        self, seed: tf.Tensor, amounts: tf.Tensor, class_id: tf.Tensor | None = None
+    ) -> Outputs:
+        moves = _finite("amounts", amounts) @ self._directions
+        images = self._finite_images("amounts", self._latents(seed) + moves, class_id)
+        return {"image_bytes": _png(images), "seed": tf.identity(seed), **_echo(class_id)}
 
     def attention(
         self, seed: tf.Tensor, row: tf.Tensor, col: tf.Tensor, class_id: tf.Tensor | None = None
@@ -214,6 +224,15 @@ class _Endpoints:
         names = tf.gather(tf.constant(list(self._class_names)), class_id)
         return {"class_name_bytes": names, "num_classes": num_classes}
 
+    def _finite_images(
+        self, name: str, latents: tf.Tensor, class_id: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Returns the images of latents that come from the finite input `name`."""
+        images = self._images(latents, self._class_rows(class_id, latents))
+        # Finite latents may still be so large that the images are not finite.
+        message = f"`{name}` are too large: their images are not finite. Received such values:"
+        return _require(images, tf.math.is_finite(images), message)
+
     def _latents(self, seed: tf.Tensor, truncation: tf.Tensor | float = math.inf) -> tf.Tensor:
         seed = _require(seed, seed >= 0, "A seed must not be negative. Received:")
         return latents_from_seeds(seed, self._generator.latent_dim, truncation)
@@ -246,6 +265,10 @@ def _require(value: tf.Tensor, valid: tf.Tensor, message: str) -> tf.Tensor:
     )
     with tf.control_dependencies([check]):
         return tf.identity(value)
+
+
+def _finite(name: str, value: tf.Tensor) -> tf.Tensor:
+    return _require(value, tf.math.is_finite(value), f"`{name}` must be finite. Received:")
 
 
 def _png(images: tf.Tensor) -> tf.Tensor:

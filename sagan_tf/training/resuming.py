@@ -3,14 +3,31 @@
 import contextlib
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sagan_tf import pretrained
 from sagan_tf.config import TrainSettings, as_flags, differences
 from sagan_tf.data import Source, canonical
 from sagan_tf.run import data_set
 from sagan_tf.run.checkpoint import saved_settings
 from sagan_tf.run.workdir import CHECKPOINTS, load_description
+
+# Settings on which the shapes of the networks' variables depend.
+_SHAPING = (
+    "image_size",
+    "base_filters",
+    "discriminator_base_filters",
+    "latent_dim",
+    "dense_bias",
+    "conditional",
+    "attention_resolutions",
+    "mixing",
+    "query_key_ratio",
+    "value_ratio",
+    "generator_spectral_normalization",
+)
 
 
 def as_json(settings: TrainSettings) -> dict[str, Any]:
@@ -105,8 +122,14 @@ def check_data(
 
 
 def check_init_from(settings: TrainSettings, workdir: str) -> None:
-    """Raises `ValueError` for settings with which the weights of `workdir`'s run change meaning."""
-    description = load_description(workdir)
+    """Raises `ValueError` for settings with which the weights of `workdir`'s run change meaning.
+
+    Also if there is no such run, as `pretrained.description` does.
+    """
+    try:
+        description = pretrained.description(workdir)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`workdir`", "`--init_from`", 1)) from error
     # These settings change what given weights compute; the other settings are free to change.
     for network, name in (
         ("generator", "batch_norm_epsilon"),
@@ -119,3 +142,34 @@ def check_init_from(settings: TrainSettings, workdir: str) -> None:
                 f"`--{name}` must be {theirs}, as in the run in {workdir}: its weights "
                 f"would compute something else. Received: {getattr(settings, name)}"
             )
+
+
+def check_channels(workdir: str, source: Source) -> None:
+    """Raises `ValueError` if the generator of `workdir`'s run draws other channels than `source`'s.
+
+    `check_init_from` comes first.
+    """
+    channels = pretrained.description(workdir)["generator"]["channels"]
+    if channels != source.channels:
+        words = {1: "grey images", 3: "images with colours"}
+        raise ValueError(
+            f"`--init_from` {workdir} draws {words[channels]}, and `--dataset` {source.name} has "
+            f"{words[source.channels]}. Take a run and a data set that agree."
+        )
+
+
+def network_flags(settings: TrainSettings, theirs: Mapping[str, Any]) -> list[str]:
+    """The flags that build networks with the shapes of another run's, without those given already.
+
+    Args:
+        settings: the current settings.
+        theirs: the other run's, as its description has them.
+    """
+    ours = as_json(settings)
+    return as_flags(
+        {
+            name: theirs[name]
+            for name in _SHAPING
+            if theirs.get(name) is not None and theirs[name] != ours[name]
+        }
+    )

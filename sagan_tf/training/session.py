@@ -17,10 +17,10 @@ from sagan_tf.evaluation.images import RealImages
 from sagan_tf.evaluation.protocols import PROTOCOLS
 from sagan_tf.machine.team import Team
 from sagan_tf.output import files
+from sagan_tf.pretrained import description, init_from
 from sagan_tf.run import data_set
 from sagan_tf.run.checkpoint import Checkpoints
-from sagan_tf.run.initial_weights import init_from
-from sagan_tf.run.workdir import BEST, CHECKPOINTS, load_description, write_description
+from sagan_tf.run.workdir import BEST, CHECKPOINTS, write_description
 from sagan_tf.training import loop, resuming
 from sagan_tf.training.grid_checks import (
     Copies,
@@ -129,16 +129,18 @@ class Session:
         return step or 0
 
     def _start_from(self, other: str) -> None:
-        """Loads the weights of the run in another workdir."""
+        """Loads the weights of another run, see `pretrained.description`."""
         networks = [self.sagan.generator, self.sagan.discriminator]
         if self.sagan.ema_generator is not None:
             networks.append(self.sagan.ema_generator)
-        there = load_description(other)["class_names"]
+        theirs = description(other)
+        there = theirs["class_names"]
         here = self._data["class_names"]
         shared = None
         if self.sagan.generator.num_classes is not None and here != there:
             shared = {here.index(name): there.index(name) for name in here if name in there}
-        init_from(Path(other) / CHECKPOINTS, networks, shared)
+        flags = resuming.network_flags(self.settings, theirs["settings"])
+        init_from(other, networks, shared, " ".join(flags))
         self.say(f"started from the weights in {other}{_new_classes(len(here), shared)}")
 
     def _write_description(self) -> None:

@@ -12,6 +12,10 @@ import requests
 
 PREDICT = "/v1/models/sagan:predict"
 GOOD = b'{"signature_name": "sample", "instances": [{"class_id": 3, "seed": 7}]}'
+MOVED = (
+    b'{"signature_name": "directions", "inputs": '
+    b'{"class_id": [3], "seed": [7], "amounts": [[1.5, 0, 0, -2]]}}'
+)
 
 # What the gateway answers, and the request as it differs from a good one.
 HOSTILE = {
@@ -30,6 +34,15 @@ HOSTILE = {
         {"body": b'{"signature_name": "sample", "inputs": {"class_id": 1, "seed": 1}}'},
     ),
     "class out of range": (400, {"body": GOOD.replace(b": 3", b": 10")}),
+    "too few amounts": (400, {"body": MOVED.replace(b", -2", b"")}),
+    "too many amounts": (400, {"body": MOVED.replace(b"-2", b"-2, 1")}),
+    "one amount for all": (400, {"body": MOVED.replace(b"[[1.5, 0, 0, -2]]", b"[1.5]")}),
+    "amounts of another length": (400, {"body": MOVED.replace(b"-2]]", b"-2], [0, 0, 0, 0]]")}),
+    "ragged amounts": (400, {"body": MOVED.replace(b"-2]]", b"-2], [0]]")}),
+    "infinite amount": (400, {"body": MOVED.replace(b"1.5", b"1e39")}),
+    "amount that is NaN": (400, {"body": MOVED.replace(b"1.5", b"NaN")}),
+    "amount that is text": (400, {"body": MOVED.replace(b"1.5", b'"1.5"')}),
+    "amounts beyond all images": (400, {"body": MOVED.replace(b"1.5", b"1e38")}),
     "gzip bomb": (
         415,
         {"body": gzip.compress(b" " * 10_000_000 + GOOD), "Content_Encoding": "gzip"},

@@ -58,6 +58,12 @@ def test_what_is_uploaded_comes_back_bit_by_bit(the_hub, tmp_path, capsys):
     np.testing.assert_array_equal(images(ADDRESS), expected)
     np.testing.assert_array_equal(images(f"{ADDRESS}@{sha}"), expected)
     assert not pretrained.is_run(ADDRESS)
+    generator = sampling.load_generator("digits")
+    weights = generator.get_weights()
+    generator.set_weights([0 * weight for weight in weights])
+    pretrained.init_from(ADDRESS, [generator])
+    for given, published in zip(generator.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(given, published)
 
 
 def test_a_revision_is_what_it_was(the_hub, digits):

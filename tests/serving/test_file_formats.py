@@ -10,6 +10,7 @@ import onnx
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from sagan_tf import sampling
 from sagan_tf.serving import file_formats, keras_format, onnx_format, tflite_format
 from sagan_tf.serving.file_formats import write_file
 from sagan_tf.serving.folding import FoldedGenerator
@@ -49,6 +50,21 @@ def test_gives_the_same_images_in_every_batch_size(settings, tmp_path):
             assert images.dtype == np.float32
             atol = 1e-5 * np.abs(expected).max()
             np.testing.assert_allclose(images, expected, rtol=0, atol=atol, err_msg=name)
+
+
+def test_8_bits_move_images_little_and_take_a_third(tmp_path):
+    """Of the digits that ship: most pixels by a few levels of 255."""
+    generator = sampling.load_generator("digits")
+    folded = FoldedGenerator(generator)
+    sizes = []
+    for file_format in (tflite_format, tflite_format.Int8()):
+        file_format.write(tmp_path / "file", folded, {})
+        sizes.append((tmp_path / "file").stat().st_size)
+    assert sizes[1] < 0.35 * sizes[0]
+    latents, labels = inputs(generator, 50)
+    images = file_format.load(tmp_path / "file")(latents=latents, class_id=labels.astype("int32"))
+    error = 127.5 * (images - generator(latents, labels))
+    assert 1 < np.sqrt(np.mean(np.square(error))) < 6
 
 
 @every_format

@@ -99,6 +99,21 @@ def test_the_way_between_begins_and_ends_at_the_two(gallery):
     assert '"fraction": [0.0, 0.3333333333333333, 0.6666666666666666, 1.0]' in line
 
 
+def test_an_image_as_it_is_and_moved(gallery):
+    amounts = [1.5, 0, 0, -2]
+    picture, line = gallery.moved((3, 7), amounts)
+    inputs = {"class_id": [3], "seed": [7]}
+    (plain,) = gallery._client.predict("sample", inputs)["image_bytes"]
+    (moved,) = gallery._client.predict("directions", {**inputs, "amounts": [amounts]})[
+        "image_bytes"
+    ]
+    shown = np.asarray(picture)[12::16].astype(int)  # below the titles
+    assert np.abs(shown[:, 0:256:16] - pixels(plain)).max() <= 1
+    assert np.abs(shown[:, 257:513:16] - pixels(moved)).max() <= 1
+    assert '"amounts": [[0.0, 0.0, 0.0, 0.0], [1.5, 0, 0, -2]]' in line
+    assert gallery.has_directions(3)
+
+
 def test_what_a_generator_lacks_is_not_offered(tmp_path):
     generator = Generator(16, None, base_filters=4, latent_dim=8, attention_resolutions=())
     generator.build()
@@ -112,6 +127,8 @@ def test_what_a_generator_lacks_is_not_offered(tmp_path):
             gallery = Gallery(Client(f"http://127.0.0.1:{number}"), "x")
             assert gallery.class_choices() is None
             assert not gallery.has_attention(None)
+            assert gallery.has_directions(None)
+            assert gallery.moved((None, 1), [1, 0, 0, 0])[0].size == (2 * 257 - 1, 12 + 256)
             picture = gallery.sample(Grid((None,), (1, 2), None), [])[1]
             assert picture.size == (128, 2 * 129 - 1)
             assert gallery.interpolation(((None, 1), (None, 2)), 3)[0].size == (3 * 129 - 1, 128)
@@ -126,6 +143,10 @@ def test_class_names_are_told_apart(gallery):
 
 def test_without_a_server_it_says_so():
     gallery = Gallery(Client("http://127.0.0.1:1", retries=0), "x")
-    for ask in (gallery.class_choices, lambda: gallery.has_attention(0)):
+    for ask in (
+        gallery.class_choices,
+        lambda: gallery.has_attention(0),
+        lambda: gallery.has_directions(0),
+    ):
         with pytest.raises(ServingError, match="Is the server running"):
             ask()

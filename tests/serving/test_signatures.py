@@ -3,6 +3,9 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import sampling
+from sagan_tf.latent import NUM_DIRECTIONS
+from sagan_tf.latent.directions import directions
+from sagan_tf.latent.drawing import draw
 from sagan_tf.models import Generator
 from sagan_tf.serving.folding import FoldedGenerator
 from sagan_tf.serving.signatures import INPUTS, make_signatures
@@ -96,6 +99,34 @@ def test_interpolation_goes_from_one_end_to_the_other(signatures, generator):
     assert np.abs(pixels(outputs["image_bytes"]).astype(int) - expected).max() <= 1
 
 
+def test_without_amounts_it_is_the_sample_byte_by_byte(signatures):
+    inputs = {"class_id": CLASSES, "seed": SEEDS}
+    outputs = call(signatures["directions"], **inputs, amounts=np.zeros((4, NUM_DIRECTIONS)))
+    expected = call(signatures["sample"], **inputs)
+    assert outputs.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(outputs[name], value)
+
+
+def test_amounts_move_along_directions_as_the_latent_command_does(signatures, generator):
+    """Row k moves along direction k alone, as a sheet and `--along` do; the last along two."""
+    amounts = [[-4, 0, 0, 0], [0, 2.5, 0, 0], [0, 0, 4, 0], [1, 0, 0, -3]]
+    inputs = {"class_id": CLASSES, "seed": SEEDS, "amounts": amounts}
+    moved = pixels(call(signatures["directions"], **inputs)["image_bytes"]).astype(int)
+    starts = sampling.latents_from_seeds(SEEDS, generator.latent_dim).numpy()
+    found = [directions(generator, count)[-1] for count in range(1, 5)]
+    latents = np.stack(
+        [
+            starts[0] - 4 * found[0],
+            starts[1] + 2.5 * found[1],
+            starts[2] + 4 * found[2],
+            starts[3] + found[0] - 3 * found[3],
+        ]
+    )
+    assert np.abs(moved - draw(generator, latents, CLASSES)).max() <= 1
+    assert (moved != sampled(generator)).any(axis=(1, 2, 3)).all()
+
+
 def test_attention_of_a_point(signatures):
     place = {"row": [0, 5, 15, 8], "col": [0, 9, 15, 8]}
     outputs = call(signatures["attention"], class_id=CLASSES, seed=SEEDS, **place)
@@ -150,6 +181,10 @@ def test_class_names(signatures):
         ("serving_default", {"truncation": [1, np.nan, 1]}, r"`truncation` must be .*\] \[nan\]"),
         ("from_latent", {"latents": np.full((3, 8), np.inf)}, r"`latents` must be finite"),
         ("from_latent", {"latents": np.tile([1e20, -1e20], (3, 4))}, r"`latents` are too large"),
+        ("directions", {"amounts": np.full((3, 4), np.nan)}, r"`amounts` must be finite"),
+        ("directions", {"amounts": np.full((3, 4), 1e38)}, r"`amounts` are too large"),
+        ("directions", {"amounts": np.zeros((3, 3))}, "not compatible with expected shape"),
+        ("directions", {"amounts": np.zeros((2, 4))}, r"need one value per image.* \[3 3 2\]"),
         ("interpolate", {"fraction": [0, 1.5, np.nan]}, r"`fraction` must .*\] \[1.5 nan\]"),
         ("interpolate", {"class_id_to": [0, 0, 10]}, r"class must be in \[0, 9\]"),
         ("interpolate", {"seed_to": [0, 0, -1]}, r"seed must not be negative"),
@@ -160,7 +195,7 @@ def test_class_names(signatures):
 )
 def test_bad_input_is_named_and_nothing_else(signatures, name, changed, message):
     good = {name: np.zeros(3) for name in INPUTS[name]} | {"truncation": np.ones(3)}
-    good["latents"] = np.zeros((3, 8))
+    good |= {"latents": np.zeros((3, 8)), "amounts": np.zeros((3, 4))}
     inputs = {key: changed.get(key, good[key]) for key in INPUTS[name]}
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         call(signatures[name], **inputs)
@@ -169,7 +204,7 @@ def test_bad_input_is_named_and_nothing_else(signatures, name, changed, message)
 def test_without_classes_and_attention_there_are_fewer_signatures():
     generator = Generator(16, None, base_filters=4, latent_dim=8)
     generator.build()
-    signatures = make_signatures(FoldedGenerator(generator), ())
+    signatures = make_signatures(FoldedGenerator(generator), (), directions(generator, 3))
     assert set(signatures) == set(INPUTS) - {
         "class_names",
         "attention",
@@ -180,6 +215,7 @@ def test_without_classes_and_attention_there_are_fewer_signatures():
         "seed_to",
         "fraction",
     ]
+    assert signatures["directions"].input_signature[1].shape == (None, 3)
     images = signatures["images"](tf.constant(SEEDS), tf.ones(4))["images"]
     latents = sampling.latents_from_seeds(SEEDS, 8, 1.0)
     np.testing.assert_allclose(images, generator(latents), atol=1e-5)

@@ -2,37 +2,40 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import keras
 
-from sagan_tf.run.checkpoint import read_variables
+from sagan_tf.pretrained.loading import variables
 
 
 def init_from(
-    directory: str | os.PathLike,
+    workdir: str | os.PathLike,
     networks: Iterable[keras.Model],
     shared_classes: Mapping[int, int] | None = None,
+    flags: str = "",
 ) -> None:
-    """Gives networks the weights of another run's newest readable checkpoint.
+    """Gives networks the weights of another run's newest readable checkpoint, or published ones.
 
     Args:
-        directory: the other run's checkpoints.
-        networks: built networks with the architecture saved there. An averaged generator takes the
-            other run's average, or its generator if it kept no average.
+        workdir: the other run, see `loading.description`.
+        networks: built networks with the architecture of the other run's. Where the other run kept
+            only a generator, or published only its average, both generators take that one.
         shared_classes: map from label here to label there, for each class that both runs have;
             `None` if all classes are the same or there are none. Weights of other classes (scales,
             offsets, embeddings) keep their initial values.
+        flags: what builds the other run's networks, for the message if they do not fit.
 
     Raises:
         ValueError: if there is no readable checkpoint, or a variable is missing in it or has
             another shape.
     """
-    saved = read_variables(directory)
-    if not any(name.startswith("ema_generator/") for name in saved):
-        saved.update(
-            {f"ema_{name}": v for name, v in saved.items() if name.startswith("generator/")}
-        )
+    saved = variables(workdir)
+    averaged = {name for name in saved if name.startswith("ema_generator/")}
+    if not averaged:
+        generator = {name for name in saved if name.startswith("generator/")}
+        saved.update({f"ema_{name}": saved[name] for name in generator})
+    for name in averaged:
+        saved.setdefault(name.removeprefix("ema_"), saved[name])
     misfits = []
     for variable in (variable for network in networks for variable in network.variables):
         value = saved.get(variable.path)
@@ -49,7 +52,7 @@ def init_from(
             variable.assign(value)
     if misfits:
         raise ValueError(
-            f"The run in {Path(directory).parent} has other networks; use its settings. "
+            f"The run in {workdir} has other networks; use its settings{flags and f': {flags}'}. "
             f"{len(misfits)} variables do not fit: {'; '.join(misfits[:3])}"
         )
 

@@ -2,14 +2,23 @@ import keras
 import numpy as np
 import pytest
 
-from sagan_tf.models import Discriminator
+from sagan_tf import pretrained, sampling
+from sagan_tf.models import Discriminator, Generator
+from sagan_tf.pretrained import init_from
 from sagan_tf.run.checkpoint import Checkpoints
-from sagan_tf.run.initial_weights import init_from
 from tests.support.small_generator import equal, make
 
 
+@pytest.fixture
+def saved(tmp_path):
+    """A workdir with one network, and the network."""
+    network = make(seed=2)
+    Checkpoints(tmp_path / "checkpoints", [network]).save(2)
+    return tmp_path, network
+
+
 def test_init_from_keeps_fresh_class_tables_for_other_classes(saved):
-    directory, _, second = saved
+    directory, second = saved
     networks = [make(num_classes=5, seed=6), make(num_classes=5, seed=6, name="ema_generator")]
     fresh = make(num_classes=5, seed=6)
     init_from(directory, networks, shared_classes={})
@@ -32,7 +41,7 @@ def test_init_from_keeps_what_belongs_to_a_shared_class(tmp_path):
         return network
 
     theirs = [make(seed=1), discriminator(3, seed=1)]
-    Checkpoints(tmp_path, theirs).save(1)
+    Checkpoints(tmp_path / "checkpoints", theirs).save(1)
     own = [make(num_classes=5, seed=6), discriminator(5, seed=6)]
     fresh = [make(num_classes=5, seed=6), discriminator(5, seed=6)]
     init_from(tmp_path, own, shared_classes={4: 0, 1: 2})
@@ -51,13 +60,33 @@ def test_init_from_keeps_what_belongs_to_a_shared_class(tmp_path):
 
 
 def test_init_from_takes_everything_for_the_same_classes(saved):
-    directory, _, second = saved
+    directory, second = saved
     network = make(seed=6)
     init_from(directory, [network])
     assert equal(network, second)
 
 
 def test_init_from_refuses_other_networks(saved):
-    directory, *_ = saved
-    with pytest.raises(ValueError, match=r"has other networks.*variables do not fit: generator/"):
-        init_from(directory, [make(base_filters=8)])
+    directory, _ = saved
+    message = r"has other networks; use its settings: --a=1. .* do not fit: generator/"
+    with pytest.raises(ValueError, match=message):
+        init_from(directory, [make(base_filters=8)], flags="--a=1")
+
+
+@pytest.mark.parametrize("name", ["generator", "ema_generator"])
+def test_both_generators_begin_with_the_average_that_ships(name):
+    expected = sampling.load_generator("digits")
+    network = Generator.from_config({**expected.get_config(), "name": name})
+    network.build()
+    init_from("digits", [network])
+    assert equal(network, expected)
+
+
+def test_the_discriminator_that_ships():
+    config = pretrained.description("digits")["discriminator"]
+    expected, network = (Discriminator.from_config(config) for _ in range(2))
+    for discriminator in (expected, network):
+        discriminator.build()
+    pretrained.restore("digits", expected)
+    init_from("digits", [network])
+    assert equal(network, expected)
