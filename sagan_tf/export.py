@@ -157,32 +157,16 @@ def _say(difference: float, path: Path) -> None:
 
 
 def _restore(settings: ExportSettings, device: str) -> tuple[Any, list[str], dict[str, Any], str]:
-    """The run's generator, its class names, the settings of its training, and a model card."""
     from sagan_tf import pretrained
 
-    description = pretrained.description(settings.workdir)
+    pretrained.description(settings.workdir)  # raises an error before anything takes time
 
-    from sagan_tf import sampling
     from sagan_tf.machine import devices
-    from sagan_tf.serving.model_card import write_model_card
+    from sagan_tf.serving.exported_run import restore_run
 
     devices.use_device(device)
     print(f"device: {devices.in_words()}")
-    generator, step = sampling.restore_generator(settings.workdir, best=settings.best)
-    print(f"exporting: step {step} of {settings.workdir}", flush=True)
-    run = {
-        name: value
-        for name, value in description["settings"].items()
-        if name not in FREE_SETTINGS  # paths of this machine among them
-    }
-    card = write_model_card(
-        settings.name,
-        generator,
-        step,
-        {**description, "settings": run},
-        pretrained.scores(settings.workdir),
-    )
-    return generator, description["class_names"], run, card
+    return restore_run(settings.workdir, settings.name, FREE_SETTINGS, settings.best)
 
 
 def _check(directory: str) -> None:

@@ -11,9 +11,11 @@ import signal
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from sagan_tf import command
+from sagan_tf.config import FREE_SETTINGS
 from sagan_tf.extras import extra
 from sagan_tf.fields import setting
 from sagan_tf.machine import startup
@@ -22,6 +24,7 @@ from sagan_tf.serving.model_names import check_model_name
 
 if TYPE_CHECKING:
     from sagan_tf.serving.connection_table import ConnectionLimits
+    from sagan_tf.serving.model_config import ModelConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +33,9 @@ class ServeSettings:
 
     model_name: str = setting("sagan", "Name of the model in addresses.")
     model_base_path: str | None = setting(
-        None, "Directory that holds the model's versions; without it exports/<model_name>."
+        None,
+        "Directory that holds the model's versions, or digits, which ship with the package; "
+        "without it exports/<model_name>.",
     )
     model_config_file: str | None = setting(
         None,
@@ -42,21 +47,21 @@ class ServeSettings:
     rest_api_host: str = setting(
         "127.0.0.1", "Address to listen at; 0.0.0.0 for all addresses of this machine."
     )
-    rest_api_num_threads: int = setting(8, "Calls that run at the same time.")
+    rest_api_num_threads: int = setting(8, "Calls that run at the same time.", above=0)
     rest_api_timeout_in_ms: int = setting(
-        30_000, "Milliseconds after which a call is answered with 504."
+        30_000, "Milliseconds after which a call is answered with 504.", above=0
     )
     rest_api_enable_cors_support: bool = setting(
         False, "Let web pages of other sites read answers."
     )
     file_system_poll_wait_seconds: float = setting(
-        1.0, "Seconds between looks for new versions on disk."
+        1.0, "Seconds between looks for new versions on disk.", above=0
     )
     enable_batching: bool = setting(True, "Join concurrent calls into one call of the model.")
-    tensorflow_intra_op_parallelism: int = setting(
-        0,
-        "Threads of one operation, 0 for all cores; with 1, more callers of small images are "
-        "served, but large images take longer.",
+    tensorflow_intra_op_parallelism: int | None = setting(
+        None,
+        "Threads of one operation, 0 for all cores; without it 1 if the weights of all models are "
+        "small, so that more callers are served, else 0.",
         at_least=0,
     )
     batching_parameters_file: str | None = setting(
@@ -66,11 +71,12 @@ class ServeSettings:
         None,
         "Most bytes of a request's body, also after it is inflated; without it 4 MiB, or 256 KiB "
         "for a gateway.",
+        above=0,
     )
     max_connections: int = setting(
-        512, "Most open connections; for further ones, idle ones are closed."
+        512, "Most open connections; for further ones, idle ones are closed.", above=0
     )
-    max_connections_per_address: int = setting(128, "Most of these from one address.")
+    max_connections_per_address: int = setting(128, "Most of these from one address.", above=0)
 
     # In front of another server of this API, which alone should be able to reach it.
     gateway: bool = setting(False, "Instead of a model: guard the server at `--upstream`.")
@@ -85,17 +91,19 @@ class ServeSettings:
     add_key: str | None = setting(
         None, "Instead: make a key for this name, print it and add its line to the file."
     )
-    max_rows: int = setting(64, "Most images that one request may ask for.")
+    max_rows: int = setting(64, "Most images that one request may ask for.", above=0)
     requests_per_minute: int = setting(
-        600, "Most requests per minute of each key, or of each address without keys."
+        600, "Most requests per minute of each key, or of each address without keys.", above=0
     )
     images_per_minute: int = setting(
-        6000, "Most images per minute of each key, or of each address without keys."
+        6000, "Most images per minute of each key, or of each address without keys.", above=0
     )
-    max_in_flight: int = setting(64, "Most calls that wait for the model at the same time.")
-    max_in_flight_per_caller: int = setting(16, "Most of these from one key or address.")
+    max_in_flight: int = setting(
+        64, "Most calls that wait for the model at the same time.", above=0
+    )
+    max_in_flight_per_caller: int = setting(16, "Most of these from one key or address.", above=0)
     max_answer_bytes: int = setting(
-        64 * 2**20, "Most bytes of an answer; requests for more images are refused."
+        64 * 2**20, "Most bytes of an answer; requests for more images are refused.", above=0
     )
     trusted_proxies: tuple[str, ...] = setting(
         (), "Addresses or networks of proxies whose X-Forwarded-For is believed; without it, none."
@@ -116,10 +124,14 @@ def main(settings: ServeSettings) -> None:
     port = settings.rest_api_port
     if port is None:
         port = 8080 if settings.gateway else 8501
-    with server.bind(settings.rest_api_host, port) as listener:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(server.bind(settings.rest_api_host, port))
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        app = _gateway(settings, address) if settings.gateway else _models(settings, address)
+        if settings.gateway:
+            app = _gateway(settings, address)
+        else:
+            app = _models(settings, address, Path(stack.enter_context(TemporaryDirectory())))
         # The server raises it again after all calls that run are answered.
         with contextlib.suppress(KeyboardInterrupt):
             make_server(app, _connection_limits(settings)).run(sockets=[listener])
@@ -146,29 +158,21 @@ def _max_body_bytes(settings: ServeSettings) -> int:
     return default if settings.max_body_bytes is None else settings.max_body_bytes
 
 
-def _models(settings: ServeSettings, address: str) -> Any:
+def _models(settings: ServeSettings, address: str, temporary: Path) -> Any:
     check_keras_settings()
     with startup.without_unused_packages():
         startup.import_tensorflow()
-    import tensorflow as tf
 
     from sagan_tf.serving.batching import NO_BATCHING, BatchingParameters
     from sagan_tf.serving.batching_parameters import read_parameters
-    from sagan_tf.serving.model_config import ModelConfig, read_model_configs
     from sagan_tf.serving.server import make_app
     from sagan_tf.serving.versions import ServedModels, settle_memory
 
-    tf.config.threading.set_intra_op_parallelism_threads(settings.tensorflow_intra_op_parallelism)
     batching = BatchingParameters() if settings.enable_batching else NO_BATCHING
     if settings.batching_parameters_file is not None and settings.enable_batching:
         batching = read_parameters(settings.batching_parameters_file)
-    if settings.model_config_file is not None:
-        configs = read_model_configs(settings.model_config_file)
-    else:
-        base_path = settings.model_base_path or f"exports/{settings.model_name}"
-        configs = [ModelConfig(settings.model_name, Path(base_path))]
+    configs = _configs(settings, temporary)
     for config in configs:
-        config.check_versions()
         print(f"loading: {config.name} from {config.base_path}", flush=True)
     models = ServedModels(configs)
     models.update()
@@ -187,6 +191,34 @@ def _models(settings: ServeSettings, address: str) -> Any:
         _max_body_bytes(settings),
         batching,
     )
+
+
+def _configs(settings: ServeSettings, temporary: Path) -> "list[ModelConfig]":
+    """The models to serve; what ships is exported to `temporary`."""
+    import tensorflow as tf
+
+    from sagan_tf import pretrained
+    from sagan_tf.serving.exported_run import restore_run
+    from sagan_tf.serving.model_config import ModelConfig, read_model_configs
+    from sagan_tf.serving.saved_model import write_version
+
+    name = settings.model_name
+    base_path = settings.model_base_path or f"exports/{name}"
+    ships = settings.model_config_file is None and pretrained.is_name(base_path)
+    if settings.model_config_file is not None:
+        configs = read_model_configs(settings.model_config_file)
+    else:
+        configs = [ModelConfig(name, temporary if ships else Path(base_path))]
+    if not ships:
+        for config in configs:
+            config.check_versions()
+    threads = settings.tensorflow_intra_op_parallelism
+    if threads is None:
+        threads = 0 if any(config.is_large() for config in configs) else 1
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    if ships:
+        write_version(temporary, 1, *restore_run(base_path, name, FREE_SETTINGS))
+    return configs
 
 
 def _gateway(settings: ServeSettings, address: str) -> Any:
@@ -226,24 +258,6 @@ def _check(settings: ServeSettings) -> None:
         raise ValueError(
             f"`--rest_api_port` must be in [0, 65535]. Received: {settings.rest_api_port}"
         )
-    for name in (
-        "rest_api_num_threads",
-        "rest_api_timeout_in_ms",
-        "file_system_poll_wait_seconds",
-        "max_body_bytes",
-        "max_connections",
-        "max_connections_per_address",
-        "max_rows",
-        "requests_per_minute",
-        "images_per_minute",
-        "max_in_flight",
-        "max_in_flight_per_caller",
-        "max_answer_bytes",
-    ):
-        value = getattr(settings, name)
-        if value is not None and not value > 0:
-            raise ValueError(f"`--{name}` must be positive. Received: {value}")
-
     if settings.gateway:
         _upstream(settings)
     if settings.add_key is not None and settings.api_key_file is None:

@@ -15,6 +15,7 @@ import pytest
 import requests
 from PIL import Image
 
+from sagan_tf import sampling
 from sagan_tf.serving.callers import add_key
 from sagan_tf.serving.client import Client
 from tests.by_hand import load
@@ -45,6 +46,19 @@ def test_serves_until_it_is_told_to_stop(exported):
     assert process.returncode == 0
     with pytest.raises(requests.ConnectionError):
         requests.get(match[1], timeout=5)
+
+
+def test_the_digits_that_ship_need_no_export(tmp_path):
+    process = commands.start("serve", "--model_base_path=digits", PORT, TMPDIR=str(tmp_path))
+    lines, match = commands.read_until(process, r"serving: (http://127.0.0.1:\d+)/")
+    assert lines[0] == "exporting: step 4500 of digits\n"
+    image = Client(match[1]).sample(7, 1234)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
+    generator = sampling.load_generator("digits")
+    (expected,) = sampling.sample(generator, [1234], [7])
+    assert np.abs(np.asarray(image, int) - expected[..., 0]).max() <= 1
 
 
 def test_told_to_stop_while_it_loads(exported):
@@ -84,7 +98,7 @@ def test_bad_input_is_one_message(tmp_path, label):
     assert {
         "": f"{empty} holds no version of 'sagan' to serve",
         "--rest_api_port=99999": "`--rest_api_port` must be in [0, 65535]. Received: 99999",
-        "--rest_api_num_threads=0": "`--rest_api_num_threads` must be positive. Received: 0",
+        "--rest_api_num_threads=0": "`--rest_api_num_threads` must be above 0. Received: 0",
     }[label] in errors
 
 

@@ -21,12 +21,12 @@ STEP = "step"
 
 def is_run(workdir: str | os.PathLike) -> bool:
     """Whether this is a run's directory, to which scores may be added, or may become one."""
-    if _is_name(workdir) or os.fspath(workdir).startswith(PREFIX):
+    if is_name(workdir) or os.fspath(workdir).startswith(PREFIX):
         return False
     return not is_published(workdir)
 
 
-def _is_name(workdir: str | os.PathLike) -> bool:
+def is_name(workdir: str | os.PathLike) -> bool:
     """Whether this names networks that ship; a directory of that name goes first."""
     return os.fspath(workdir) in NAMES and not Path(workdir).exists()
 
@@ -45,14 +45,14 @@ def description(workdir: str | os.PathLike) -> dict[str, Any]:
         ValueError: if `workdir` is none of them, cannot be downloaded, or its description is
             damaged.
     """
-    if _is_name(workdir):
+    if is_name(workdir):
         return json.loads((_FOLDER / f"{workdir}.json").read_text(encoding="utf-8"))
     return load_description(located(workdir))
 
 
 def scores(workdir: str | os.PathLike) -> list[dict[str, Any]]:
     """The records of evaluations, as `run.workdir.load_scores`; none of what ships."""
-    return [] if _is_name(workdir) else load_scores(located(workdir))
+    return [] if is_name(workdir) else load_scores(located(workdir))
 
 
 def variables(workdir: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -67,7 +67,7 @@ def variables(workdir: str | os.PathLike) -> dict[str, np.ndarray]:
     Raises:
         ValueError: if none can be read.
     """
-    if _is_name(workdir):
+    if is_name(workdir):
         return _shipped(os.fspath(workdir))[0]
     place = located(workdir)
     return read_weights(place)[0] if is_published(place) else read_variables(place / CHECKPOINTS)
@@ -91,7 +91,7 @@ def restore(
         ValueError: if there is no readable checkpoint; for `best`, `step` or a network that was
             not published.
     """
-    if _is_name(workdir):
+    if is_name(workdir):
         weights, kept = _shipped(os.fspath(workdir))
     else:
         place = located(workdir)

@@ -12,6 +12,9 @@ from sagan_tf.serving.model_names import check_model_name
 from sagan_tf.serving.protobufs import ModelServerConfig
 from sagan_tf.serving.saved_model import versions_in
 
+# Of smaller weights, images of up to some 32 pixels, threads cost more than they bring.
+_LARGE_BYTES = 4 * 2**20
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -38,6 +41,13 @@ class ModelConfig:
             return present
         return [version for version in present if version in self.versions]
 
+    def is_large(self) -> bool:
+        """Whether the newest version's weights are so large that an operation gains by threads."""
+        for version in self.candidates()[:1]:
+            variables = (self.base_path / str(version) / "variables").glob("*")
+            return sum(path.stat().st_size for path in variables) > _LARGE_BYTES
+        return False
+
     def check_versions(self) -> None:
         """Checks that there is a version on disk that may be served.
 
@@ -63,7 +73,7 @@ class ModelConfig:
             reason = "no directory in it is named by a number"
         raise ValueError(
             f"{path} holds no version of {self.name!r} to serve: {reason}. "
-            "`python -m sagan_tf.export` writes versions, with `--workdir=digits` without a run."
+            "`python -m sagan_tf.export` writes versions; `--model_base_path=digits` needs none."
         )
 
 
