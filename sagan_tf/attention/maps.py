@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from sagan_tf.layers import SelfAttention2D
+from sagan_tf.layers.nested import layers_of_kind
 
 # Scores computed at a time: 64 MiB of float32, or the scores of one image if they are more.
 _SCORES_AT_A_TIME = 2**24
@@ -20,11 +21,10 @@ def attention_layers(model: keras.layers.Layer) -> dict[str, SelfAttention2D]:
     Layers of nested models may share a path; the second one's key then ends in `:1`.
     """
     layers: dict[str, SelfAttention2D] = {}
-    for layer in model._flatten_layers():  # the only way to reach layers inside blocks
-        if isinstance(layer, SelfAttention2D):
-            path = layer.path or layer.name  # a layer that was never called has no path
-            same = sum(other.partition(":")[0] == path for other in layers)
-            layers[f"{path}:{same}" if same else path] = layer
+    for layer in layers_of_kind(model, SelfAttention2D):
+        path = layer.path or layer.name  # a layer that was never called has no path
+        same = sum(other.partition(":")[0] == path for other in layers)
+        layers[f"{path}:{same}" if same else path] = layer
     return layers
 
 

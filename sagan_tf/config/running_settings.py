@@ -116,6 +116,3 @@ class KeepingSettings:
         at_least=0,
         free=True,
     )
-
-
-# In the order of their fields: a dataclass has the fields of its last base first.

@@ -7,6 +7,7 @@ from sagan_tf.config.network_settings import DataSettings, NetworkSettings
 from sagan_tf.config.optimisation_settings import OptimisationSettings, RegularizationSettings
 from sagan_tf.config.running_settings import HardwareSettings, KeepingSettings
 
+# In the order of their fields: a dataclass has the fields of its last base first.
 _GROUPS = (
     DataSettings,
     NetworkSettings,

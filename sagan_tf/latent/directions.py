@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from sagan_tf.layers import ConditionalBatchNormalization
+from sagan_tf.layers.nested import layers_of_kind
 
 
 def directions(generator: keras.Model, count: int) -> np.ndarray:
@@ -76,12 +77,12 @@ def class_directions(generator: keras.Model, count: int) -> np.ndarray:
             f"`count` must be in [1, {generator.num_classes - 1}], one less than there are "
             f"classes. Received: count={count}"
         )
-    norms = [
-        layer
-        for layer in generator._flatten_layers()  # the only way to reach layers inside blocks
-        if isinstance(layer, ConditionalBatchNormalization) and layer.num_classes is not None
+    tables = [
+        ops.cast(table, "float32")
+        for norm in layers_of_kind(generator, ConditionalBatchNormalization)
+        if norm.num_classes is not None
+        for table in (norm.gamma, norm.beta)
     ]
-    tables = [ops.cast(table, "float32") for norm in norms for table in (norm.gamma, norm.beta)]
     joined = ops.convert_to_numpy(ops.concatenate(tables, axis=1)).astype(np.float64)
     return _leading(joined - joined.mean(axis=0), count)
 

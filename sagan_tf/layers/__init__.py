@@ -3,7 +3,7 @@
 `self_attention` (its function `attend` has the softmax) and, in its place, `residual_bottleneck`;
 `spectral_norm` (its method `singular_value` has the power iteration) of convolutions, dense layers
 and embeddings, and of `resampling` convolutions; `conditional_batch_norm`. All of them check their
-`inputs` alike.
+`inputs` alike. `nested` finds layers of a kind in a model.
 """
 
 from sagan_tf.layers.conditional_batch_norm import ConditionalBatchNormalization

@@ -102,7 +102,7 @@ class Network(keras.Model):
         """Freezes the layers as well if the network was made with `trainable=False`."""
         if not self.trainable:
             # Setting the network's flag again would not reach them: Keras skips an equal value.
-            for layer in self._flatten_layers(recursive=False, include_self=False):
+            for layer in self.layers:
                 layer.trainable = False
 
     def _mixer(self, resolution: int) -> keras.layers.Layer:

@@ -19,10 +19,11 @@ may have, `admission` checks the body, `upstream` asks the server, `model_watch`
 `gateway_metrics` counts, `json_log` writes the log.
 
 Texts of error answers have no file of their own. Each stands where it is raised, in some 80 lines:
-search for `RequestError(` (a class of `rest`) and `TensorError(` (of `json_inputs`). Besides,
-`upstream` has a table of them, `signatures` asserts in the graph (`loaded_version` turns that into
-a text), `connections` refuses what is too large, too late or not HTTP before a call is read, and
-`rest` and `gateway` have the answers to failures of their own.
+search for `RequestError(` (a class of `rest`) and `TensorError(` (of `json_inputs`). Most are in
+`json_inputs` (values), `admission` (the gateway's check of the body) and `rest` (address and form
+of a call). Besides, `upstream` has a table of them, `signatures` asserts in the graph
+(`loaded_version` turns that into a text), `connections` refuses what is too large, too late or not
+HTTP before a call is read, and `rest` and `gateway` have the answers to failures of their own.
 
 For people: `client` asks a server. The playground is a web page: `page_layout` has its controls
 with all labels and explanations, `page` their handlers and messages, `gallery` makes the pictures

@@ -2,7 +2,7 @@
 
 `build` makes networks and optimizers of settings. `trainer` is the step of both updates:
 `gradients` computes them, of latents and labels that `noise` draws, `fused_adam` applies them, and
-`moving_average` follows; `counts` says how far training is, `replicas` has means over replicas.
+`moving_average` follows; `counts` says how far training is, `replica_means` averages over replicas.
 `regularization` and `augmentation` are options of the discriminator.
 `keras_model` and `batch_checks` make `trainer.SAGAN` an ordinary Keras model.
 

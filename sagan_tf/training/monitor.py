@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from sagan_tf.attention import attention_layers, attention_measures
 from sagan_tf.layers import SelfAttention2D
+from sagan_tf.layers.nested import layers_of_kind
 from sagan_tf.layers.spectral_norm import SpectralNormalization
 from sagan_tf.models import Discriminator, Generator
 from sagan_tf.output.files import must_exist, write_text
@@ -191,11 +192,10 @@ class Monitor:
             "learning_rate/discriminator": self._sagan.discriminator_optimizer.learning_rate,
         }
         for network in (self._sagan.generator, self._sagan.discriminator):
-            for layer in network._flatten_layers():
-                if isinstance(layer, SelfAttention2D):
-                    scalars[f"gamma/{layer.path}"] = layer.gamma
-                elif isinstance(layer, SpectralNormalization):
-                    scalars[f"singular_value/{layer.path}"] = layer.singular_value()
+            for attention in layers_of_kind(network, SelfAttention2D):
+                scalars[f"gamma/{attention.path}"] = attention.gamma
+            for layer in layers_of_kind(network, SpectralNormalization):
+                scalars[f"singular_value/{layer.path}"] = layer.singular_value()
         return {
             name: tf.cast(tf.convert_to_tensor(scalar), tf.float32)
             for name, scalar in scalars.items()

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from sagan_tf.layers import ConditionalBatchNormalization
+from sagan_tf.layers.nested import layers_of_kind
 from sagan_tf.training.noise import Noise
 
 # Number and size of the generated batches from which the average's moving statistics are computed.
@@ -110,14 +111,13 @@ class MovingAverage:
 
 def batch_norms(network: keras.Model) -> list[ConditionalBatchNormalization]:
     """All class-conditional batch norms of a network, including those inside its blocks."""
-    layers = network._flatten_layers()  # the only way to reach layers inside blocks
-    return [layer for layer in layers if isinstance(layer, ConditionalBatchNormalization)]
+    return layers_of_kind(network, ConditionalBatchNormalization)
 
 
 def _copy(generator: keras.Model) -> keras.Model:
     copy = type(generator).from_config({**generator.get_config(), "name": "ema_generator"})
     copy.build()
     copy.set_weights(generator.get_weights())
-    for layer in copy._flatten_layers():  # one by one: Keras skips an equal value of the model
+    for layer in layers_of_kind(copy, keras.layers.Layer):  # Keras skips an equal value of `copy`
         layer.trainable = True
     return copy

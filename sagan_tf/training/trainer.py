@@ -21,7 +21,7 @@ from sagan_tf.training.keras_model import (
 from sagan_tf.training.moving_average import MovingAverage, batch_norms
 from sagan_tf.training.noise import Noise
 from sagan_tf.training.regularization import Regularization
-from sagan_tf.training.replicas import average_moving_statistics, replica_mean
+from sagan_tf.training.replica_means import average_moving_statistics, replica_mean
 
 # Scalars that every training step reports; `SAGAN.scalars` has all of a model.
 SCALARS = ("discriminator_loss", "generator_loss", "real_logits", "fake_logits")

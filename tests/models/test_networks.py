@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf.layers import ConditionalBatchNormalization, SelfAttention2D
+from sagan_tf.layers.nested import layers_of_kind
 from sagan_tf.layers.spectral_norm import SpectralNormalization
 from sagan_tf.models import Discriminator, Generator
 
@@ -14,7 +15,7 @@ TINY = {"image_size": 16, "num_classes": 5, "base_filters": 2, "query_key_ratio"
 
 
 def sublayers(network, cls):
-    return [layer for layer in network._flatten_layers() if isinstance(layer, cls)]
+    return layers_of_kind(network, cls)
 
 
 def inputs_of(network, batch_size=2):

@@ -7,7 +7,7 @@ from sagan_tf.layers import ConditionalBatchNormalization
 from sagan_tf.layers.spectral_norm import SpectralNormalization
 from sagan_tf.models import Discriminator, Generator
 from sagan_tf.training.cost import exchanged_bytes
-from sagan_tf.training.replicas import average_moving_statistics
+from sagan_tf.training.replica_means import average_moving_statistics
 from sagan_tf.training.trainer import SAGAN
 from tests.support.small_sagan import (
     NETWORK,
