@@ -235,8 +235,8 @@ def test_without_weights_or_network_it_says_how(workdir, cache, monkeypatch, tmp
         (["--num_images=1"], "`--num_images` must be at least 2. Received: 1"),
         (["--compare", "one"], "`--compare` expects two files"),
         (["--compare", "/none", "/none"], "holds no scores of this command"),
-        (["--images=folder:/tmp"], "`--images` needs real images"),
-        (["--images=real"], "`--images` needs real images"),
+        (["--images=folder:/tmp"], "`--images` needs `--dataset` or `--workdir`"),
+        (["--images=real"], "`--images` needs `--dataset` or `--workdir`"),
         (["--report=README.md"], "`--report` must be a directory. Received: README.md, a file"),
         (["--workdir=/none"], "holds no training run"),
         (

@@ -259,7 +259,7 @@ def test_what_needs_no_keras_does_not_ask():
 
 
 KERAS_PAGE = (commands.ROOT / "docs" / "keras.md").read_text(encoding="utf-8")
-NOTEBOOK = KERAS_PAGE.split("Commands run in a notebook")[1].split("```python\n")[1].split("```")[0]
+NOTEBOOK = KERAS_PAGE.split("## In a notebook")[1].split("```python\n")[1].split("```")[0]
 SMALL = """"steps": 2, "image_size": 16, "base_filters": 4, "query_key_ratio": 4, "latent_dim": 8,
 "global_batch_size": 8, "d_steps": 1, "attention_resolutions": (8,)"""
 BEFORE = """
