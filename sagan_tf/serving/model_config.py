@@ -43,10 +43,13 @@ class ModelConfig:
 
     def is_large(self) -> bool:
         """Whether the newest version's weights are so large that an operation gains by threads."""
-        for version in self.candidates()[:1]:
-            variables = (self.base_path / str(version) / "variables").glob("*")
-            return sum(path.stat().st_size for path in variables) > _LARGE_BYTES
-        return False
+        newest = self.candidates()[:1]
+        files = [
+            path
+            for version in newest
+            for path in (self.base_path / str(version) / "variables").glob("*")
+        ]
+        return sum(path.stat().st_size for path in files) > _LARGE_BYTES
 
     def check_versions(self) -> None:
         """Checks that there is a version on disk that may be served.
