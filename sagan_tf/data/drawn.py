@@ -7,7 +7,7 @@ import numpy as np
 from sagan_tf.data.source import Source
 from sagan_tf.geotex.drawing import (
     CLASS_NAMES,
-    LEAST_SIZE,
+    DEFAULT_SIZE,
     SPLITS,
     check_size,
     draw,
@@ -26,20 +26,21 @@ class GeoTex(Source):
             are the same with any others beside it; with fewer classes, each has more images.
 
     Raises:
-        ValueError: another split, a size below 32, or classes that `ordered_classes` refuses.
+        ValueError: another split, a size too small for a class, or classes that `ordered_classes`
+            refuses.
     """
 
     image_size: int
 
     def __init__(
-        self, split: str = "train", image_size: int = LEAST_SIZE, classes: Sequence[str] = ()
+        self, split: str = "train", image_size: int = DEFAULT_SIZE, classes: Sequence[str] = ()
     ) -> None:
         if split not in SPLITS:
             raise ValueError(
                 f"`split` expects one of {list(SPLITS)} of geotex. Received: split={split!r}."
             )
-        check_size(image_size)
         names = ordered_classes(classes or CLASS_NAMES)
+        check_size(image_size, names)
         self._numbers = split_numbers(split, names)
         # The label of each class of all, by its label among the chosen ones.
         whole = np.array([CLASS_NAMES.index(name) for name in names], np.int32)

@@ -17,7 +17,7 @@ from sagan_tf.data.folder import Folder
 from sagan_tf.data.loading import check_image_size
 from sagan_tf.data.prepared import Prepared
 from sagan_tf.data.source import Description, Source, folder_hint
-from sagan_tf.geotex.drawing import LEAST_SIZE, ordered_classes
+from sagan_tf.geotex.drawing import DEFAULT_SIZE, ordered_classes
 
 DEFAULT_BACKGROUND = "white"
 
@@ -56,7 +56,7 @@ KINDS = {
     "digits": _Kind("`digits`", lambda asked: Digits()),
     "geotex": _Kind(
         "`geotex` or `geotex:CLASSES` (some of its classes, as in `geotex:twin,cells`)",
-        lambda asked: GeoTex(asked.split, asked.image_size or LEAST_SIZE, asked.classes),
+        lambda asked: GeoTex(asked.split, asked.image_size or DEFAULT_SIZE, asked.classes),
         has_classes=True,
         has_splits=True,
     ),

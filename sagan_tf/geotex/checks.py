@@ -3,7 +3,7 @@
 import numpy as np
 
 from sagan_tf.geotex import textures
-from sagan_tf.geotex.drawing import CLASS_NAMES, GEOMETRIES, LEAST_SIZE
+from sagan_tf.geotex.drawing import CLASS_NAMES, GEOMETRIES, least_size
 from sagan_tf.geotex.outcome import Outcome
 
 
@@ -17,9 +17,9 @@ def check(name: str, images: np.ndarray) -> Outcome:
     Raises:
         ValueError: for an unknown class, or images of another shape or dtype.
     """
-    check_images(images)
     if name not in CLASS_NAMES:
         raise ValueError(f"A class of GeoTex is one of {CLASS_NAMES}. Received: {name!r}.")
+    check_images(name, images)
     if name in GEOMETRIES:
         return GEOMETRIES[name].check(images)
     return textures.check(name, images)
@@ -44,12 +44,12 @@ def locate_parts(name: str, images: np.ndarray) -> np.ndarray:
     return GEOMETRIES[name].parts_in(images) & readable[:, np.newaxis, np.newaxis, np.newaxis]
 
 
-def check_images(images: np.ndarray) -> None:
-    """Raises `ValueError` if images have another shape or dtype than those of GeoTex."""
+def check_images(name: str, images: np.ndarray) -> None:
+    """Raises `ValueError` if images have another shape or dtype than those of the class."""
     shape = images.shape
-    square = len(shape) == 4 and shape[1] == shape[2] >= LEAST_SIZE and shape[3] == 3
+    square = len(shape) == 4 and shape[1] == shape[2] >= least_size(name) and shape[3] == 3
     if images.dtype != np.uint8 or not square:
         raise ValueError(
-            f"`images` must be uint8 (N, S, S, 3) with S of at least {LEAST_SIZE}. Received: "
-            f"{images.dtype} {shape}."
+            f"`images` of {name} must be uint8 (N, S, S, 3) with S of at least {least_size(name)}. "
+            f"Received: {images.dtype} {shape}."
         )

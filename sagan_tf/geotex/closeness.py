@@ -40,7 +40,7 @@ def measure_closeness(name: str, images: np.ndarray) -> Closeness:
     Raises:
         ValueError: for images of another shape or dtype.
     """
-    check_images(images)
+    check_images(name, images)
     of_class = GEOMETRIES[name]
     sides = of_class.read_sides(images)
     left, right = sides.left[sides.located], sides.right[sides.located]

@@ -14,8 +14,11 @@ CLASS_NAMES = (*GEOMETRIES, *textures.TEXTURES)
 SPLITS = {"train": range(50_000), "test": range(50_000, 60_000)}
 # Numbers after those of all splits are split in the same way again; see `split_numbers`.
 _PERIOD = 60_000
-# In smaller images, cells and limbs are less than two pixels wide.
-LEAST_SIZE = 32
+# The least image sizes: in smaller images of these classes limbs have no gaps between them, lines
+# are too thin to be fitted, and clouds show less than one wave. Other classes can still be read.
+_LEAST_SIZES = {"limbs": 32, "line": 32, "clouds": 32}
+_LEAST_SIZE = 16
+DEFAULT_SIZE = 32
 
 
 class Example(NamedTuple):
@@ -38,7 +41,8 @@ def draw(index: int, image_size: int, seed: int = 0, valid: bool = True) -> Exam
 
     Args:
         index: number of the image, at least 0.
-        image_size: side in pixels, at least 32. Geometry scales with it, textures do not.
+        image_size: side in pixels, at least the class's `least_size`. Geometry scales with it,
+            textures do not.
         seed: seed of the data set, at least 0.
         valid: whether the constraint of a geometry class holds. Otherwise the two parts are drawn
             independently, each from the same distribution, and satisfy the constraint by chance.
@@ -46,13 +50,13 @@ def draw(index: int, image_size: int, seed: int = 0, valid: bool = True) -> Exam
     Raises:
         ValueError: for an image size that is too small, or a negative number.
     """
-    check_size(image_size)
     if min(index, seed) < 0:
         raise ValueError(
             f"`index` and `seed` must be at least 0. Received: index={index}, seed={seed}."
         )
     label = index % len(CLASS_NAMES)
     name = CLASS_NAMES[label]
+    check_size(image_size, (name,))
     random = np.random.default_rng([seed, index])
     if name in GEOMETRIES:
         image, coverage = GEOMETRIES[name].draw(random, image_size, valid)
@@ -61,13 +65,19 @@ def draw(index: int, image_size: int, seed: int = 0, valid: bool = True) -> Exam
     return Example(to_levels(image), label, np.zeros((2, image_size, image_size), bool))
 
 
-def check_size(image_size: int) -> None:
-    """Raises `ValueError` for an image size that is too small to draw."""
-    if image_size < LEAST_SIZE:
-        raise ValueError(
-            f"GeoTex needs an `image_size` of at least {LEAST_SIZE}. "
-            f"Received: image_size={image_size}."
-        )
+def least_size(name: str) -> int:
+    """The smallest image size, in pixels, at which a class can be drawn and checked."""
+    return _LEAST_SIZES.get(name, _LEAST_SIZE)
+
+
+def check_size(image_size: int, names: Sequence[str]) -> None:
+    """Raises `ValueError` for an image size that is too small for any of some classes."""
+    for name in names:
+        if image_size < least_size(name):
+            raise ValueError(
+                f"GeoTex needs an `image_size` of at least {least_size(name)} for {name}. "
+                f"Received: image_size={image_size}."
+            )
 
 
 def ordered_classes(names: Sequence[str]) -> tuple[str, ...]:

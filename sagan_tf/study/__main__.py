@@ -83,6 +83,9 @@ class StudySettings:
     seeds: int | None = setting(
         None, "Runs of each arm, on drawn images and the digits.", at_least=1
     )
+    first_seed: int | None = setting(
+        None, "The least seed of runs on drawn images; by default the preset's.", at_least=0
+    )
     train_flags: str = setting(
         "", "Further flags for every run, in quotes, as in '--base_filters=8 --device=cpu'."
     )
@@ -152,7 +155,7 @@ def _geotex_plan(name: str, settings: StudySettings, flags: dict[str, str]) -> "
     preset = plans.GEOTEX_PRESETS[name]
     given: dict[str, Any] = {
         name: getattr(settings, name)
-        for name in ("steps", "measure_every", "samples", "seeds")
+        for name in ("steps", "measure_every", "samples", "seeds", "first_seed")
         if getattr(settings, name) is not None
     }
     if settings.classes:

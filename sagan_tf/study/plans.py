@@ -88,6 +88,7 @@ class GeotexPreset:
         note: see `Plan`.
         arms: names from `ARMS`.
         seeds: number of seeds; every arm has one run for each seed.
+        first_seed: the least of the seeds.
         steps: steps of each run.
         measure_every: steps between measured checkpoints.
         samples: see `Plan`.
@@ -99,6 +100,7 @@ class GeotexPreset:
     note: str
     arms: tuple[str, ...] = tuple(ARMS)
     seeds: int = 1
+    first_seed: int = 0
     steps: int = 2000
     measure_every: int = 500
     samples: int = 200
@@ -130,11 +132,12 @@ GEOTEX_PRESETS = {
     "pairs": GeotexPreset(
         "Each network learns two classes, one of geometry and one of texture: among all eight, "
         "small networks hardly learn geometry.",
-        arms=("none", "attention", "local"),
         seeds=5,
-        steps=3000,
+        first_seed=1,  # the setting was found with seed 0
+        steps=4000,
         samples=500,
-        groups=(("twin", "cells"), ("mirror", "fur"), ("limbs", "stripes"), ("line", "clouds")),
+        flags={"image_size": 16, "attention_resolutions": (8,)},
+        groups=(("twin", "cells"), ("mirror", "fur")),
     ),
 }
 
@@ -158,7 +161,7 @@ def geotex_plan(preset: GeotexPreset) -> Plan:
             ARMS[arm],
             group=group,
         )
-        for seed in range(preset.seeds)
+        for seed in range(preset.first_seed, preset.first_seed + preset.seeds)
         for group in groups
         for arm in preset.arms
     )

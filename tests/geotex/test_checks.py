@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 from sagan_tf import geotex
 from sagan_tf.evaluation.moments import moments_of
 from sagan_tf.geotex import CLASS_NAMES, GEOMETRIES, check, exchange_halves, locate_parts
+from sagan_tf.geotex.drawing import least_size
 from sagan_tf.study.patches import patch_distance, patches
 from tests.by_hand.geotex_validity import blurred, noisy
 
@@ -30,17 +31,19 @@ def assert_rate(outcome, expected):
     assert interval.low <= expected <= interval.high
 
 
-@pytest.mark.parametrize("image_size", [32, 37, 64])
+@pytest.mark.parametrize("image_size", ["least", 37, 64])
 @pytest.mark.parametrize("name", CLASS_NAMES)
 def test_what_is_drawn_is_right(name, image_size):
+    image_size = least_size(name) if image_size == "least" else image_size
     outcome = check(name, draw_class(name, image_size))
     assert outcome.satisfied.mean() >= 0.99
     assert (outcome.readable >= outcome.satisfied).all()
 
 
-@pytest.mark.parametrize("image_size", [32, 64])
+@pytest.mark.parametrize("image_size", ["least", 64])
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_independent_parts_fit_by_chance(name, image_size):
+    image_size = least_size(name) if image_size == "least" else image_size
     outcome = check(name, draw_class(name, image_size, seed=1, valid=False))
     assert outcome.readable.mean() >= 0.99
     assert_rate(outcome, CHANCE[name])
@@ -131,7 +134,8 @@ def test_no_parts_where_nothing_is_readable():
         (check, "cat", (1, 32, 32, 3), "is one of .*'twin'.*Received: 'cat'"),
         (check, "twin", (1, 32, 32, 1), r"must be uint8 \(N, S, S, 3\).*Received: uint8 \(1, 32,"),
         (check, "twin", (32, 32, 3), r"Received: uint8 \(32, 32, 3\)"),
-        (check, "twin", (1, 16, 16, 3), "at least 32"),
+        (check, "twin", (1, 15, 15, 3), "of twin must be .* at least 16"),
+        (check, "limbs", (1, 16, 16, 3), "of limbs must be .* at least 32"),
         (locate_parts, "fur", (1, 32, 32, 3), "with parts is one of .*'line'.*Received: 'fur'"),
     ],
 )

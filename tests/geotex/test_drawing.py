@@ -96,7 +96,8 @@ def test_halves_are_exchanged_in_a_ring():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"index": 0, "image_size": 31}, "of at least 32. Received: image_size=31"),
+        ({"index": 2, "image_size": 31}, "at least 32 for limbs. Received: image_size=31"),
+        ({"index": 0, "image_size": 15}, "at least 16 for twin. Received: image_size=15"),
         ({"index": -1, "image_size": 32}, "must be at least 0. Received: index=-1, seed=0"),
         ({"index": 0, "image_size": 32, "seed": -1}, "must be at least 0.*seed=-1"),
     ],

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from sagan_tf.config import PRESETS, TrainSettings, resolve
-from sagan_tf.geotex import CLASS_NAMES
+from sagan_tf.geotex.drawing import check_size
 from sagan_tf.models import Discriminator, Generator
 from sagan_tf.study import ablation
 from sagan_tf.study.ablation import ablation_plan
@@ -55,14 +55,19 @@ def test_pairs_learn_two_classes_each():
     preset = GEOTEX_PRESETS["pairs"]
     plan = geotex_plan(preset)
     assert len(plan.runs) == len(preset.groups) * preset.seeds * len(preset.arms)
-    run = next(run for run in plan.runs if run.name == "twin-cells-attention-0")
+    run = next(run for run in plan.runs if run.name == "twin-cells-attention-1")
     assert (run.group, run.arm, run.flags["dataset"]) == (
         "twin,cells",
         "attention",
         "geotex:twin,cells",
     )
     # Each class is in one group, so that its mean is over all seeds.
-    assert sorted(name for group in preset.groups for name in group) == sorted(CLASS_NAMES)
+    names = [name for group in preset.groups for name in group]
+    assert len(set(names)) == len(names)
+    for group in preset.groups:
+        check_size(preset.flags["image_size"], group)
+    # The setting was found with seed 0, so that seed 0 is no evidence.
+    assert {run.seed for run in plan.runs} == {1, 2, 3, 4, 5}
     assert [run.seed for run in plan.runs] == sorted(run.seed for run in plan.runs)
 
 
