@@ -96,11 +96,11 @@ def pair(tmp_path_factory):
     """A run on two classes, finished; its measures and the plan were then copied elsewhere."""
     out, copy = (tmp_path_factory.mktemp("pairs") / name for name in ("pairs", "copy"))
     small = "--base_filters=8 --discriminator_base_filters=8 --global_batch_size=4 --latent_dim=4"
-    flags = ["--preset=pairs", "--classes=twin,cells", "--runs=twin-cells-attention-0"]
+    flags = ["--preset=cpu", "--classes=twin,cells", "--runs=twin-cells-attention-1"]
     flags += ["--steps=2", "--measure_every=2", "--samples=20"]
     flags += [f"--train_flags={small} --query_key_ratio=4 --steps_per_call=1"]
     output = commands.run("study", *flags, f"--out={out}")
-    measures = "runs/twin-cells-attention-0/measures.jsonl"
+    measures = "runs/twin-cells-attention-1/measures.jsonl"
     for name in ("study.json", measures):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(out / name, copy / name)
@@ -109,8 +109,8 @@ def pair(tmp_path_factory):
 
 def test_runs_on_two_classes_are_measured_on_these(pair):
     out, _, _, output = pair
-    assert "1 of 15 runs are trained" in output
-    found = records(out, "twin-cells-attention-0")
+    assert "1 of 20 runs are trained" in output
+    found = records(out, "twin-cells-attention-1")
     assert [(r["arm"], r["step"], r["averaged"]) for r in found] == [
         ("attention", 0, False),
         ("off", 2, True),
@@ -121,7 +121,7 @@ def test_runs_on_two_classes_are_measured_on_these(pair):
     assert {record["group"] for record in found} == {"twin,cells"}
     assert all(list(record["classes"]) == ["twin", "cells"] for record in found[1:])
     assert set(found[-1]["classes"]["twin"]) >= {"closeness", "located"}
-    assert list(found[2]["attention"]["generator/attention_16x16"]) == ["twin"]
+    assert list(found[2]["attention"]["generator/attention_8x8"]) == ["twin"]
     page = (out / "index.html").read_text()
     assert "twin,cells attention" in page
     assert "mirror of" not in page
@@ -132,13 +132,13 @@ def test_measures_alone_are_a_finished_run(pair):
     _, copy, flags, _ = pair
     plan = json.loads((copy / "study.json").read_text())
     (copy / "study.json").write_text(json.dumps({**plan, "note": "Other words."}))
-    before = (copy / "runs" / "twin-cells-attention-0" / "measures.jsonl").read_bytes()
+    before = (copy / "runs" / "twin-cells-attention-1" / "measures.jsonl").read_bytes()
     output = commands.run("study", *flags, f"--out={copy}")
-    assert "1 of 15 runs are trained" in output
+    assert "1 of 20 runs are trained" in output
     assert [path.name for path in (copy / "runs").rglob("*") if path.is_file()] == [
         "measures.jsonl"
     ]
-    assert (copy / "runs" / "twin-cells-attention-0" / "measures.jsonl").read_bytes() == before
+    assert (copy / "runs" / "twin-cells-attention-1" / "measures.jsonl").read_bytes() == before
     page = (copy / "index.html").read_text()
     assert "Graded, of geometry" in page
     assert "Images</h2>" not in page  # there are no weights to draw them with
@@ -165,12 +165,12 @@ def test_another_study_is_not_mixed_in(study):
         (["--preset=smoke", "--table=1"], "Received: --preset=smoke, --table=1"),
         (["--preset=smoke", "--ablation"], "Received: --preset=smoke, --ablation=true"),
         (["--ablation", "--seeds=0"], "`--seeds` must be at least 1. Received: 0"),
-        (["--preset=tiny"], "`--preset` is one of smoke, cpu, full, pairs. Received: tiny"),
-        (["--preset=pairs", "--classes=twin,cat"], "each named once. Received: 'twin,cat'"),
+        (["--preset=tiny"], "`--preset` is one of smoke, cpu, full. Received: tiny"),
+        (["--preset=cpu", "--classes=twin,cat"], "each named once. Received: 'twin,cat'"),
         (["--table=1", "--classes=twin"], "`--classes` is for `--preset` alone. Received: --table"),
         (["--table=3"], "`--table` is one of 1, 2. Received: 3"),
         (["--preset=cpu", "--steps=0"], "`--steps` must be at least 1. Received: 0"),
-        (["--preset=cpu", "--runs=none-9"], "`--runs` are of none-0, residual-0"),
+        (["--preset=cpu", "--runs=none-9"], "`--runs` are of twin-cells-none-1, twin-cells-residual-1"),
         (["--preset=cpu", "--train_flags=base_filters=8"], "expects flags of `sagan_tf.train`"),
         (["--table=1", "--image_size=48"], "`image_size` must be one of 16, 32, 64, 128, 256"),
     ],

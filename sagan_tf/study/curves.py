@@ -24,7 +24,7 @@ def plot_curve(axes: Axes, findings: Findings, arms: Sequence[str], name: str, s
         score: one of `RATES`, or another score of the class.
     """
     for arm, colour in zip(arms, COLOURS, strict=False):
-        steps = findings.steps(arm, True, name)
+        steps = findings.steps(True, arm, name)
         if not steps:
             continue
         if score in RATES:

@@ -88,13 +88,14 @@ class Findings:
             and (name in record["classes"] if name else record["classes"])
         )
 
-    def steps(self, arm: str, averaged: bool, name: str | None = None) -> list[int]:
-        """Steps at which images of an arm, or of one of its classes, were measured."""
+    def steps(self, averaged: bool, arm: str | None = None, name: str | None = None) -> list[int]:
+        """Steps at which images were measured: of any arm or one, of any class or one."""
         return sorted(
             {
                 step
                 for (of_arm, _, step, of_averaged), record in self._records.items()
-                if (of_arm, of_averaged) == (arm, averaged)
+                if of_averaged == averaged
+                and arm in (None, of_arm)
                 and (name in record["classes"] if name else record["classes"])
             }
         )
@@ -131,14 +132,15 @@ class Findings:
             key=lambda record: (record["step"], _pair(record)),
         )
 
-    def comparisons(self, step: int, averaged: bool) -> list[Comparison]:
-        """The `COMPARISONS` for which both arms have runs at this step, paired by group and seed.
+    def comparisons(self, steps: Sequence[int], averaged: bool) -> list[Comparison]:
+        """The `COMPARISONS` for which both arms have runs at these steps.
 
-        If the study has several groups, the comparison over all is followed by that of each group.
+        Runs are paired by group and seed; the grades of a run are means over the steps. If the
+        study has several groups, the comparison over all is followed by that of each group.
         """
         found = []
         for arm, other in COMPARISONS:
-            gains = self._gains(arm, other, step, averaged)
+            gains = self._gains(arm, other, steps, averaged)
             if not gains:
                 continue
             found.append(self._comparison(arm, other, list(gains.values())))
@@ -161,21 +163,27 @@ class Findings:
         return Comparison(arm, other, by_class, geometry, texture, both, group)
 
     def _gains(
-        self, arm: str, other: str, step: int, averaged: bool
+        self, arm: str, other: str, steps: Sequence[int], averaged: bool
     ) -> dict[Pair, dict[str, float]]:
         """By group and seed, the gain in graded values of each class that both runs learned."""
-        pairs = set(self.pairs(arm, step, averaged)) & set(self.pairs(other, step, averaged))
+        pairs = set.intersection(
+            *(set(self.pairs(one, step, averaged)) for one in (arm, other) for step in steps)
+        )
         found = {}
         for pair in sorted(pairs):
-            mine, theirs = (
-                self._records[of_arm, pair, step, averaged]["classes"] for of_arm in (arm, other)
-            )
-            found[pair] = {
-                name: mine[name]["graded"] - theirs[name]["graded"]
-                for name in mine
-                if name in theirs
-            }
+            mine, theirs = (self._grades(one, pair, steps, averaged) for one in (arm, other))
+            found[pair] = {name: mine[name] - theirs[name] for name in mine if name in theirs}
         return found
+
+    def _grades(
+        self, arm: str, pair: Pair, steps: Sequence[int], averaged: bool
+    ) -> dict[str, float]:
+        """The mean grade over the steps of each class that a run learned."""
+        records = [self._records[arm, pair, step, averaged]["classes"] for step in steps]
+        return {
+            name: float(np.mean([record[name]["graded"] for record in records]))
+            for name in records[0]
+        }
 
 
 def _pair(record: Mapping[str, Any]) -> Pair:

@@ -64,14 +64,7 @@ def write_geotex_report(
         "geotex_report.html",
         plan=plan,
         facts=facts,
-        tables=[
-            {
-                "averaged": averaged,
-                "pairs": findings.comparisons(plan.steps, averaged),
-                "rows": list(_rows(findings, arms, plan.steps, averaged)),
-            }
-            for averaged in (True, False)
-        ],
+        tables=list(_tables(findings, arms, plan.steps)),
         geometry=geometry,
         texture=texture,
         grouped=len(findings.groups) > 1,
@@ -85,6 +78,23 @@ def write_geotex_report(
         frames=FRAMES,
     )
     write_text(path, page)
+
+
+def _tables(findings: Findings, arms: list[str], last: int) -> Iterator[dict[str, Any]]:
+    """Yields comparisons and rates: at the last step, over all steps, and without averaging."""
+    for averaged, weights in ((True, "averaged weights"), (False, "weights without averaging")):
+        yield {
+            "title": f"After {last:,} steps, {weights}",
+            "pairs": findings.comparisons([last], averaged),
+            "rows": list(_rows(findings, arms, last, averaged)),
+        }
+        steps = findings.steps(averaged)
+        if len(steps) > 1:
+            yield {
+                "title": f"Mean grades over {len(steps)} measured steps, {weights}",
+                "pairs": findings.comparisons(steps, averaged),
+                "rows": [],
+            }
 
 
 def _rows(

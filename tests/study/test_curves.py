@@ -50,7 +50,7 @@ def test_unknown_values_do_not_count():
 
 
 def test_the_picture_shows_the_measures_that_are_kept():
-    twin, cells = study_curve.draw(commands.ROOT / "studies" / "trial-twin-linear").axes
+    twin, cells = study_curve.draw(commands.ROOT / "studies" / "trial-32-twin-linear").axes
     assert (twin.get_title(), cells.get_title()) == ("twin (geometry)", "cells (texture)")
     labels = [text.get_text() for text in cells.get_legend().get_texts()]
     assert labels == ["attention", "the same, gates shut"]

@@ -30,7 +30,7 @@ def test_gains_by_hand():
             record("attention", 0, graded(9, 9), averaged=False),
         ]
     )
-    (pair,) = findings.comparisons(10, averaged=True)
+    (pair,) = findings.comparisons([10], averaged=True)
     assert (pair.arm, pair.other) == ("attention", "none")
     assert pair.geometry.mean == pytest.approx((0.5 + 0.3) / 2)
     assert pair.texture.mean == pytest.approx(0.1)
@@ -38,7 +38,25 @@ def test_gains_by_hand():
     assert pair.interaction.pairs == 2
     assert pair.interaction.p_value == pytest.approx(0.5)
     assert pair.gains["twin"] == pytest.approx(0.4)
-    assert not findings.comparisons(20, averaged=True)
+    assert not findings.comparisons([20], averaged=True)
+
+
+def test_mean_gains_over_steps_are_of_runs_that_have_them_all():
+    findings = Findings(
+        [
+            record("none", 0, graded(0.0, 0.2), step=5),
+            record("none", 0, graded(0.4, 0.2), step=10),
+            record("attention", 0, graded(0.5, 0.2), step=5),
+            record("attention", 0, graded(0.7, 0.4), step=10),
+            record("none", 1, graded(0.0, 0.0), step=10),
+            record("attention", 1, graded(9, 0), step=10),  # stopped before, so without step 5
+        ]
+    )
+    assert findings.steps(averaged=True) == [5, 10]
+    (pair,) = findings.comparisons([5, 10], averaged=True)
+    assert pair.geometry.mean == pytest.approx((0.5 + 0.3) / 2)
+    assert pair.texture.mean == pytest.approx(0.1)
+    assert (pair.interaction.mean, pair.interaction.pairs) == (pytest.approx(0.3), 1)
 
 
 def test_each_run_counts_for_the_classes_that_it_learned():
@@ -56,7 +74,7 @@ def test_each_run_counts_for_the_classes_that_it_learned():
         ]
     )
     assert (findings.geometry, findings.texture) == (("twin", "line"), ("cells", "clouds"))
-    everything, of_twins, of_lines = findings.comparisons(10, averaged=True)
+    everything, of_twins, of_lines = findings.comparisons([10], averaged=True)
     assert [one.group for one in (everything, of_twins, of_lines)] == ["", twins, lines]
     assert everything.interaction.mean == pytest.approx((0.2 + 0.5 + 0.4) / 3)
     assert (everything.interaction.pairs, of_twins.interaction.pairs) == (3, 1)
@@ -69,7 +87,7 @@ def test_each_run_counts_for_the_classes_that_it_learned():
 
 def test_without_a_texture_there_is_no_interaction():
     pairs = [record(arm, 0, {"twin": 0.3}, group="twin") for arm in ("none", "attention")]
-    (alone,) = Findings(pairs).comparisons(10, averaged=True)
+    (alone,) = Findings(pairs).comparisons([10], averaged=True)
     assert (alone.geometry.pairs, alone.texture.pairs, alone.interaction.pairs) == (1, 0, 0)
     assert math.isnan(alone.interaction.mean)
 
@@ -102,5 +120,5 @@ def test_what_was_measured_twice_counts_once():
 def test_random_weights_show_no_images():
     untrained = {**record("attention", 0, {}, step=0, averaged=False), "classes": {}}
     findings = Findings([untrained, record("attention", 0, {})])
-    assert findings.steps("attention", averaged=True) == [10]
+    assert findings.steps(averaged=True, arm="attention") == [10]
     assert findings.pairs("attention", 0, averaged=False) == []

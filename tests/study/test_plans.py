@@ -52,7 +52,7 @@ def test_arms_of_a_seed_differ_in_what_mixes_alone():
 
 
 def test_pairs_learn_two_classes_each():
-    preset = GEOTEX_PRESETS["pairs"]
+    preset = GEOTEX_PRESETS["cpu"]
     plan = geotex_plan(preset)
     assert len(plan.runs) == len(preset.groups) * preset.seeds * len(preset.arms)
     run = next(run for run in plan.runs if run.name == "twin-cells-attention-1")
