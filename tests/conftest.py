@@ -9,6 +9,9 @@ import resource
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as commands do
 os.environ.setdefault("NO_GCE_CHECK", "true")  # tensorflow-datasets would look for a bucket.
+# Three test processes share two cores: threads of one would only wait for those of the others.
+for threads in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
 # What runs once takes longer to compile well than to run badly compiled.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
@@ -26,9 +29,6 @@ tf.config.set_logical_device_configuration(
 # Begun first: a process that begins one of them last keeps all others waiting.
 SLOW_FILES = {"test_train", "test_trainer", "test_faults", "test_benchmark", "test_notebooks"}
 
-gc.freeze()  # What the imports made stays; collecting after each test then takes no time.
-
-
 def pytest_xdist_auto_num_workers():
     """One process more than there are cores, as tests wait for the commands that they start."""
     return min(4, 1 + (os.cpu_count() or 1))
@@ -41,6 +41,13 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def _same_seed_for_every_test():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_search_for_garbage_in_what_stays():
+    """Leaves what imports and earlier files made out of later searches, which then take no time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
