@@ -17,6 +17,10 @@ from typing import Any
 from tqdm import tqdm
 
 WARM_UP_CALLS = 2
+# TensorFlow does not survive a fork once it has computed, but importing it takes seconds: processes
+# are forked from one that has imported it and does nothing else.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["tensorflow", "keras"])
 
 
 # Result of a `prepare` function: a function that does one round of work, and its number of units.
@@ -112,8 +116,7 @@ class _Worker:
     def __init__(self, case: Case, device: str, scratch: str) -> None:
         self._case = case
         self._connection, theirs = multiprocessing.Pipe()
-        # Spawned, because TensorFlow does not survive a fork.
-        process = multiprocessing.get_context("spawn").Process(
+        process = _FORKS.Process(
             target=_serve, args=(theirs, pickle.dumps(case), device, scratch), daemon=True
         )
         process.start()
