@@ -80,7 +80,7 @@ def _replicas(replicas: int, machines: int) -> str:
 
 def _report_costs(settings: config.TrainSettings, sources: dict[str, str]) -> None:
     from sagan_tf.data import describe_source
-    from sagan_tf.training import dry_run
+    from sagan_tf.training import dry_run, resuming
 
     described = describe_source(
         settings.dataset,
@@ -89,6 +89,9 @@ def _report_costs(settings: config.TrainSettings, sources: dict[str, str]) -> No
         settings.image_size,
         settings.background,
     )
+    if settings.init_from:
+        resuming.check_init_from(settings, settings.init_from)
+        resuming.check_channels(settings.init_from, described)
     dry_run.report(settings, sources, described)
 
 

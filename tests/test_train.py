@@ -245,6 +245,14 @@ BAD = {
         ["--dataset=geotex", "--init_from=digits"],
         "`--init_from` digits draws grey images, and `--dataset` geotex has images with colours",
     ),
+    "dry run from nowhere": (
+        ["--dry_run", "--init_from=/nowhere"],
+        "`--init_from` holds no training run",
+    ),
+    "dry run of other channels": (
+        ["--dry_run", "--dataset=geotex", "--init_from=digits"],
+        "`--init_from` digits draws grey images",
+    ),
 }
 
 

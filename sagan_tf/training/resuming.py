@@ -10,6 +10,7 @@ from typing import Any
 from sagan_tf import pretrained
 from sagan_tf.config import TrainSettings, as_flags, differences
 from sagan_tf.data import Source, canonical
+from sagan_tf.data.source import Description
 from sagan_tf.run import data_set
 from sagan_tf.run.checkpoint import saved_settings
 from sagan_tf.run.workdir import CHECKPOINTS, load_description
@@ -144,7 +145,7 @@ def check_init_from(settings: TrainSettings, workdir: str) -> None:
             )
 
 
-def check_channels(workdir: str, source: Source) -> None:
+def check_channels(workdir: str, source: Description) -> None:
     """Raises `ValueError` if the generator of `workdir`'s run draws other channels than `source`'s.
 
     `check_init_from` comes first.

@@ -1,6 +1,6 @@
 """Draws a study's grades of geometry and of texture over the steps, as the picture of a page.
 
-python -m tests.by_hand.study_curve studies/trial-32-twin-linear .github/study-trial.png
+python -m tests.by_hand.study_curve studies/cpu .github/study-curve.png
 
 The study's folder needs the measures of its runs alone, `runs/*/measures.jsonl`.
 """
