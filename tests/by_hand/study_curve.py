@@ -11,22 +11,17 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from sagan_tf.study.curves import plot_curve
-from sagan_tf.study.findings import Findings
 from sagan_tf.study.plans import OFF
-from sagan_tf.study.readings import load_measures
-
-# What the name of an arm stands for.
-LABELS = {"attention": "attention", OFF: "the same, gates shut"}
+from tests.by_hand.study_tables import LABELS, load
 
 
 def draw(study):
-    """A panel with the grades of each class that the study's runs have learned."""
-    records = [record for run in sorted(study.glob("runs/*")) for record in load_measures(run)]
-    findings = Findings(records)
-    arms = [arm for arm in findings.arms if arm != OFF] + [OFF]
+    """A panel with the grades of each class that the study's runs have learned, by arm."""
+    findings, _ = load(study)
+    arms = [arm for arm in LABELS if arm in findings.arms and arm != OFF]
     names = (*findings.geometry, *findings.texture)
-    figure = Figure(figsize=(3.6 * len(names), 2.6), layout="constrained")
-    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    figure = Figure(figsize=(7.2, 2.5 * len(names) / 2), layout="constrained")
+    panels = list(figure.subplots(-(-len(names) // 2), 2, squeeze=False).flat)
     for name, axes in zip(names, panels, strict=True):
         plot_curve(axes, findings, arms, name, "graded")
         kind = "geometry" if name in findings.geometry else "texture"
@@ -34,7 +29,7 @@ def draw(study):
         axes.set_xlabel("step", fontsize=8)
         axes.set_ylabel("grade (1: as drawn)", fontsize=8)
         for text in axes.get_legend().get_texts():
-            text.set_text(LABELS.get(text.get_text(), text.get_text()))
+            text.set_text(LABELS[text.get_text()])
     least = min(axes.get_ylim()[0] for axes in panels)
     for axes in panels:
         axes.set_ylim(bottom=least)

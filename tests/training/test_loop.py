@@ -1,4 +1,5 @@
 import errno
+import functools
 import os
 import shutil
 import signal
@@ -84,6 +85,18 @@ class Run:
             }
             for step, reader in sorted(readers.items())
         }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _traced_once():
+    """All runs of a model share its traced function: tracing takes longer than they do."""
+    make = loop.make_run_steps
+    cached = functools.cache(lambda sagan, strategy, breaks: make(sagan, strategy))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            loop, "make_run_steps", lambda sagan, strategy: cached(sagan, strategy, sagan.breaks)
+        )
+        yield
 
 
 @pytest.fixture(scope="module")
