@@ -10,8 +10,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as commands do
 os.environ.setdefault("NO_GCE_CHECK", "true")  # tensorflow-datasets would look for a bucket.
 # Three test processes share two cores: threads of one would only wait for those of the others.
-for threads in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(threads, "1")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # What runs once takes longer to compile well than to run badly compiled.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
@@ -28,6 +29,7 @@ tf.config.set_logical_device_configuration(
 
 # Begun first: a process that begins one of them last keeps all others waiting.
 SLOW_FILES = {"test_train", "test_trainer", "test_faults", "test_benchmark", "test_notebooks"}
+
 
 def pytest_xdist_auto_num_workers():
     """One process more than there are cores, as tests wait for the commands that they start."""

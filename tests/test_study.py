@@ -170,7 +170,10 @@ def test_another_study_is_not_mixed_in(study):
         (["--table=1", "--classes=twin"], "`--classes` is for `--preset` alone. Received: --table"),
         (["--table=3"], "`--table` is one of 1, 2. Received: 3"),
         (["--preset=cpu", "--steps=0"], "`--steps` must be at least 1. Received: 0"),
-        (["--preset=cpu", "--runs=none-9"], "`--runs` are of twin-cells-none-1, twin-cells-residual-1"),
+        (
+            ["--preset=cpu", "--runs=none-9"],
+            "`--runs` are of twin-cells-none-1, twin-cells-",
+        ),
         (["--preset=cpu", "--train_flags=base_filters=8"], "expects flags of `sagan_tf.train`"),
         (["--table=1", "--image_size=48"], "`image_size` must be one of 16, 32, 64, 128, 256"),
     ],

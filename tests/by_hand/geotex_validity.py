@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from sagan_tf.evaluation.moments import moments_of
 from sagan_tf.geotex import CLASS_NAMES, GEOMETRIES, check, draw_class, exchange_halves
+from sagan_tf.geotex.drawing import least_size
 from sagan_tf.study.patches import patch_distance, patches
 
 
@@ -31,8 +32,14 @@ def real_and_broken(name, count, image_size):
     return real, draw_class(name, count, image_size, seed=1, valid=False)
 
 
+def classes_of(image_size, names=CLASS_NAMES):
+    """The classes that can be drawn at this size."""
+    return [name for name in names if least_size(name) <= image_size]
+
+
 def print_rates(image_size, count):
-    print("| | " + " | ".join(CLASS_NAMES) + " |")
+    names = classes_of(image_size)
+    print("| | " + " | ".join(names) + " |")
     changes = {
         "as drawn": lambda real, broken: real,
         "parts independent": lambda real, broken: broken,
@@ -40,7 +47,7 @@ def print_rates(image_size, count):
         "noise, 10 levels": lambda real, broken: noisy(real),
         "blur, 0.8 pixels": lambda real, broken: blurred(real),
     }
-    classes = {name: real_and_broken(name, count, image_size) for name in CLASS_NAMES}
+    classes = {name: real_and_broken(name, count, image_size) for name in names}
     for change, of in changes.items():
         cells = []
         for name, images in classes.items():
@@ -51,7 +58,7 @@ def print_rates(image_size, count):
         print(f"| {change} | " + " | ".join(cells) + " |")
     wrong = max(
         check(name, images).satisfied.mean()
-        for name in CLASS_NAMES
+        for name in names
         for other, (images, _) in classes.items()
         if other != name
     )
@@ -59,9 +66,10 @@ def print_rates(image_size, count):
 
 
 def print_patch_distances(image_size, count):
-    print("\n| patches | " + " | ".join(GEOMETRIES) + " |")
+    names = classes_of(image_size, GEOMETRIES)
+    print("\n| patches | " + " | ".join(names) + " |")
     rows = {}
-    for name in GEOMETRIES:
+    for name in names:
         real, broken = real_and_broken(name, count, image_size)
         moments = moments_of(patches(real))
         others = draw_class(name, count, image_size, seed=2)

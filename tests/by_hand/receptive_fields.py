@@ -10,6 +10,7 @@ import numpy as np
 from sagan_tf import geotex
 from sagan_tf.architecture import DISCRIMINATOR_FILTERS
 from sagan_tf.geotex import CLASS_NAMES, GEOMETRIES
+from sagan_tf.geotex.drawing import least_size
 
 
 def receptive_fields(image_size):
@@ -50,7 +51,12 @@ def main(*image_sizes):
     print("\n| image size | " + " | ".join(GEOMETRIES) + " |")
     print("|---|" + "---|" * len(GEOMETRIES))
     for size in image_sizes:
-        cells = ("{:.0f} ({:.0f})".format(*part_distances(name, size)) for name in GEOMETRIES)
+        cells = (
+            "{:.0f} ({:.0f})".format(*part_distances(name, size))
+            if least_size(name) <= size
+            else ""
+            for name in GEOMETRIES
+        )
         print(f"| {size} | {' | '.join(cells)} |")
 
 
