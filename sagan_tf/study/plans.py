@@ -116,7 +116,7 @@ GEOTEX_PRESETS = {
     ),
     "cpu": GeotexPreset(
         "Each network learns two classes, one of geometry and one of texture: among all eight, "
-        "small networks hardly learn geometry. Ten pairs of runs: a p-value can be as low as 0.002.",
+        "small networks hardly learn geometry. Of ten pairs of runs, p can be as low as 0.002.",
         seeds=5,
         first_seed=1,  # the setting was found with seed 0
         steps=4000,
