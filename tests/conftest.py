@@ -28,7 +28,18 @@ tf.config.set_logical_device_configuration(
 )
 
 # Begun first: a process that begins one of them last keeps all others waiting.
-SLOW_FILES = {"test_train", "test_trainer", "test_faults", "test_benchmark", "test_notebooks"}
+SLOW_FILES = {
+    "test_train",
+    "test_workers",
+    "test_study",
+    "test_faults",
+    "test_notebooks",
+    "test_benchmark",
+    "test_cost",
+    "test_small_data",
+    "test_trainer",
+    "test_rollback",
+}
 
 
 def pytest_xdist_auto_num_workers():

@@ -50,10 +50,12 @@ def test_unknown_values_do_not_count():
 
 
 def test_the_picture_shows_the_measures_that_are_kept():
-    twin, cells = study_curve.draw(commands.ROOT / "studies" / "trial-32-twin-linear").axes
-    assert (twin.get_title(), cells.get_title()) == ("twin (geometry)", "cells (texture)")
-    labels = [text.get_text() for text in cells.get_legend().get_texts()]
-    assert labels == ["attention", "the same, gates shut"]
-    attention, shut = (line for line in cells.lines if not line.get_label().startswith("_"))
-    for line, last in ((attention, 0.470), (shut, -0.377)):
-        assert points(line)[-1] == (2500, pytest.approx(last, abs=5e-4))
+    panels = study_curve.draw(commands.ROOT / "studies" / "cpu").axes
+    titles = ["twin (geometry)", "mirror (geometry)", "cells (texture)", "fur (texture)"]
+    assert [axes.get_title() for axes in panels] == titles
+    mirror = panels[1]
+    labels = [text.get_text() for text in mirror.get_legend().get_texts()]
+    assert labels[:3] == ["nothing", "attention", "attention within 3 cells"]
+    means = [line for line in mirror.lines if not line.get_label().startswith("_")]
+    for line, last in zip(means, (0.524, 0.853, 0.877), strict=False):
+        assert points(line)[-1] == (4000, pytest.approx(last, abs=1e-3))
