@@ -3,10 +3,11 @@
 Image `i` is the same however many are read at a time, so reading can stop and resume anywhere.
 """
 
+import functools
 import hashlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -153,18 +154,25 @@ class GeneratedImages:
         self._truncation = truncation
         self._quantized = quantized
         self._latent_dim = generator.latent_dim
+        self._folded = folded
 
-        @tf.function(reduce_retracing=True, autograph=False)
+    @functools.cached_property
+    def _images(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """Images of seeds and rows of the table; traced when first used, for any number of them."""
+
+        @tf.function(autograph=False)
         def images(seeds: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
             latents = latents_from_seeds(seeds, self._latent_dim, self._truncation)
-            return folded.images(latents, tf.gather(folded.table, rows))
+            return self._folded.images(latents, tf.gather(self._folded.table, rows))
 
-        self._images = images
+        vectors = (tf.TensorSpec((None,), dtype) for dtype in (tf.int64, tf.int32))
+        return images.get_concrete_function(*vectors)
 
     def read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
         labels = None if self._labels is None else self._labels[start:stop]
         rows = np.zeros(stop - start, np.int32) if labels is None else labels
-        images = self._images(tf.range(start, stop, dtype=tf.int64), rows).numpy()
+        seeds = tf.range(start, stop, dtype=tf.int64)
+        images = self._images(seeds, tf.constant(rows, tf.int32)).numpy()
         return to_uint8(images) if self._quantized else 128 * images + 128, labels
 
 
