@@ -153,7 +153,6 @@ class GeneratedImages:
         self._labels = asked_classes(num_images, generator.num_classes, labels)
         self._truncation = truncation
         self._quantized = quantized
-        self._latent_dim = generator.latent_dim
         self._folded = folded
 
     @functools.cached_property
@@ -162,7 +161,7 @@ class GeneratedImages:
 
         @tf.function(autograph=False)
         def images(seeds: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-            latents = latents_from_seeds(seeds, self._latent_dim, self._truncation)
+            latents = latents_from_seeds(seeds, self._folded.latent_dim, self._truncation)
             return self._folded.images(latents, tf.gather(self._folded.table, rows))
 
         vectors = (tf.TensorSpec((None,), dtype) for dtype in (tf.int64, tf.int32))

@@ -38,11 +38,16 @@ class Difference:
         p_value: probability of a mean at least as far from 0 if each difference had either sign
             with equal probability. With `n` pairs it cannot be below `2 / 2**n`.
         pairs: number of pairs.
+        low: lower end of Student's 95 % confidence interval of the mean. Unlike the p-value it
+            assumes that differences are normally distributed. NaN with a single pair.
+        high: its upper end.
     """
 
     mean: float
     p_value: float
     pairs: int
+    low: float = float("nan")
+    high: float = float("nan")
 
 
 def sign_flip_test(differences: Sequence[float]) -> Difference:
@@ -72,7 +77,11 @@ def sign_flip_test(differences: Sequence[float]) -> Difference:
         n_resamples=_PATTERNS,
         rng=np.random.default_rng(0),
     )
-    return Difference(float(values.mean()), float(test.pvalue), len(values))
+    mean, error = values.mean(), scipy.stats.sem(values)
+    half = scipy.stats.t.ppf(0.975, len(values) - 1) * error
+    return Difference(
+        float(mean), float(test.pvalue), len(values), float(mean - half), float(mean + half)
+    )
 
 
 def interaction(

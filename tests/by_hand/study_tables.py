@@ -31,7 +31,7 @@ def load(study):
 def gains(findings, steps):
     """Rows: gain of one arm over another in geometry, texture and their difference, with p."""
     names = (*findings.geometry, *findings.texture)
-    tested = ("geometry (p)", "texture (p)", "geometry less texture (p)")
+    tested = [f"{what} (95 %; p)" for what in ("geometry", "texture", "geometry less texture")]
     yield ["gain of", "over", "pairs", *tested, *names]
     for found in findings.comparisons(steps, averaged=True):
         if found.group:
@@ -41,8 +41,11 @@ def gains(findings, steps):
             LABELS[found.arm],
             LABELS[found.other],
             str(found.interaction.pairs),
-            *(f"{test.mean:+.3f} ({test.p_value:.3g})" for test in tests),
-            *(f"{found.gains[name]:+.3f}" for name in names),
+            *(
+                f"{test.mean:+.2f} ({test.low:+.2f} to {test.high:+.2f}; {test.p_value:.2g})"
+                for test in tests
+            ),
+            *(f"{found.gains[name]:+.2f}" for name in names),
         ]
 
 

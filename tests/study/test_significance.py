@@ -35,6 +35,13 @@ def test_signs_by_hand():
         sign_flip_test([])
 
 
+def test_interval_by_hand():
+    """Standard deviation 1, so 4.303 / sqrt(3) around 2: of Student's table, two degrees."""
+    found = sign_flip_test([1, 2, 3])
+    assert (found.low, found.high) == pytest.approx((2 - 2.4841, 2 + 2.4841), abs=1e-4)
+    assert math.isnan(sign_flip_test([1]).low)
+
+
 def test_many_pairs_are_drawn_and_agree_with_scipy():
     values = np.random.default_rng(0).normal(0.4, 1, 20)
     expected = scipy.stats.permutation_test(
