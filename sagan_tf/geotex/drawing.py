@@ -76,7 +76,8 @@ def check_size(image_size: int, names: Sequence[str]) -> None:
         if image_size < least_size(name):
             raise ValueError(
                 f"GeoTex needs an `image_size` of at least {least_size(name)} for {name}. "
-                f"Received: image_size={image_size}."
+                f"Received: image_size={image_size}. Some classes need only {_LEAST_SIZE}: "
+                f"geotex:{','.join(n for n in CLASS_NAMES if n not in _LEAST_SIZES)}."
             )
 
 
