@@ -44,9 +44,10 @@ class HardwareSettings:
         at_least=1,
         published=False,
     )
-    xla: bool = setting(
-        False,
-        "Compile forward passes and gradients with XLA.",
+    xla: bool | None = setting(
+        None,
+        "Compile forward passes and gradients with XLA; by default on a single GPU, unless "
+        "--deterministic.",
         also="jit jit_compile compile",
         published=False,
     )

@@ -67,6 +67,8 @@ def check_workdir(settings: TrainSettings, workdir: Path) -> dict[str, Any] | No
     now = kept_settings(settings)
     if _kind_of_place(before["dataset"]) == _kind_of_place(now["dataset"]) != "":
         now["dataset"] = before["dataset"]  # the data may have moved: see `check_data`
+    if settings.xla is None:
+        now["xla"] = before["xla"]  # left to the machine, which may be another one now
     changed = differences({**before, "data": None}, {**now, "data": None})
     if changed:
         preset = ""

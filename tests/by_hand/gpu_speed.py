@@ -39,9 +39,9 @@ WAVES = [
     },
     {
         "bfloat16, XLA": {**B128, **BFLOAT16, "xla": True},
-        "bfloat16, fused batch norm": {**B128, **BFLOAT16, "fused_norm": True},
         "PyTorch, TF32": {**B128, **TORCH, "dtype": "float32"},
         "PyTorch, bfloat16": {**B128, **TORCH},
+        "PyTorch, bfloat16, compiled": {**B128, **TORCH, "compile": "default"},
     },
     {
         "32 images, float32": B32,
@@ -69,8 +69,6 @@ def ours(device, case):
     case = dict(case)
     batch_size, layout = case.pop("batch_size"), case.pop("layout", True)
     tf.config.optimizer.set_experimental_options({"layout_optimizer": layout})
-    if case.pop("fused_norm", False):
-        _fuse_norms()
     keras.utils.set_random_seed(0)
     sagan = make_sagan(**case)
     shape = (batch_size, case["image_size"], case["image_size"], case.get("channels", 3))
@@ -89,30 +87,6 @@ def ours(device, case):
         return {"peak MiB": tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20}
 
     return run, facts
-
-
-def _fuse_norms():
-    """Lets TensorFlow's kernel compute the statistics and normalise, before the classes' scale."""
-    import tensorflow as tf
-
-    from sagan_tf.layers import ConditionalBatchNormalization
-
-    def call(self, inputs, labels=None, training=False):
-        if not training:
-            return plain(self, inputs, labels, training)
-        ones, zeros = tf.ones(inputs.shape[-1:]), tf.zeros(inputs.shape[-1:])
-        normal, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs, ones, zeros, epsilon=max(self.epsilon, 1.001e-5)
-        )
-        self._move(self.moving_mean, mean)
-        self._move(self.moving_variance, variance)
-        rows = [
-            tf.cast(self._row(table, labels), normal.dtype) for table in (self.gamma, self.beta)
-        ]
-        return normal * rows[0] + rows[1]
-
-    plain = ConditionalBatchNormalization.call
-    ConditionalBatchNormalization.call = call
 
 
 def torchs(device, case):

@@ -132,6 +132,9 @@ class OurStep:
     """Our training step, of `sagan_tf.benchmark.networks.make_sagan`."""
 
     def __init__(self, given):
+        from sagan_tf.machine import startup
+
+        startup.set_environment()  # as every command does
         import keras
         import tensorflow as tf
 
