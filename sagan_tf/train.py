@@ -63,8 +63,8 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
                 print(f"device: {in_words()}, {_replicas(replicas, team.size)}")
                 if sagan.xla and settings.xla is None:
                     print(
-                        "XLA compiles the step first, which takes 4 minutes at 128 pixels, and makes "
-                        "it 2 to 4 times as fast; --noxla starts at once"
+                        "XLA compiles the step first, which takes 4 minutes at 128 pixels and "
+                        "makes it 2 to 4 times as fast; --noxla starts at once"
                     )
             session = Session(settings, strategy, team, source, sagan, workdir)
             step, stopped = session.train()
