@@ -5,6 +5,8 @@
 
 PYTHON ?= python3
 VENV := .venv
+# Where this is set, as in some containers, every process compiles all of TensorFlow's Python: 20 s.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo demo-color check test docs clean
 

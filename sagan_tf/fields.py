@@ -135,9 +135,10 @@ def similar_flags(name: str, fields: Sequence[dataclasses.Field]) -> list[str]:
     parts = f"_{typed}_"
     found = [flag_name(f.name) for f in fields if typed in f.metadata["also"]]
     found = found or [flag_name(f.name) for f in fields if parts in f"_{flag_name(f.name)}_"]
-    names = [flag_name(field.name) for field in fields]
-    found = found or difflib.get_close_matches(typed, names, 2, 0.75)
-    return [f"--{name}" for name in found[:4]]
+    if not found:
+        known = {word: flag_name(f.name) for f in fields for word in (*f.metadata["also"], f.name)}
+        found = [known[word] for word in difflib.get_close_matches(typed, known, 2, 0.75)]
+    return [f"--{name}" for name in dict.fromkeys(found[:4])]
 
 
 def kind_of(annotation: Any) -> tuple[type, bool]:

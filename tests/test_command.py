@@ -144,6 +144,7 @@ def test_help_has_every_flag_of_training_in_its_group():
         "mixed_precision": ["--dtype_policy"],
         "num_gpus": ["--num_replicas"],
         "atention_resolutions": ["--attention_resolutions"],
+        "batch_siz": ["--global_batch_size"],  # a misspelt name of elsewhere
         "colour_of_the_sky": [],
     }.items(),
 )

@@ -21,7 +21,7 @@ class OptimisationSettings:
         free=True,
     )
     global_batch_size: int = setting(
-        256, "Images per update, over all replicas.", also="batch bs", at_least=1
+        256, "Images per update, over all replicas.", also="batch_size batch bs", at_least=1
     )
     class_balanced: bool = setting(
         False,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sagan_tf.serving.json_inputs import TensorError, read_columns, read_rows
+from sagan_tf.serving.json_inputs import TensorError, listed, read_columns, read_rows
 from sagan_tf.serving.rest import RequestError
 
 # NumPy's names of the dtypes that inputs may have, by TensorFlow's.
@@ -184,12 +184,12 @@ def admit(body: bytes, signatures: Signatures, limits: Limits) -> Admitted:
         raise RequestError(400, "The body must be a JSON object.")
     unknown = request.keys() - _KEYS
     if unknown:
-        raise RequestError(400, f"The body has unknown keys; it may have {sorted(_KEYS)}.")
+        raise RequestError(400, f"The body has unknown keys; it may have {listed(_KEYS)}.")
     if ("instances" in request) == ("inputs" in request):
         raise RequestError(400, "The body must have one of `instances` and `inputs`.")
     name = request.get("signature_name", "serving_default")
     if not isinstance(name, str) or name not in signatures:
-        raise RequestError(400, f"`signature_name` must be one of {sorted(signatures)}.")
+        raise RequestError(400, f"`signature_name` must be one of {listed(signatures)}.")
     inputs = signatures[name]
     dtypes = {key: value.dtype for key, value in inputs.items()}
     try:
@@ -200,7 +200,7 @@ def admit(body: bytes, signatures: Signatures, limits: Limits) -> Admitted:
             # `{"b64": ...}` alone names no input: it is the value of the only one.
             is_value = isinstance(columns, dict) and columns.keys() == {"b64"}
             if isinstance(columns, dict) and not is_value and columns.keys() != inputs.keys():
-                raise RequestError(400, f"`inputs` must have the keys {sorted(inputs)}.")
+                raise RequestError(400, f"`inputs` must have the keys {listed(inputs)}.")
             arrays = read_columns(columns, dtypes)
     except TensorError as error:
         raise RequestError(400, str(error)) from None

@@ -9,7 +9,7 @@ import binascii
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ def read_rows(instances: Any, dtypes: Mapping[str, str]) -> dict[str, np.ndarray
         raise TensorError("`instances` must be a list of at least one row.")
     named = _is_named(instances[0], dtypes)
     if not named and len(dtypes) > 1:
-        raise TensorError(f"A row must be an object with the keys {sorted(dtypes)}.")
+        raise TensorError(f"A row must be an object with the keys {listed(dtypes)}.")
     rows = []
     for index, row in enumerate(instances):
         if _is_named(row, dtypes) != named:
@@ -76,7 +76,7 @@ def read_rows(instances: Any, dtypes: Mapping[str, str]) -> dict[str, np.ndarray
             row = {next(iter(dtypes)): row}
         elif row.keys() != dtypes.keys():
             raise TensorError(
-                f"Row {index} must have the keys {sorted(dtypes)}. Received: {shown(sorted(row))}"
+                f"Row {index} must have the keys {listed(dtypes)}. Received: {shown(sorted(row))}"
             )
         rows.append(row)
     return {
@@ -93,11 +93,11 @@ def read_columns(inputs: Any, dtypes: Mapping[str, str]) -> dict[str, np.ndarray
     _must_have_inputs(dtypes)
     if not _is_named(inputs, dtypes):
         if len(dtypes) > 1:
-            raise TensorError(f"`inputs` must be an object with the keys {sorted(dtypes)}.")
+            raise TensorError(f"`inputs` must be an object with the keys {listed(dtypes)}.")
         inputs = {next(iter(dtypes)): inputs}
-    missing = sorted(dtypes.keys() - inputs.keys())
+    missing = dtypes.keys() - inputs.keys()
     if missing:
-        raise TensorError(f"`inputs` lacks {missing}.")
+        raise TensorError(f"`inputs` lacks {listed(missing)}.")
     return {name: read_array(inputs[name], dtype, name) for name, dtype in dtypes.items()}
 
 
@@ -217,6 +217,11 @@ def _to_bytes(value: Any) -> bytes:
     except (binascii.Error, ValueError):
         raise TensorError(f"expected base64. Received: {shown(value)}") from None
     raise TensorError(f'expected a string or {{"b64": ...}}. Received: {shown(value)}')
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Returns names for a message, in order."""
+    return ", ".join(map(str, sorted(names)))
 
 
 def shown(value: Any) -> str:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from google.protobuf import json_format
 
 from sagan_tf.serving.joining import JoinChecks
+from sagan_tf.serving.json_inputs import listed
 from sagan_tf.serving.lint import compiled_by_xla, read_meta_graph
 from sagan_tf.serving.rest import RequestError
 from sagan_tf.serving.warmup import read_requests
@@ -71,7 +72,7 @@ class LoadedVersion:
         if signature_name not in self._signatures:
             raise RequestError(
                 400,
-                f"There is no signature {signature_name!r}. There are: {sorted(self._signatures)}",
+                f"There is no signature {signature_name!r}. There are: {listed(self._signatures)}",
             )
         if signature_name in self._compiled_by_xla:
             raise RequestError(

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
+from sagan_tf.serving.json_inputs import listed
 from sagan_tf.serving.loaded_version import LoadedVersion, error_message
 from sagan_tf.serving.model_config import ModelConfig
 from sagan_tf.serving.rest import RequestError
@@ -139,7 +140,7 @@ class _ServedModel:
         if label is not None:
             if label not in self._config.labels:
                 raise RequestError(
-                    400, f"There is no label {label!r}. There are: {sorted(self._config.labels)}"
+                    400, f"There is no label {label!r}. There are: {listed(self._config.labels)}"
                 )
             version = self._config.labels[label]
         if version is None:
@@ -150,7 +151,7 @@ class _ServedModel:
             raise RequestError(
                 404,
                 f"Version {version} of {self._config.name!r} is not served. There are: "
-                f"{sorted(loaded)}",
+                f"{listed(loaded)}",
             )
         return loaded[version]
 

@@ -119,7 +119,7 @@ def test_rows_become_columns():
     [
         ({}, {"a": "int32"}, "`instances` must be a list"),
         ([], {"a": "int32"}, "at least one row"),
-        ([1], {"a": "int32", "b": "int32"}, r"A row must be an object with the keys \['a', 'b'\]"),
+        ([1], {"a": "int32", "b": "int32"}, r"A row must be an object with the keys a, b\."),
         ([{"a": 1}], {"a": "int32", "b": "int32"}, r'Row 0 .* Received: \["a"\]'),
         ([{"a": 1}, {"a": 1, "c": 2}], {"a": "int32"}, r'Row 1 .* Received: \["a", "c"\]'),
         ([{"a": 1}, 2], {"a": "int32"}, "Row 1 is not of the same kind as row 0: 2"),
@@ -139,5 +139,5 @@ def test_columns():
     assert inputs["b"].shape == ()
     assert inputs.keys() == dtypes.keys()
     assert read_columns({"b64": "aGk="}, {"x": "string"})["x"] == b"hi"
-    with pytest.raises(TensorError, match=r"lacks \['b'\]"):
+    with pytest.raises(TensorError, match=r"lacks b\."):
         read_columns({"a": 1}, dtypes)
