@@ -104,7 +104,7 @@ def _write_version(settings: ExportSettings) -> None:
     exported = _restore(settings, settings.device)
 
     from sagan_tf.output.files import claimed, explained
-    from sagan_tf.serving.saved_model import versions_in, write_version
+    from sagan_tf.serving.exporting.saved_model import versions_in, write_version
 
     base_path = Path(settings.export_dir) / settings.name
     with claimed(base_path, "export_dir"):
@@ -125,7 +125,9 @@ def _write_version(settings: ExportSettings) -> None:
 
 def _write_file(settings: ExportSettings) -> None:
     with extra(_EXTRAS.get(settings.format, settings.format)):
-        file_format: Any = importlib.import_module(f"sagan_tf.serving.{settings.format}_format")
+        file_format: Any = importlib.import_module(
+            f"sagan_tf.serving.exporting.{settings.format}_format"
+        )
     if settings.format == "html":
         runtime = Path(settings.onnxruntime_web)
         file_format.check_runtime(runtime)
@@ -135,7 +137,7 @@ def _write_file(settings: ExportSettings) -> None:
     exported = _restore(settings, "cpu")
 
     from sagan_tf.output.files import claimed, explained
-    from sagan_tf.serving.file_formats import INT8_TOLERANCE, write_file
+    from sagan_tf.serving.exporting.file_formats import INT8_TOLERANCE, write_file
 
     directory = Path(settings.export_dir)
     path = directory / f"{settings.name}{'.int8' * settings.int8}.{settings.format}"
@@ -162,7 +164,7 @@ def _restore(settings: ExportSettings, device: str) -> tuple[Any, list[str], dic
     pretrained.description(settings.workdir)  # raises an error before anything takes time
 
     from sagan_tf.machine import devices
-    from sagan_tf.serving.exported_run import restore_run
+    from sagan_tf.serving.exporting.exported_run import restore_run
 
     devices.use_device(device)
     print(f"device: {devices.in_words()}")
@@ -170,7 +172,7 @@ def _restore(settings: ExportSettings, device: str) -> tuple[Any, list[str], dic
 
 
 def _check(directory: str) -> None:
-    from sagan_tf.serving.lint import find_problems
+    from sagan_tf.serving.exporting.lint import find_problems
 
     problems = find_problems(directory)
     if problems:

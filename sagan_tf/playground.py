@@ -12,7 +12,7 @@ from sagan_tf import command
 from sagan_tf.extras import extra
 from sagan_tf.fields import setting
 from sagan_tf.serving.client import Client
-from sagan_tf.serving.gallery import Gallery
+from sagan_tf.serving.playground.gallery import Gallery
 
 KEY_VARIABLE = "SAGAN_TF_API_KEY"
 
@@ -47,7 +47,8 @@ def main(settings: PlaygroundSettings) -> None:
         if address is not None and not address.startswith(("http://", "https://")):
             raise ValueError(f"`--{name}` must begin with http:// or https://. Received: {address}")
     with extra("playground"):
-        from sagan_tf.serving import page, server
+        from sagan_tf.serving.playground import page
+        from sagan_tf.serving.server import app as server
     with server.bind(settings.host, settings.port):
         pass  # Gradio's own message for a port in use is less clear.
     key = os.environ.get(KEY_VARIABLE)

@@ -54,7 +54,7 @@ def main(settings: PublishSettings) -> None:
     with extra("hub"):
         import safetensors.numpy  # noqa: F401 - before the work, not after
 
-        from sagan_tf.serving import hub_card  # noqa: F401
+        from sagan_tf.serving.exporting import hub_card  # noqa: F401
     out = Path(settings.out)
     if out.exists():
         raise ValueError(f"`--out` {out} is there already. Choose another, or move it away.")
@@ -86,7 +86,7 @@ def _write(folder: Path, settings: PublishSettings) -> None:
     from sagan_tf.pretrained import folder as published
     from sagan_tf.pretrained import hub
     from sagan_tf.run.workdir import SCORES
-    from sagan_tf.serving.hub_card import write_hub_card
+    from sagan_tf.serving.exporting.hub_card import write_hub_card
 
     devices.use_device("cpu")
     run = pretrained.description(settings.workdir)
@@ -121,7 +121,7 @@ def _public(score: dict[str, Any]) -> dict[str, Any]:
 def _save_samples(folder: Path, generator: "Generator", class_names: list[str]) -> None:
     from sagan_tf import sampling
     from sagan_tf.output import pictures
-    from sagan_tf.serving.hub_card import SAMPLES
+    from sagan_tf.serving.exporting.hub_card import SAMPLES
 
     if generator.num_classes is None:
         columns, titles = _COLUMNS, []

@@ -20,11 +20,11 @@ from sagan_tf.extras import extra
 from sagan_tf.fields import setting
 from sagan_tf.machine import startup
 from sagan_tf.machine.keras_settings import check_keras_settings
-from sagan_tf.serving.model_names import check_model_name
+from sagan_tf.serving.server.model_names import check_model_name
 
 if TYPE_CHECKING:
-    from sagan_tf.serving.connection_table import ConnectionLimits
-    from sagan_tf.serving.model_config import ModelConfig
+    from sagan_tf.serving.http.connection_table import ConnectionLimits
+    from sagan_tf.serving.server.model_config import ModelConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +114,10 @@ def main(settings: ServeSettings) -> None:
     """Serves models, or guards another server, until SIGTERM or Ctrl-C."""
     _check(settings)
     with extra("serve"):
-        from sagan_tf.serving import callers, gateway, server  # noqa: F401 - all are needed
-        from sagan_tf.serving.guarded_server import make_server
+        from sagan_tf.serving.gateway import app as gateway  # noqa: F401 - all are needed
+        from sagan_tf.serving.gateway import callers
+        from sagan_tf.serving.http.guarded_server import make_server
+        from sagan_tf.serving.server import app as server
     if settings.add_key is not None and settings.api_key_file is not None:
         key = callers.add_key(Path(settings.api_key_file), settings.add_key)
         print(f"key of {settings.add_key}, which is stored nowhere: {key}")
@@ -138,8 +140,8 @@ def main(settings: ServeSettings) -> None:
 
 
 def _connection_limits(settings: ServeSettings) -> "ConnectionLimits":
-    from sagan_tf.serving.callers import is_within, read_networks
-    from sagan_tf.serving.connection_table import ConnectionLimits
+    from sagan_tf.serving.gateway.callers import is_within, read_networks
+    from sagan_tf.serving.http.connection_table import ConnectionLimits
 
     proxies = read_networks(settings.trusted_proxies)
     seconds = settings.rest_api_timeout_in_ms / 1000
@@ -163,10 +165,10 @@ def _models(settings: ServeSettings, address: str, temporary: Path) -> Any:
     with startup.without_unused_packages():
         startup.import_tensorflow()
 
-    from sagan_tf.serving.batching import NO_BATCHING, BatchingParameters
-    from sagan_tf.serving.batching_parameters import read_parameters
-    from sagan_tf.serving.server import make_app
-    from sagan_tf.serving.versions import ServedModels, settle_memory
+    from sagan_tf.serving.server.app import make_app
+    from sagan_tf.serving.server.batching import NO_BATCHING, BatchingParameters
+    from sagan_tf.serving.server.batching_parameters import read_parameters
+    from sagan_tf.serving.server.versions import ServedModels, settle_memory
 
     batching = BatchingParameters() if settings.enable_batching else NO_BATCHING
     if settings.batching_parameters_file is not None and settings.enable_batching:
@@ -198,9 +200,9 @@ def _configs(settings: ServeSettings, temporary: Path) -> "list[ModelConfig]":
     import tensorflow as tf
 
     from sagan_tf import pretrained
-    from sagan_tf.serving.exported_run import restore_run
-    from sagan_tf.serving.model_config import ModelConfig, read_model_configs
-    from sagan_tf.serving.saved_model import write_version
+    from sagan_tf.serving.exporting.exported_run import restore_run
+    from sagan_tf.serving.exporting.saved_model import write_version
+    from sagan_tf.serving.server.model_config import ModelConfig, read_model_configs
 
     name = settings.model_name
     base_path = settings.model_base_path or f"exports/{name}"
@@ -222,9 +224,10 @@ def _configs(settings: ServeSettings, temporary: Path) -> "list[ModelConfig]":
 
 
 def _gateway(settings: ServeSettings, address: str) -> Any:
-    from sagan_tf.serving import callers, gateway
-    from sagan_tf.serving.admission import Limits
-    from sagan_tf.serving.json_log import use_json
+    from sagan_tf.serving.gateway import app as gateway
+    from sagan_tf.serving.gateway import callers
+    from sagan_tf.serving.gateway.admission import Limits
+    from sagan_tf.serving.gateway.json_log import use_json
 
     keys: Mapping[str, str] = {}
     if settings.api_key_file is None:

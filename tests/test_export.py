@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf import sampling
-from sagan_tf.serving import lint, saved_model
-from sagan_tf.serving.lint import find_problems, read_meta_graph
-from sagan_tf.serving.signatures import INPUTS
+from sagan_tf.serving.exporting import lint, saved_model
+from sagan_tf.serving.exporting.lint import find_problems, read_meta_graph
+from sagan_tf.serving.exporting.signatures import INPUTS
 from tests.support import commands
 
 

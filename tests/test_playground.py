@@ -13,12 +13,12 @@ import requests
 from PIL import Image
 from playwright.sync_api import expect
 
-from sagan_tf.serving.callers import add_key, read_keys
 from sagan_tf.serving.client import Client
-from sagan_tf.serving.gallery import Gallery, Grid
-from sagan_tf.serving.page import _in_cache
-from sagan_tf.serving.server import bind
-from sagan_tf.serving.warmup import WARM_UP_PATH
+from sagan_tf.serving.exporting.warmup import WARM_UP_PATH
+from sagan_tf.serving.gateway.callers import add_key, read_keys
+from sagan_tf.serving.playground.gallery import Gallery, Grid
+from sagan_tf.serving.playground.page import _in_cache
+from sagan_tf.serving.server.app import bind
 from tests.support import browser, commands, local_server
 
 

@@ -16,8 +16,8 @@ import requests
 from PIL import Image
 
 from sagan_tf import sampling
-from sagan_tf.serving.callers import add_key
 from sagan_tf.serving.client import Client
+from sagan_tf.serving.gateway.callers import add_key
 from tests.by_hand import load
 from tests.support import commands, local_server, toy_model
 

@@ -15,8 +15,8 @@ from sagan_tf import sampling
 from sagan_tf.benchmark.networks import make_generator, make_networks
 from sagan_tf.benchmark.timing import Case, Prepared
 from sagan_tf.serving.client import Client
-from sagan_tf.serving.folding import FoldedGenerator
-from sagan_tf.serving.saved_model import write_version
+from sagan_tf.serving.exporting.folding import FoldedGenerator
+from sagan_tf.serving.exporting.saved_model import write_version
 
 # Number of calls in one round of the server.
 CALLS = 64

@@ -21,7 +21,7 @@ from sagan_tf.evaluation.file_identity import READ_WHOLE, file_identity
 from sagan_tf.models import Generator
 from sagan_tf.sampling import latents_from_seeds, to_uint8
 from sagan_tf.serving.client import Client, ServingError
-from sagan_tf.serving.folding import FoldedGenerator
+from sagan_tf.serving.exporting.folding import FoldedGenerator
 
 # Number of examples whose pixels are hashed for a data set's identity.
 _IDENTIFYING_EXAMPLES = 64

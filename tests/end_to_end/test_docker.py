@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 
 from sagan_tf.playground import KEY_VARIABLE, PlaygroundSettings
 from sagan_tf.serve import ServeSettings
-from sagan_tf.serving.model_config import read_model_configs
+from sagan_tf.serving.server.model_config import read_model_configs
 from tests.support import commands, local_server
 
 PROJECT = tomllib.loads((commands.ROOT / "pyproject.toml").read_text())["project"]
@@ -232,7 +232,9 @@ import sys
 import tomllib
 sys.modules.update(dict.fromkeys({forbidden!r}))
 import sagan_tf.serve, sagan_tf.playground
-from sagan_tf.serving import gateway, page, server
+import sagan_tf.serving.gateway.app
+import sagan_tf.serving.playground.page
+import sagan_tf.serving.server.app
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=commands.ROOT)
 

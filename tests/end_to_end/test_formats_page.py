@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sagan_tf import sampling
-from sagan_tf.serving import onnx_format
+from sagan_tf.serving.exporting import onnx_format
 from tests.support import commands
 
 PAGE = (commands.ROOT / "docs" / "formats.md").read_text(encoding="utf-8")

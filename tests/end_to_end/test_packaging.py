@@ -22,25 +22,25 @@ MODULES = sorted((ROOT / "sagan_tf").rglob("*.py"))
 EXTRAS = {
     f"sagan_tf/serving/{name}.py": "serve"
     for name in (
-        "connections",
-        "gateway",
-        "gateway_metrics",
-        "guarded_server",
-        "json_outputs",
-        "server",
-        "upstream",
+        "gateway/app",
+        "gateway/metrics",
+        "gateway/upstream",
+        "http/connections",
+        "http/guarded_server",
+        "server/app",
+        "server/json_outputs",
     )
 }
 EXTRAS |= {
-    f"sagan_tf/serving/{name}.py": "playground" for name in ("page", "page_guard", "page_layout")
+    f"sagan_tf/serving/playground/{name}.py": "playground" for name in ("guard", "layout", "page")
 }
-EXTRAS |= {f"sagan_tf/serving/{name}_format.py": name for name in ("onnx", "tflite")}
+EXTRAS |= {f"sagan_tf/serving/exporting/{name}_format.py": name for name in ("onnx", "tflite")}
 EXTRAS["sagan_tf/output/films.py"] = "film"
 EXTRAS |= dict.fromkeys(
     (
         "sagan_tf/pretrained/folder.py",
         "sagan_tf/pretrained/hub.py",
-        "sagan_tf/serving/hub_card.py",
+        "sagan_tf/serving/exporting/hub_card.py",
         "sagan_tf/publish.py",
     ),
     "hub",

@@ -10,7 +10,7 @@ from PIL import Image
 from sagan_tf import sampling
 from sagan_tf.models import Generator
 from sagan_tf.serving.client import Client, ServingError
-from sagan_tf.serving.saved_model import write_version
+from sagan_tf.serving.exporting.saved_model import write_version
 from tests.support import local_server
 
 

@@ -4,11 +4,11 @@ import contextlib
 import threading
 import time
 
-from sagan_tf.serving.gateway import GatewaySettings, make_gateway
-from sagan_tf.serving.guarded_server import make_server
-from sagan_tf.serving.model_config import ModelConfig
-from sagan_tf.serving.server import bind, make_app
-from sagan_tf.serving.versions import ServedModels
+from sagan_tf.serving.gateway.app import GatewaySettings, make_gateway
+from sagan_tf.serving.http.guarded_server import make_server
+from sagan_tf.serving.server.app import bind, make_app
+from sagan_tf.serving.server.model_config import ModelConfig
+from sagan_tf.serving.server.versions import ServedModels
 
 
 @contextlib.contextmanager

@@ -1,0 +1,76 @@
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sagan_tf.serving.server.loaded_version import LoadedVersion, error_message
+from sagan_tf.serving.server.rest import RequestError
+
+
+def test_metadata_of_an_export(exported):
+    signatures = LoadedVersion(exported / "1", 1).metadata()["signature_def"]
+    inputs = signatures["serving_default"]["inputs"]
+    assert {name: tensor["dtype"] for name, tensor in inputs.items()} == {
+        "class_id": "DT_INT32",
+        "seed": "DT_INT64",
+        "truncation": "DT_FLOAT",
+    }
+
+
+def test_the_first_call_is_as_fast_as_the_others(exported):
+    """Warmed up, the first call takes at most three times the median.
+
+    Of three loads, since another process may take the core in one; what is not warmed up takes
+    seconds in each.
+    """
+    ratios = []
+    for _ in range(3):
+        model = LoadedVersion(exported / "1", 1)
+        seconds = []
+        for seed in range(21):
+            inputs = {"class_id": np.array([3], np.int32), "seed": np.array([seed])}
+            start = time.perf_counter()
+            model.predict("sample", inputs)
+            seconds.append(time.perf_counter() - start)
+        ratios.append(seconds[0] / np.median(seconds[1:]))
+    assert min(ratios) < 3
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (
+            {"class_id": [1, 10, -2], "seed": [0] * 3},
+            "A class must be in [0, 9]. Received: [10 -2]",
+        ),
+        ({"class_id": [1], "seed": [-5]}, "A seed must not be negative. Received: [-5]"),
+        (
+            {"class_id": [1, 2], "seed": [0]},
+            "`class_id`, `seed` need one value per image, and at least one image. "
+            "Numbers received: [2 1]",
+        ),
+    ],
+)
+def test_what_is_wrong_with_inputs_is_told_without_stray_brackets(exported, inputs, message):
+    model = LoadedVersion(exported / "1", 1)
+    with pytest.raises(RequestError) as caught:
+        model.predict("sample", {name: np.array(value) for name, value in inputs.items()})
+    assert (caught.value.status, str(caught.value)) == (400, message)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ("assertion failed: [x must be finite]", "x must be finite"),
+        ("assertion failed: [x:] [nan -inf 1e-05 1 2...]", "x: [nan -inf 1e-05 1 2...]"),
+        (
+            "assertion failed: [] [Condition x >= 0 failed:] [x (a:0) = ] [-1]\n\t [[{{node}}]]",
+            "Condition x >= 0 failed: x (a:0) = [-1]",
+        ),
+        ("assertion failed: [in [0, 9]. Received:] [12]", "in [0, 9]. Received: [12]"),
+        ("slice index [0] is out of bounds", "slice index [0] is out of bounds"),
+    ],
+)
+def test_brackets_are_left_around_values_alone(told, message):
+    assert error_message(tf.errors.InvalidArgumentError(None, None, told)) == message
