@@ -158,23 +158,28 @@ def test_a_slow_body_is_answered_with_408(toy):
 
 
 def test_many_callers_get_their_own_answers(exported):
-    """8 callers, each with other seeds: every answer is the one that a single caller gets."""
+    """8 callers, each with other seeds: every answer is the one that a single caller gets.
+
+    To one level, since without AVX-512 kernels sum in another order for calls that are joined.
+    """
     with local_server.serving(("sagan", exported)) as (port, _):
         client = Client(f"http://127.0.0.1:{port}")
         seeds = range(64)
-        expected = [client.sample(3, seed).tobytes() for seed in seeds]
+        expected = [np.asarray(client.sample(3, seed), int) for seed in seeds]
         answers = {}
 
         def call(own):
             caller = Client(f"http://127.0.0.1:{port}")
-            answers.update({seed: caller.sample(3, seed).tobytes() for seed in own})
+            answers.update({seed: np.asarray(caller.sample(3, seed), int) for seed in own})
 
         callers = [threading.Thread(target=call, args=(seeds[i::8],)) for i in range(8)]
         for caller in callers:
             caller.start()
         for caller in callers:
             caller.join()
-    assert [answers[seed] for seed in seeds] == expected
+    for seed in seeds:
+        distances = [np.abs(answers[seed] - image).max() for image in expected]
+        assert [other for other in seeds if distances[other] <= 1] == [seed]
 
 
 def test_pages_of_other_sites_by_flag(exported):

@@ -99,7 +99,7 @@ def test_names_that_two_classes_share_are_refused(client):
     [
         ({"class_id": 10}, ServingError, r"400: .*class must be in \[0, 9\]. Received: \[10\]"),
         ({"class_id": 1, "seed": -1}, ServingError, r"seed must not be negative.* \[-1\]"),
-        ({}, ServingError, r"answered 400: `inputs` lacks \['class_id'\]"),
+        ({}, ServingError, r"answered 400: `inputs` lacks class_id"),
         ({"class_id": 1, "truncation": 0.0}, ValueError, "`truncation` must be positive"),
         ({"class_id": [1, 2], "seed": [1, 2, 3]}, ValueError, "2 classes, 3 seeds"),
     ],
@@ -136,7 +136,7 @@ def test_unknown_models_versions_and_servers(url):
     with pytest.raises(ServingError, match="no model 'other'") as caught:
         Client(url, "other").sample(0)
     assert caught.value.status == 404
-    with pytest.raises(ServingError, match=r"Version 9 of 'sagan' is not served. .*\[1\]"):
+    with pytest.raises(ServingError, match=r"Version 9 of 'sagan' is not served. There are: 1"):
         Client(url, version=9).sample(0)
     assert Client(url + "/", version=1).sample(0).size == (16, 16)
     with pytest.raises(ServingError, match=r"Connection refused.*sagan_tf.serve") as no:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.support import local_server, toy_model
 
-RECORDED = Path(__file__).parents[1] / "vectors/tfserving_calls.jsonl"
+RECORDED = Path(__file__).parents[2] / "vectors/tfserving_calls.jsonl"
 CALLS = [json.loads(line) for line in RECORDED.read_text().splitlines()]
 
 
