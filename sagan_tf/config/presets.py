@@ -132,11 +132,14 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
     "fashion_mnist": _AT_32_PIXELS,
     # python -m sagan_tf.train --dataset=robohash
     # With two updates per step the discriminator becomes too strong here, and shapes and colours
-    # become alike. With one update and equal learning rates they stay varied.
+    # become alike. With one update, equal learning rates and R1 they stay varied.
     "robohash": {
         **_AT_32_PIXELS_ONE_UPDATE,
         "generator_learning_rate": (1e-3, OURS_AT_32),
         "discriminator_learning_rate": (1e-3, OURS_AT_32),
+        "r1_weight": (10.0, OURS_AT_32),
+        "r1_interval": (4, OURS_AT_32),
+        "steps": (5000, OURS_AT_32),
     },
     # python -m sagan_tf.train --dataset=geotex
     # Drawn images that tell geometry from texture, small enough for a CPU.

@@ -20,9 +20,8 @@ GRIDS_IN_A_ROW = 3
 EARLY_GRIDS = 4
 
 _REMEDIES = (
-    "What usually helps: a lower --discriminator_learning_rate or fewer --d_steps, a higher "
-    "--generator_learning_rate, a larger --global_batch_size, correct labels. A new workdir can "
-    "start from an earlier checkpoint (--init_from)."
+    "What usually helps: --r1_weight=10, fewer --d_steps, a larger --global_batch_size, correct "
+    "labels. A new workdir can start from an earlier checkpoint (--init_from)."
 )
 
 

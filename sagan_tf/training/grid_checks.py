@@ -40,9 +40,9 @@ _BATCH_SIZE = 64
 _HELD_OUT_SPLITS = ("validation", "test")
 
 _VARIETY_REMEDIES = (
-    "What usually helps: --d_steps=2, --nodense_bias, a wider --discriminator_base_filters, lower "
-    "--generator_learning_rate and --discriminator_learning_rate, and --augment where there are "
-    "few images."
+    "What usually helps: --d_steps=2, --nodense_bias, --r1_weight=10, a wider "
+    "--discriminator_base_filters, lower --generator_learning_rate and "
+    "--discriminator_learning_rate, and --augment where there are few images."
 )
 
 

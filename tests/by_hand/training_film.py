@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from sagan_tf.output.films import save_film
-from sagan_tf.output.pictures import TITLE_HEIGHT, grid_scale, image_grid
+from sagan_tf.output.pictures import grid_scale, image_grid
+from sagan_tf.training.monitor import GRID_ROWS
 
 FRAMES_PER_SECOND = 2
 LAST_FRAMES = 5  # how often the last grid is shown
@@ -20,10 +21,9 @@ LAST_FRAMES = 5  # how often the last grid is shown
 def images(path, size):
     """The images uint8 `(columns, rows, size, size, C)` of a sample grid with titles."""
     scale = grid_scale(size)
-    grid = np.atleast_3d(np.asarray(Image.open(path)))[::scale, ::scale][TITLE_HEIGHT:]
-    rows, columns = ((length + 1) // (size + 1) for length in grid.shape[:2])
-    padded = np.pad(grid, ((0, 1), (0, 1), (0, 0)))
-    cells = padded.reshape(rows, size + 1, columns, size + 1, -1)[:, :size, :, :size]
+    grid = np.atleast_3d(np.asarray(Image.open(path)))[::scale, ::scale]
+    padded = np.pad(grid, ((0, 1), (0, 1), (0, 0)))[-GRID_ROWS * (size + 1) :]  # below the titles
+    cells = padded.reshape(GRID_ROWS, size + 1, -1, size + 1, grid.shape[2])[:, :size, :, :size]
     return cells.transpose(2, 0, 1, 3, 4)
 
 

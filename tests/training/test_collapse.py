@@ -19,7 +19,7 @@ def test_what_lasts_is_reported_once(caplog):
         reports.see_loss(step, 0.0)
     (record,) = caplog.records
     assert "Step 11: the discriminator's loss has been under 0.01 in 10 lines" in record.message
-    assert "--discriminator_learning_rate" in record.message
+    assert "--r1_weight" in record.message
     assert "--init_from" in record.message
 
 

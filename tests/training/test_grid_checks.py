@@ -238,7 +238,7 @@ def test_samples_that_look_alike_are_reported_once(digits, caplog):
         variety.see(step, faded, labels)
     (record,) = caplog.records
     assert record.message.startswith("Step 8: samples of a class have looked alike in 3 grids")
-    for flag in ("d_steps=2", "nodense_bias", "discriminator_base_filters", "augment"):
+    for flag in ("d_steps=2", "nodense_bias", "r1_weight", "discriminator_base_filters", "augment"):
         assert f"--{flag}" in record.message
 
 
