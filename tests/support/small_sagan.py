@@ -39,10 +39,17 @@ def make_networks(frozen_blocks=0, **changes):
 
 
 def make_sagan(
-    optimizer=adam, xla=False, sync_batch_norm=False, num_classes=10, frozen_blocks=0, **kwargs
+    optimizer=adam,
+    xla=False,
+    sync_batch_norm=False,
+    num_classes=10,
+    frozen_blocks=0,
+    dtype="float32",
+    **kwargs,
 ):
     """A compiled SAGAN of these networks; `kwargs` are its own arguments."""
-    sagan = SAGAN(*make_networks(frozen_blocks, num_classes=num_classes), **kwargs)
+    networks = make_networks(frozen_blocks, num_classes=num_classes, dtype=dtype)
+    sagan = SAGAN(*networks, **kwargs)
     sagan.compile(
         optimizer("generator_optimizer"),
         optimizer("discriminator_optimizer"),

@@ -85,12 +85,13 @@ def test_noise_is_a_function_of_seed_step_and_update():
 
 
 def test_two_replicas_against_one(two_replicas):
+    """In float64, since in float32 kernels without AVX-512 sum halves of a batch to 2e-6."""
     source = load_source("digits")
 
     def train(strategy, steps=2):
         replicas = strategy.num_replicas_in_sync
         with strategy.scope():
-            sagan = make_sagan(sgd, sync_batch_norm=True, ema_decay=0.5, d_steps=2)
+            sagan = make_sagan(sgd, sync_batch_norm=True, ema_decay=0.5, d_steps=2, dtype="float64")
         dataset = strategy.distribute_datasets_from_function(
             lambda context: batches(
                 source,
@@ -122,7 +123,7 @@ def test_two_replicas_against_one(two_replicas):
         largest = max(np.max(np.abs(value)) for value in expected.values())
         for path in expected:
             difference = np.max(np.abs(actual[path] - expected[path]))
-            assert difference <= 1e-6 * largest, path
+            assert difference <= 1e-7 * largest, path
 
 
 def test_gradients_on_two_replicas_equal_those_on_one(data, two_replicas):
