@@ -85,7 +85,10 @@ def test_noise_is_a_function_of_seed_step_and_update():
 
 
 def test_two_replicas_against_one(two_replicas):
-    """In float64, since in float32 kernels without AVX-512 sum halves of a batch to 2e-6."""
+    """In float64, since without AVX-512 float32 kernels sum two halves of a batch to 2e-6 only.
+
+    The first layer and singular vectors stay float32.
+    """
     source = load_source("digits")
 
     def train(strategy, steps=2):
@@ -123,7 +126,7 @@ def test_two_replicas_against_one(two_replicas):
         largest = max(np.max(np.abs(value)) for value in expected.values())
         for path in expected:
             difference = np.max(np.abs(actual[path] - expected[path]))
-            assert difference <= 1e-7 * largest, path
+            assert difference <= 2 * np.finfo(np.float32).eps * largest, path
 
 
 def test_gradients_on_two_replicas_equal_those_on_one(data, two_replicas):
