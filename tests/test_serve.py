@@ -20,6 +20,7 @@ from sagan_tf.serving.client import Client
 from sagan_tf.serving.gateway.callers import add_key
 from tests.by_hand import load
 from tests.support import commands, local_server, toy_model
+from tests.support.kernels import ROWS_ARE_INDEPENDENT
 
 PORT = "--rest_api_port=0"
 SERVING = (commands.ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
@@ -160,7 +161,7 @@ def test_a_slow_body_is_answered_with_408(toy):
 def test_many_callers_get_their_own_answers(exported):
     """8 callers, each with other seeds: every answer is the one that a single caller gets.
 
-    To one level, since without AVX-512 kernels sum in another order for calls that are joined.
+    The same bytes where kernels allow it; elsewhere to one level, as the documentation promises.
     """
     with local_server.serving(("sagan", exported)) as (port, _):
         client = Client(f"http://127.0.0.1:{port}")
@@ -177,9 +178,10 @@ def test_many_callers_get_their_own_answers(exported):
             caller.start()
         for caller in callers:
             caller.join()
+    levels = 0 if ROWS_ARE_INDEPENDENT else 1
     for seed in seeds:
         distances = [np.abs(answers[seed] - image).max() for image in expected]
-        assert [other for other in seeds if distances[other] <= 1] == [seed]
+        assert [other for other in seeds if distances[other] <= levels] == [seed]
 
 
 def test_pages_of_other_sites_by_flag(exported):
