@@ -50,6 +50,7 @@ def prepare_input(image_size: int, batch_size: int, prepared: bool) -> Prepared:
         seed=0,
         start_step=0,
         global_batch_size=batch_size,
+        keep_bytes=0,  # every epoch is read
     )
     iterator = iter(data)
     calls = -(-JPEG_COUNT // batch_size)

@@ -4,9 +4,9 @@
 reads examples by index: `tfds` (with `fashion_mnist`, the class names of `imagenet`, and `records`
 for TFRecord files), `folder` (whose files `walk` finds), `prepared` (written by `preparation`),
 `digits`, `robohash` or `drawn`. `decode` cuts a square out of each image, `loading` reads many
-images at once and reports damaged ones, `order` decides which image comes when, and `pipeline`
-makes the batches. `labels` counts the images of each class, and `inspection` checks a data set
-before training.
+images at once and reports damaged ones, `order` decides which image comes when, `read_ahead`
+reads while a step trains, and `pipeline` makes the batches. `labels` counts the images of each
+class, and `inspection` checks a data set before training.
 """
 
 from sagan_tf.data.inspection import check_source

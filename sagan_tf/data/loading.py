@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -68,6 +69,21 @@ class Loader:
         self._named: set[int] = set()
         self._complaint: str | None = None
         self._complaint_lock = threading.Lock()
+
+    @property
+    def num_examples(self) -> int:
+        """Number of examples of the source."""
+        return self._source.num_examples
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(S, S, C)` of the images."""
+        return self._image_size, self._image_size, self._source.channels
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes that all decoded images would take."""
+        return self.num_examples * math.prod(self.image_shape)
 
     @property
     def num_unreadable(self) -> int:

@@ -6,7 +6,6 @@ over any number of replicas, sees the same images in the same order.
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +18,7 @@ from sagan_tf.data.order import (
     coin_flips,
     shuffled_indices,
 )
+from sagan_tf.data.read_ahead import KEPT_BYTES, ReadAhead
 from sagan_tf.data.source import Source
 
 # While one step trains, the next two are read.
@@ -38,18 +38,18 @@ def batches(
     flip: bool = False,
     class_balanced: bool = False,
     scaled: bool = True,
+    keep_bytes: int = KEPT_BYTES,
 ) -> tf.data.Dataset:
     """An infinite dataset whose elements are one replica's share of one training step.
 
     Elements are ordered by step, then by replica, as `strategy.distribute_datasets_from_function`
-    hands them out. A step consumes `batches_per_step` consecutive global batches; replica `r` of
-    `R` takes rows `r*B/R` to `(r+1)*B/R` of each. An epoch holds every example once, and may end
-    within a batch.
+    hands them out. A step takes `batches_per_step` consecutive global batches; replica `r` of `R`
+    takes rows `r*B/R` to `(r+1)*B/R` of each. An epoch holds every example once.
 
     Args:
         source: data set from `load_source`.
         image_size: side S of the square images.
-        seed: seed of the order and the flips, in `[0, 2**64)`.
+        seed: of the order and the flips, in `[0, 2**64)`.
         start_step: the first training step to yield.
         global_batch_size: batch size B over all replicas; a multiple of `num_replicas`.
         batches_per_step: global batches per training step (discriminator updates).
@@ -58,25 +58,24 @@ def batches(
         flip: whether to mirror half of the images. The published runs do not.
         class_balanced: whether every class comes equally often, instead of every example.
         scaled: whether images are float32 in [-1, 1]; otherwise they are uint8, for `scale`.
+        keep_bytes: where all images take at most this many bytes, each is read once and kept.
 
     Returns:
-        `tf.data.Dataset` of (images `(batches_per_step * B / R, S, S, C)`, labels int32
-        `(batches_per_step * B / R,)`). Iterate it inside `readable_errors(source)`.
+        `tf.data.Dataset` of (images `(N, S, S, C)`, labels int32 `(N,)`), where N is
+        `batches_per_step * B / R`. Iterate it inside `readable_errors(source)`.
 
     Raises:
-        ValueError: if an argument is out of range, the source has another fixed image size, or a
-            class to be balanced has no images.
+        ValueError: for arguments out of range, or if a class to be balanced has no images.
     """
     replicas = tuple(range(num_replicas) if replicas is None else replicas)
     _check_numbers(seed, start_step, global_batch_size, batches_per_step, num_replicas, replicas)
     positions_of = _places(start_step, global_batch_size, batches_per_step, num_replicas, replicas)
     example_at = _order(source, seed, class_balanced)
     ahead = _STEPS_AHEAD * len(replicas)
-    loader = Loader(source, image_size)
-    reader = _ReadAhead(loader, lambda element: example_at(positions_of(element)), ahead)
+    reader = ReadAhead(Loader(source, image_size), ahead, keep_bytes)
 
     def load(element: np.int64) -> tuple[np.ndarray, np.ndarray]:
-        images, labels = reader.read(int(element))
+        images, labels = reader.read(int(element), lambda n: example_at(positions_of(n)))
         if flip:
             mirrored = coin_flips(positions_of(int(element)), seed)
             images[mirrored] = images[mirrored, :, ::-1]
@@ -111,35 +110,6 @@ def _places(
     return positions_of
 
 
-class _ReadAhead:
-    """Reads elements in order while the next ones are already being loaded.
-
-    Args:
-        loader: loader of images by index.
-        examples_of: an element's number -> the indices of its examples.
-        ahead: number of elements to load ahead.
-    """
-
-    def __init__(
-        self, loader: Loader, examples_of: Callable[[int], np.ndarray], ahead: int
-    ) -> None:
-        self._loader = loader
-        self._examples_of = examples_of
-        self._ahead = ahead
-        self._started: dict[int, list[Future]] = {}
-
-    def read(self, element: int) -> tuple[np.ndarray, np.ndarray]:
-        """Images uint8 `(N, S, S, C)` and labels int32 `(N,)` of an element."""
-        tasks = self._started.pop(element, None) or self._start(element)
-        for later in range(element + 1, element + 1 + self._ahead):
-            if later not in self._started:
-                self._started[later] = self._start(later)
-        return self._loader.finish(tasks)
-
-    def _start(self, element: int) -> list[Future]:
-        return self._loader.start(self._examples_of(element))
-
-
 def _dataset(
     load: Callable[[np.int64], tuple[np.ndarray, np.ndarray]], shape: tuple[int, ...]
 ) -> tf.data.Dataset:
@@ -151,7 +121,7 @@ def _dataset(
         labels.set_shape(shape[:1])
         return images, labels
 
-    # `_ReadAhead` reads ahead instead of `prefetch`. TensorFlow destroys an iterator only after its
+    # `ReadAhead` reads ahead instead of `prefetch`. TensorFlow destroys an iterator only after its
     # calls in flight have ended. If Python's garbage collector found a dropped iterator in a thread
     # that such a call waits for, both would wait forever. On several replicas, the distributed
     # iterator reads ahead all the same: drop it as `training.loop` does.

@@ -65,6 +65,7 @@ def read(source, threads, count):
                 global_batch_size=BATCH,
                 num_replicas=REPLICAS,
                 scaled=False,
+                keep_bytes=0,
             )
         )
         for _ in range(REPLICAS):

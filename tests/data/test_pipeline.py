@@ -161,6 +161,28 @@ def test_damaged_images_are_named_once_and_replaced(image_folder, caplog):
     np.testing.assert_array_equal(repeated[0], first[0])
 
 
+def test_images_that_fit_into_memory_are_read_once(image_folder):
+    source = load_source(f"folder:{image_folder}")
+    options = {"image_size": 8, "seed": 0, "start_step": 0, "global_batch_size": 30, "flip": True}
+    read = []
+    files = source.read
+    source.read = lambda index: (read.append(index), files(index))[1]
+
+    def epochs(keep_bytes):
+        read.clear()
+        elements = list(batches(source, keep_bytes=keep_bytes, **options).take(8))
+        return [(images.numpy(), labels.numpy()) for images, labels in elements], sorted(read)
+
+    bytes_needed = 40 * 8 * 8 * source.channels
+    kept, read_once = epochs(bytes_needed)
+    every_epoch, read_again = epochs(bytes_needed - 1)
+    assert_same(kept, every_epoch)
+    assert set(read_once) == set(read_again) == set(range(40))
+    # Three elements are started before the first one is kept; the fourth misses at most ten images.
+    assert len(read_once) <= 3 * 30 + 10
+    assert len(read_again) >= 8 * 30
+
+
 def test_too_many_damaged_images_stop_the_run_and_are_all_listed(
     image_folder, tmp_path, monkeypatch, caplog
 ):
