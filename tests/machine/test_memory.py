@@ -30,6 +30,12 @@ def test_what_would_fit_is_named():
     assert "Received: too little" in memory.complaint(needed, 16, 1, None)
 
 
+def test_other_programs_on_the_gpu_are_named(monkeypatch):
+    assert "ALLOW_GROWTH" not in memory.complaint(lambda size: GIB, 16, 1, 0)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind])
+    assert "`TF_FORCE_GPU_ALLOW_GROWTH=true`" in memory.complaint(lambda size: GIB, 16, 1, 0)
+
+
 def test_a_lack_of_memory_is_explained():
     for allocate in (lambda: tf.ones([2**50]), lambda: bytearray(2**60)):
         with pytest.raises(ValueError, match="take less"), memory.explained(lambda: "take less"):
