@@ -40,9 +40,9 @@ _BATCH_SIZE = 64
 _HELD_OUT_SPLITS = ("validation", "test")
 
 _VARIETY_REMEDIES = (
-    "What usually helps: --d_steps=2, --nodense_bias, --r1_weight=10, a wider "
+    "What usually helps: --r1_weight=10 --r1_interval=4 with --d_steps=2, --nodense_bias, a wider "
     "--discriminator_base_filters, lower --generator_learning_rate and "
-    "--discriminator_learning_rate, and --augment where there are few images."
+    "--discriminator_learning_rate."
 )
 
 
@@ -260,8 +260,8 @@ def _rows(images: np.ndarray) -> np.ndarray:
 def _warn(finding: str, colour: bool) -> None:
     augmentation = "color,translation" if colour else "translation"
     logging.warning(
-        "%s What usually helps: --augment=%s, --consistency_weight, --r1_weight, fewer steps, or "
-        "an earlier checkpoint (--eval_every keeps the one that scores best in best/).",
+        "%s What usually helps: --r1_weight=10, --augment=%s, --consistency_weight, fewer steps, "
+        "or an earlier checkpoint (--eval_every keeps the one that scores best in best/).",
         finding,
         augmentation,
     )
