@@ -143,7 +143,7 @@ PRESETS: dict[str, dict[str, tuple[Any, str]]] = {
         **{name: (value, OURS_AT_32) for name, value in _R1_OF_10.items()},
         "generator_learning_rate": (1e-3, OURS_AT_32),
         "discriminator_learning_rate": (1e-3, OURS_AT_32),
-        "steps": (5000, OURS_AT_32),
+        "steps": (4000, OURS_AT_32),
     },
     # python -m sagan_tf.train --dataset=geotex
     # Drawn images that tell geometry from texture, small enough for a CPU.

@@ -42,7 +42,7 @@ _HELD_OUT_SPLITS = ("validation", "test")
 _VARIETY_REMEDIES = (
     "What usually helps: --r1_weight=10 --r1_interval=4 with --d_steps=2, --nodense_bias, a wider "
     "--discriminator_base_filters, lower --generator_learning_rate and "
-    "--discriminator_learning_rate."
+    "--discriminator_learning_rate, and --augment in long runs on few images."
 )
 
 
