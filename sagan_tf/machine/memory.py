@@ -79,15 +79,15 @@ def complaint(
         )
     else:
         lines.append("No smaller batch would fit.")
+    lines.append(
+        "Less is also needed with a smaller `--image_size`, fewer `--base_filters` or "
+        "`--dtype_policy=mixed_bfloat16`."
+    )
     if tf.config.get_visible_devices("GPU"):
         lines.append(
             "If another program holds the GPU's memory: several runs share a GPU where "
             "`TF_FORCE_GPU_ALLOW_GROWTH=true` is in the environment of each."
         )
-    lines.append(
-        "Less is also needed with a smaller `--image_size`, fewer `--base_filters` or "
-        "`--dtype_policy=mixed_bfloat16`."
-    )
     return " ".join(lines)
 
 
