@@ -29,6 +29,15 @@ def test_latents_of_a_seed_are_the_same_in_every_batch():
     assert not np.allclose(among[0], among[2])
 
 
+def test_a_seed_gives_the_numbers_of_tensorflows_philox():
+    seeds = [0, 1234, 2**40 + 7, 2**53 - 1, 2**63 - 1]
+    uniform = sampling._uniforms(tf.constant(seeds, tf.int64), 33)
+    for row, seed in zip(uniform, seeds, strict=True):
+        pair = tf.constant([seed, 0], tf.int64)
+        expected = tf.random.stateless_uniform((33,), pair, dtype=tf.float64, alg="philox")
+        np.testing.assert_array_equal(row, expected)
+
+
 def test_latents_are_normal():
     latents = sampling.latents_from_seeds(np.arange(500), 64).numpy().ravel()
     assert stats.kstest(latents, "norm").pvalue > 0.001

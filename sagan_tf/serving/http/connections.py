@@ -14,6 +14,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sagan_tf.serving.http.connection_table import ConnectionTable
+from sagan_tf.serving.http.joined_writes import JoinedWrites
 
 # Most requests that a connection may send before their answers.
 _MAX_PIPELINED = 16
@@ -56,7 +57,7 @@ class GuardedConnection(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport))  # type: ignore[arg-type]
         if self.client:
             self.address = self.client[0]
         if not self._table.add(self, self.address):

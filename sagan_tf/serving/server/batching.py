@@ -1,8 +1,9 @@
 """Concurrent calls joined into one call of the model, as TensorFlow Serving's batching does.
 
 A call that finds the model free runs at once. Calls that arrive meanwhile wait, and then run
-together as one batch. Only calls that `Model.joins` allows are joined. If a joined call fails all
-the same, each of its calls runs alone, so that only the caller who caused the error receives it.
+together as one batch. Only calls of signatures that `Model.joins` allows are joined, and a call
+with values that `Model.accepts` refuses runs alone. If a joined call fails all the same, each of
+its calls runs alone, so that only the caller who caused the error receives it.
 """
 
 import asyncio
@@ -93,7 +94,7 @@ class Batcher:
             RequestError: 503 if too many calls wait.
         """
         rows = _joinable_rows(call, self._parameters.max_batch_size)
-        key = (id(call.model), call.signature_name) if rows else None
+        key = (id(call.model), call.signature_name, *_row_shapes(call)) if rows else None
         loop = asyncio.get_running_loop()
         task = _Task(call, key, rows, loop, loop.create_future(), time.monotonic())
         with self._changed:
@@ -184,10 +185,23 @@ def _joinable_rows(call: Call, most: int) -> int:
     sizes = {len(value) if value.ndim else 0 for value in call.inputs.values()}
     if most == 1 or len(sizes) != 1 or not 0 < min(sizes) < most:
         return 0
-    return min(sizes) if call.model.joins(call.signature_name, call.inputs) else 0
+    return min(sizes) if call.model.joins(call.signature_name) else 0
+
+
+def _row_shapes(call: Call) -> list[tuple[int, ...]]:
+    return [value.shape[1:] for value in call.inputs.values()]
 
 
 def _run(tasks: Sequence[_Task], allowed_sizes: Sequence[int]) -> list[Outcome]:
+    """Runs tasks, joined unless the model refuses their values, and returns the outcome of each."""
+    joined = tasks
+    if len(tasks) > 1 and not _is_accepted(_join(tasks)):
+        joined = [task for task in tasks if _is_accepted(task.call)]
+    outcomes = dict(zip(joined, _run_joined(joined, allowed_sizes), strict=True))
+    return [outcomes.get(task) or _run_alone(task.call) for task in tasks]
+
+
+def _run_joined(tasks: Sequence[_Task], allowed_sizes: Sequence[int]) -> list[Outcome]:
     if len(tasks) > 1:
         outcome = _run_alone(_join(tasks, allowed_sizes))
         try:
@@ -195,6 +209,10 @@ def _run(tasks: Sequence[_Task], allowed_sizes: Sequence[int]) -> list[Outcome]:
         except Exception as error:  # of any kind: a single caller may have caused it
             logging.warning("Joined calls failed and are run one by one: %s", error)
     return [_run_alone(task.call) for task in tasks]
+
+
+def _is_accepted(call: Call) -> bool:
+    return call.model.accepts(call.signature_name, call.inputs)
 
 
 def _run_alone(call: Call) -> Outcome:
@@ -214,7 +232,7 @@ def _gives(outputs: Mapping[str, np.ndarray]) -> Outcome:
     return lambda: outputs
 
 
-def _join(tasks: Sequence[_Task], allowed_sizes: Sequence[int]) -> Call:
+def _join(tasks: Sequence[_Task], allowed_sizes: Sequence[int] = ()) -> Call:
     """Returns one call with the rows of all, padded to an allowed size with copies of the first."""
     rows = sum(task.rows for task in tasks)
     missing = next((size for size in allowed_sizes if size >= rows), rows) - rows

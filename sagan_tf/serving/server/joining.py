@@ -1,4 +1,4 @@
-"""Decides which calls can be joined: each signature is tried once, and each call checked."""
+"""Decides which calls can be joined: each signature is tried once, and rows are checked."""
 
 import io
 from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +30,9 @@ class JoinChecks:
         metadata: see `rest.Model.metadata`.
         run: runs a signature.
         requests: warm-up requests, as pairs of signature name and inputs.
+
+    Attributes:
+        signatures: what the signatures that can be joined take, by name.
     """
 
     def __init__(self, metadata: Any, run: Run, requests: Iterable[tuple[str, Inputs]]) -> None:
@@ -47,15 +50,13 @@ class JoinChecks:
             )
         except ValueError:  # a model that `sagan_tf.export` did not write
             known = {}
-        self._signatures = {name: known[name] for name in joinable & known.keys()}
+        self.signatures = {name: known[name] for name in joinable & known.keys()}
 
-    def allow(self, signature_name: str, inputs: Inputs) -> bool:
-        """Returns whether a call can be joined without harm to others, by signature and values."""
-        if signature_name not in self._signatures:
-            return False
+    def accept(self, signature_name: str, inputs: Inputs) -> bool:
+        """Returns whether shapes and values of rows are right, for one of `signatures`."""
         try:
-            signature_inputs.check_rows(inputs, self._signatures[signature_name])
-        except RequestError:  # it runs alone, and the model tells its caller what is wrong
+            signature_inputs.check_rows(inputs, self.signatures[signature_name])
+        except RequestError:  # which the model explains to the caller
             return False
         return True
 

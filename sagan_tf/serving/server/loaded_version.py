@@ -91,9 +91,13 @@ class LoadedVersion:
             status = _HTTP_STATUS.get(error.error_code, 500)
             raise RequestError(status, error_message(error)) from error
 
-    def joins(self, signature_name: str, inputs: Mapping[str, np.ndarray]) -> bool:
+    def joins(self, signature_name: str) -> bool:
         """See `rest.Model`."""
-        return self._join_checks.allow(signature_name, inputs)
+        return signature_name in self._join_checks.signatures
+
+    def accepts(self, signature_name: str, inputs: Mapping[str, np.ndarray]) -> bool:
+        """See `rest.Model`."""
+        return self._join_checks.accept(signature_name, inputs)
 
     def metadata(self) -> Any:
         """See `rest.Model`."""

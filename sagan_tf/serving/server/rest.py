@@ -87,8 +87,11 @@ class Model(Protocol):
             RequestError: if the model refuses the inputs.
         """
 
-    def joins(self, signature_name: str, inputs: Mapping[str, np.ndarray]) -> bool:
-        """Returns whether a call's rows may run together with those of other calls."""
+    def joins(self, signature_name: str) -> bool:
+        """Returns whether rows of several calls of a signature may run together."""
+
+    def accepts(self, signature_name: str, inputs: Mapping[str, np.ndarray]) -> bool:
+        """Returns whether a signature that is joined can run rows without an error."""
 
     def metadata(self) -> Any:
         """Returns the signatures in the form of TensorFlow Serving's protocol buffer in JSON."""

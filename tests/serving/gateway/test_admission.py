@@ -45,8 +45,9 @@ def test_signatures_of_an_export(exported):
     assert signatures["from_latent"]["latents"] == Input("float32", (8,))
     assert signatures["directions"]["amounts"] == Input("float32", (4,))
     inputs = {"class_id": np.array([3], np.int32), "seed": np.array([7])}
-    assert model.joins("directions", {**inputs, "amounts": np.ones((1, 4), np.float32)})
-    assert not model.joins("directions", {**inputs, "amounts": np.ones((1, 3), np.float32)})
+    assert model.joins("directions")
+    assert model.accepts("directions", {**inputs, "amounts": np.ones((1, 4), np.float32)})
+    assert not model.accepts("directions", {**inputs, "amounts": np.ones((1, 3), np.float32)})
     assert signatures["attention"]["row"] == Input("int32", (), 0, 15)
     assert "__saved_model_init_op" not in signatures
     with pytest.raises(ValueError, match="no model's metadata"):

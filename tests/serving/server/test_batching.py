@@ -18,13 +18,16 @@ class Doubling:
     The first call waits until `free` is set, so that others come meanwhile.
     """
 
-    def __init__(self, can_join=lambda inputs: True):
+    def __init__(self, accepts=lambda inputs: True):
         self.asked = []
         self.begun, self.free = threading.Event(), threading.Event()
-        self._can_join = can_join
+        self._accepts = accepts
 
-    def joins(self, signature_name, inputs):
-        return self._can_join(inputs)
+    def joins(self, signature_name):
+        return True
+
+    def accepts(self, signature_name, inputs):
+        return self._accepts(inputs)
 
     def predict(self, signature_name, inputs):
         self.asked.append(inputs["x"].tolist())
@@ -93,11 +96,19 @@ def test_without_batching_every_call_is_alone():
     assert model.asked == [[1000], [1], [2], [3]]
 
 
-def test_what_cannot_be_joined_runs_alone():
+def test_what_the_model_would_refuse_runs_alone():
     model = Doubling(lambda inputs: (inputs["x"] >= 0).all())
     answers = ask(model, [1, -2, 3], num_threads=1)
     assert sorted(model.asked[1:]) == [[-2], [1, 3]]
     assert [status for status, _ in answers] == [200, 200, 400, 200]
+
+
+def test_rows_of_another_shape_are_not_joined():
+    model = Doubling()
+    ask(model, [1, [[2, 3]], 4], num_threads=1)
+    assert len(model.asked) == 3
+    assert [1, 4] in model.asked
+    assert [[2, 3]] in model.asked
 
 
 def test_an_error_is_his_alone_who_caused_it(caplog):
@@ -195,15 +206,16 @@ METADATA = {
 def test_what_changes_when_it_is_joined_is_not_joined(function, joined):
     requests = [("s", {"seed": np.arange(4)})]
     checks = JoinChecks(METADATA, lambda name, inputs: {"y": function(inputs["seed"])}, requests)
-    assert checks.allow("s", {"seed": np.array([5])}) == joined
-    assert not checks.allow("other", {"seed": np.array([5])})
-    assert not checks.allow("s", {"seed": np.array([-5])})  # the model shall refuse it alone
-    assert not checks.allow("s", {"seed": np.array([[5]])})
+    assert set(checks.signatures) == ({"s"} if joined else set())
+    if joined:
+        assert checks.accept("s", {"seed": np.array([5])})
+        assert not checks.accept("s", {"seed": np.array([-5])})  # the model shall refuse it alone
+        assert not checks.accept("s", {"seed": np.array([[5]])})
 
 
 def test_a_signature_that_was_not_tried_is_not_joined():
     checks = JoinChecks(METADATA, lambda name, inputs: {"y": inputs["seed"]}, [])
-    assert not checks.allow("s", {"seed": np.array([5])})
+    assert not checks.signatures
 
 
 def test_pixels_may_differ_by_one_level():
