@@ -94,7 +94,7 @@ def _report_costs(settings: config.TrainSettings, sources: dict[str, str]) -> No
         settings.image_size,
         settings.background,
     )
-    if settings.init_from:
+    if settings.init_from and not resuming.holds_run(settings):
         resuming.check_init_from(settings, settings.init_from)
         resuming.check_channels(settings.init_from, described)
     dry_run.report(settings, sources, described)

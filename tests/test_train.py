@@ -182,6 +182,7 @@ def test_start_from_what_was_published(digits, tmp_path):
             np.testing.assert_allclose(after[trained], before[name], rtol=1e-6)
     shutil.rmtree(tmp_path / "published")
     assert "nothing to do" in commands.run("train", *arguments)  # it is no longer needed
+    commands.run("train", *arguments, "--dry_run")
 
 
 def test_dry_run_needs_no_data(tmp_path):

@@ -41,6 +41,12 @@ def kept_settings(settings: TrainSettings) -> dict[str, Any]:
     return as_json(settings) | {"dataset": canonical(settings.dataset)}
 
 
+def holds_run(settings: TrainSettings) -> bool:
+    """Whether the settings' workdir holds a run, which would be resumed."""
+    assert settings.workdir is not None  # since settings were resolved
+    return saved_settings(Path(settings.workdir) / CHECKPOINTS) is not None
+
+
 def check_workdir(settings: TrainSettings, workdir: Path) -> dict[str, Any] | None:
     """Checks that the settings are those of the run in `workdir`, if there is one.
 
