@@ -1,9 +1,10 @@
 """Checks that losses and variables are finite."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -37,20 +38,20 @@ def check_variables(step: int, variables: Mapping[str, Any]) -> None:
     Raises:
         NotFiniteError: if a number is not finite; the message names its variable.
     """
-    names = [name for name, variable in variables.items() if variable.dtype.is_floating]
-    finite = _are_finite([_first(variables[name]) for name in names]).numpy()
-    broken = [name for name, good in zip(names, finite, strict=True) if not good]
+    floats = {
+        name: _first(variable) for name, variable in variables.items() if variable.dtype.is_floating
+    }
+    # One operation for each variable: a sum of squares is not finite if one of them is not. But it
+    # may also be too large a number.
+    sums = [tf.cast(tf.nn.l2_loss(variable), tf.float32) for variable in floats.values()]
+    finite = np.isfinite(tf.stack(sums))
+    suspects = [name for name, good in zip(floats, finite, strict=True) if not good]
+    broken = [name for name in suspects if not np.isfinite(floats[name].numpy()).all()]
     if broken:
         raise NotFiniteError(
             f"Training broke before step {step}: {len(broken)} variables are not finite, among "
             f"them {', '.join(broken[:3])}."
         )
-
-
-@tf.function(autograph=False)
-def _are_finite(variables: Sequence[Any]) -> tf.Tensor:
-    """Whether each variable is finite; one call instead of two operations for each of them."""
-    return tf.stack([tf.reduce_all(tf.math.is_finite(variable)) for variable in variables])
 
 
 def _first(variable: Any) -> Any:

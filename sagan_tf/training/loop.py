@@ -130,14 +130,18 @@ def make_run_steps(
         logs = sagan.run_step(scale(images), tf.cast(labels, tf.int64), counts)
         return {name: logs[name] for name in sagan.scalars}
 
-    @tf.function
+    # `tf.while_loop`, as AutoGraph would take seconds to convert a loop in Python.
+    @tf.function(autograph=False)
     def run_steps(batches: Iterator[Any], count: tf.Tensor) -> dict[str, tf.Tensor]:
         # Defined before the loop, on every replica's device.
         losses = strategy.run(lambda: {name: tf.zeros(()) for name in sagan.scalars})
         first = sagan.counts
-        for done in tf.range(count):
+
+        def run_next(done: tf.Tensor, _: Any) -> tuple[tf.Tensor, Any]:
             counts = first.after(done, sagan.d_steps)
-            losses = strategy.run(step, (next(batches), counts))
+            return done + 1, strategy.run(step, (next(batches), counts))
+
+        _, losses = tf.while_loop(lambda done, _: done < count, run_next, (0, losses))
         return {
             name: strategy.reduce(tf.distribute.ReduceOp.MEAN, loss, axis=None)
             for name, loss in losses.items()

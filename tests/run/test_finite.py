@@ -18,3 +18,8 @@ def test_one_number_of_one_variable(number):
     variables["kernel"][1, 2].assign(number)
     with pytest.raises(finite.NotFiniteError, match=r"before step 5: 1 variables .* kernel"):
         finite.check_variables(5, variables)
+
+
+def test_numbers_whose_squares_are_too_large():
+    kernel = tf.Variable([1e30, -1e38])
+    finite.check_variables(5, {"kernel": kernel, "wide": tf.Variable([1e300], dtype=tf.float64)})

@@ -44,11 +44,12 @@ class BatchingParameters:
 NO_BATCHING = BatchingParameters(max_batch_size=1)
 
 
-# Callers whose calls just ended are likely to call again at once. If others wait already, the
-# model stays free for so long, as a fraction of the last run's time and at most in seconds, so that
-# all are joined. Otherwise callers would split into groups that take turns in small batches.
-_PATIENCE = 0.25
-_MOST_PATIENCE = 0.002
+# Callers whose calls just ended are likely to call again at once. Until all of them have, the model
+# stays free for so long, as a multiple of the last run's time and at most in seconds. Otherwise the
+# first would run alone, and callers would split into groups that take turns in small batches. A
+# single caller never waits.
+_PATIENCE = 2.0
+_MOST_PATIENCE = 0.010
 
 # Returns a call's outputs, or raises the model's error.
 Outcome = Callable[[], Mapping[str, np.ndarray]]
@@ -131,7 +132,7 @@ class Batcher:
         with self._changed:
             self._running -= Counter([key])  # which keeps no zeros
             waiting = sum(task.key == key for task in self._queue)
-            if waiting and key is not None:
+            if key is not None:
                 patience = min(_MOST_PATIENCE, seconds * _PATIENCE)
                 self._expected = key, waiting + len(tasks), time.monotonic() + patience
             self._changed.notify()
