@@ -128,10 +128,14 @@ def test_float32_convolutions_on_gpus_take_scratch_memory(monkeypatch):
     settings = {"image_size": 64, "base_filters": 32, "attention_resolutions": (32,)}
     networks = make_networks(**settings, query_key_ratio=4)
     bfloat16 = make_networks(**settings, query_key_ratio=4, dtype="mixed_bfloat16")
-    cases = [(pair, size) for pair in (networks, bfloat16) for size in (1, 512)]
-    on_cpu = [training_bytes(*pair, size, ema=False) for pair, size in cases]
+
+    def needed():
+        functions = [training_memory(*pair, ema=False) for pair in (networks, bfloat16)]
+        return [function(size) for function in functions for size in (1, 512)]
+
+    on_cpu = needed()
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["GPU:0"])
-    on_gpu = [training_bytes(*pair, size, ema=False) for pair, size in cases]
+    on_gpu = needed()
     added = [gpu - cpu for gpu, cpu in zip(on_gpu, on_cpu, strict=True)]
     assert 0 < added[0] < on_cpu[0]  # no more than the maps themselves
     assert added[1:] == [SCRATCH_BYTES, 0, 0]
