@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from sagan_tf.serving.server import joining
+from sagan_tf.serving.server import batching, joining
 from sagan_tf.serving.server.batching import NO_BATCHING, Batcher, BatchingParameters
 from sagan_tf.serving.server.batching_parameters import read_parameters
 from sagan_tf.serving.server.joining import JoinChecks
@@ -145,6 +145,51 @@ def test_a_full_queue_is_told():
         ask(model, [1, 2, 3], BatchingParameters(max_batch_size=2, max_enqueued_batches=1), 1)
     model.free.set()
     assert caught.value.status == 503
+
+
+def test_callers_whose_calls_just_ended_are_waited_for(monkeypatch):
+    monkeypatch.setattr(batching, "_PATIENCE", 1e6)
+    monkeypatch.setattr(batching, "_MOST_PATIENCE", 60.0)
+    model = Doubling()
+
+    async def ask_in_turns():
+        batcher = Batcher(BatchingParameters(num_batch_threads=1), 2)
+
+        def call(value):
+            rows = {"x": np.array([value])}
+            return asyncio.create_task(batcher.run(Call(model, "s", rows, True, {})))
+
+        first = call(1)
+        await asyncio.to_thread(model.begun.wait, 10)
+        others = [call(2), call(3)]
+        await asyncio.sleep(0.05)
+        model.free.set()
+        await first
+        await asyncio.wait_for(asyncio.gather(*others, call(4)), 30)
+        early = [call(5), call(6)]
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(asyncio.gather(*early, call(7)), 30)
+        batcher.stop()
+
+    asyncio.run(ask_in_turns())
+    assert model.asked == [[1], [2, 3, 4], [5, 6, 7]]
+
+
+def test_a_single_caller_waits_for_nobody(monkeypatch):
+    monkeypatch.setattr(batching, "_PATIENCE", 1e6)
+    monkeypatch.setattr(batching, "_MOST_PATIENCE", 60.0)
+    model = Doubling()
+    model.free.set()
+
+    async def ask_in_turns():
+        batcher = Batcher(BatchingParameters(), 2)
+        for value in range(3):
+            rows = {"x": np.array([value])}
+            await asyncio.wait_for(batcher.run(Call(model, "s", rows, True, {})), 30)
+        batcher.stop()
+
+    asyncio.run(ask_in_turns())
+    assert model.asked == [[0], [1], [2]]
 
 
 def test_a_call_waits_for_others_if_it_is_told_to():
