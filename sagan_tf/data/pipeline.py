@@ -115,6 +115,8 @@ def _dataset(
 ) -> tf.data.Dataset:
     """A dataset of `load(0)`, `load(1)`, ..., whose images have the given shape."""
 
+    # Without a condition or loop to convert, which alone would take half a second.
+    @tf.autograph.experimental.do_not_convert
     def loaded(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = tf.numpy_function(load, [element], [tf.uint8, tf.int32])
         images.set_shape(shape)

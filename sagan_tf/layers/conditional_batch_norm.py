@@ -99,6 +99,9 @@ class ConditionalBatchNormalization(keras.layers.Layer):
                 f"labels={labels}, num_classes={self.num_classes}"
             )
         inputs = ops.cast(inputs, "float32")
+        weights = None
+        if labels is not None and self.num_classes is not None:
+            weights = class_weights(labels, self.num_classes)
         if training and self.trainable:
             mean = self._average(inputs)
             centred = inputs - mean
@@ -107,8 +110,8 @@ class ConditionalBatchNormalization(keras.layers.Layer):
             self._move(self.moving_variance, variance)
         else:
             centred, variance = inputs - self.moving_mean, self.moving_variance
-        scale = self._row(self.gamma, labels) * ops.rsqrt(variance + self.epsilon)
-        return ops.cast(centred * scale + self._row(self.beta, labels), self.compute_dtype)
+        scale = self._row(self.gamma, weights) * ops.rsqrt(variance + self.epsilon)
+        return ops.cast(centred * scale + self._row(self.beta, weights), self.compute_dtype)
 
     def compute_output_shape(
         self, inputs_shape: tuple[int | None, ...], labels_shape: Any = None
@@ -134,10 +137,9 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         value = ops.stop_gradient(value)
         statistic.assign(statistic * self.momentum + value * (1 - self.momentum))
 
-    def _row(self, table: Any, labels: Any) -> Any:
-        """The labels' rows of a table as float32 `(N, 1, 1, C)`."""
-        table = ops.cast(table, "float32")
-        if labels is None or self.num_classes is None:
-            return ops.reshape(table, (1, 1, 1, -1))
-        rows = ops.matmul(class_weights(labels, self.num_classes), table)
-        return ops.expand_dims(rows, (1, 2))
+    def _row(self, table: Any, weights: Any) -> Any:
+        """A table's rows, summed with the classes' weights: float32 `(N, 1, 1, C)`."""
+        rows = ops.cast(table, "float32")
+        if weights is not None:
+            rows = ops.matmul(weights, rows)
+        return ops.reshape(rows, (-1, 1, 1, rows.shape[-1]))

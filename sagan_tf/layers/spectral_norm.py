@@ -93,19 +93,18 @@ class SpectralNormalization(keras.layers.Layer):
         """
         if not self.spectral_normalization:
             return ops.ones((), "float32")
-        training = training and self.trainable
         matrix = self.weight_matrix()
+        if not (training and self.trainable):
+            # A copy: PyTorch assigns in place, and this call's gradient may need the vector later.
+            projection, vector_u = self._project(ops.copy(self.vector_v), matrix)
+            return ops.sum(projection * vector_u)
         constant_matrix = ops.stop_gradient(matrix)
-        # Copies: PyTorch assigns in place, and an earlier call's gradient may need the vectors.
-        vector_u, vector_v = map(ops.copy, (self.vector_u, self.vector_v))
-        for _ in range(self.power_iterations if training else 1):
-            if training:
-                vector_v = self._normalize(ops.matmul(constant_matrix, ops.transpose(vector_u)))
-            projection = ops.matmul(ops.transpose(vector_v), matrix)  # (1, columns)
-            vector_u = self._normalize(ops.stop_gradient(projection))
-        if training:
-            self.vector_u.assign(vector_u)
-            self.vector_v.assign(vector_v)
+        vector_u = self.vector_u
+        for _ in range(self.power_iterations):
+            vector_v = self._normalize(ops.matmul(constant_matrix, ops.transpose(vector_u)))
+            projection, vector_u = self._project(vector_v, matrix)
+        self.vector_u.assign(vector_u)
+        self.vector_v.assign(vector_v)
         return ops.sum(projection * vector_u)
 
     def normalized(self, weight: Any, training: bool = False) -> Any:
@@ -129,6 +128,11 @@ class SpectralNormalization(keras.layers.Layer):
     def load_own_variables(self, store: Any) -> None:
         """Reads every variable, the singular vectors included."""
         keras.layers.Layer.load_own_variables(self, store)
+
+    def _project(self, vector_v: Any, matrix: Any) -> tuple[Any, Any]:
+        """`v W`, `(1, columns)`, and the same normalised and constant: the new `u`."""
+        projection = ops.matmul(ops.transpose(vector_v), matrix)
+        return projection, self._normalize(ops.stop_gradient(projection))
 
     def _normalize(self, vector: Any) -> Any:
         return vector / (ops.sqrt(ops.sum(ops.square(vector))) + self.epsilon)

@@ -12,6 +12,7 @@ from sagan_tf.layers import (
     SpectralDense,
     SpectralUpsampleConv2D,
 )
+from sagan_tf.layers.inputs import class_weights
 from sagan_tf.layers.resampling import upsample
 from sagan_tf.models.network import MIXERS, Network
 
@@ -137,6 +138,8 @@ class Generator(Network):
     def call(self, latents: Any, labels: Any = None, training: bool = False) -> Any:
         """Generates images; moving statistics and singular vectors are updated if `training`."""
         self._check_labels(labels)
+        if labels is not None and self.num_classes is not None:
+            labels = class_weights(labels, self.num_classes)  # once for all layers
         hidden = self.dense(latents, training=training)
         hidden = ops.reshape(hidden, (-1, 4, 4, self.first_filters))
         for stage in self.stages:

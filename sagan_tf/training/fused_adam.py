@@ -33,25 +33,30 @@ class FusedAdam(keras.optimizers.Adam):
     def _backend_update_step(
         self, grads: Sequence[Any], trainable_variables: Sequence[Any], learning_rate: Any
     ) -> None:
-        # Computed once for all variables: the learning rate, corrected for the moments' start at 0.
+        # Computed once for all variables, the learning rate corrected for the moments' start at 0.
         count = tf.cast(self.iterations.value + 1, learning_rate.dtype)
         beta_1_power, beta_2_power = self.beta_1**count, self.beta_2**count
         step_size = learning_rate * tf.sqrt(1 - beta_2_power) / (1 - beta_1_power)
-        super()._backend_update_step(grads, trainable_variables, step_size)
+        scalars = {}
+        for dtype in {variable.dtype for variable in trainable_variables}:
+            scalars[dtype] = {
+                "lr": tf.cast(step_size, dtype),
+                "beta1": tf.constant(self.beta_1, dtype),
+                "beta2": tf.constant(self.beta_2, dtype),
+                "epsilon": tf.constant(self.epsilon, dtype),
+                # The kernel's own correction would be 1.
+                "beta1_power": tf.zeros((), dtype),
+                "beta2_power": tf.zeros((), dtype),
+            }
+        super()._backend_update_step(grads, trainable_variables, scalars)
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Updates a variable and its moments; `learning_rate` is the corrected one."""
+    def update_step(self, gradient: Any, variable: Any, scalars: Any) -> None:
+        """Updates a variable and its moments; the kernel's `scalars` come by dtype and name."""
         index = self._get_variable_index(variable)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            # The kernel's own correction would be 1.
-            beta1_power=0.0,
-            beta2_power=0.0,
-            lr=tf.cast(learning_rate, variable.dtype),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
             grad=tf.cast(gradient, variable.dtype),
+            **scalars[variable.dtype.name],
         )

@@ -62,9 +62,10 @@ class MovingAverage:
             batch_size: number of images per replica.
         """
         decay = self.decay(step, batch_size)
+        share = 1 - decay
         for average, variable in self._pairs():
             if average.trainable:
-                average.assign(average * decay + variable * (1 - decay))
+                average.assign(average * decay + variable * share)
 
     def decay(self, step: Any, batch_size: Any) -> Any:
         """The decay of a step; the arguments are those of `update`."""

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from sagan_tf.run import checkpoint
 
@@ -89,6 +90,8 @@ def run_module(name, arguments, environment, outputs, errors):
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(ROOT)
+    # What runs for a few steps takes longer to optimise than to run unoptimised.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     sys.argv = [name, *map(str, arguments)]
     runpy.run_module(f"sagan_tf.{name}", run_name="__main__", alter_sys=True)
 
