@@ -20,6 +20,8 @@ def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("apps")
     expected = {}
     for descriptor in COMPARED:
+        # Of 40 seeds 3 have a ReLU whose input is so near 0 that rounding decides its gradient.
+        keras.utils.set_random_seed(0)
         inputs = descriptor.symbolic_inputs()
         app = keras.Model(inputs, descriptor.make_trained()(*inputs))
         app.save(folder / f"{descriptor.name}.keras")
