@@ -115,7 +115,7 @@ def _dataset(
 ) -> tf.data.Dataset:
     """A dataset of `load(0)`, `load(1)`, ..., whose images have the given shape."""
 
-    # Without a condition or loop to convert, which alone would take half a second.
+    # There is no condition or loop to convert, and AutoGraph would take its time to find that out.
     @tf.autograph.experimental.do_not_convert
     def loaded(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = tf.numpy_function(load, [element], [tf.uint8, tf.int32])

@@ -62,7 +62,7 @@ def import_tensorflow() -> None:
 def _no_search_for_garbage() -> Iterator[None]:
     """Leaves what imports make out of this and later searches: nearly all of it stays for ever.
 
-    Python would search it ten times meanwhile, a tenth of the time that importing TensorFlow takes.
+    Python would search it again and again, a tenth of the time that importing TensorFlow takes.
     """
     gc.disable()
     try:
