@@ -172,7 +172,7 @@ def upsample(inputs: Any) -> Any:
     """Nearest-neighbour x2: `(N, H, W, C)` to `(N, 2H, 2W, C)`."""
     known = None not in inputs.shape[1:]
     _, height, width, channels = inputs.shape if known else ops.shape(inputs)
-    # Each row and then each cell twice. `ops.repeat` would build three times as many operations.
+    # Each row and then each cell twice. For known sizes `ops.repeat` builds twice the operations.
     rows = ops.tile(ops.reshape(inputs, (-1, 1, width * channels)), (1, 2, 1))
     cells = ops.tile(ops.reshape(rows, (-1, 1, channels)), (1, 2, 1))
     return ops.reshape(cells, (-1, 2 * height, 2 * width, channels))
