@@ -23,11 +23,10 @@ def _generator():
     return keras.Model([latents, labels], hidden)
 
 
-class ToyModel(tf.Module):
+class ToyModel:
     """One method per signature."""
 
     def __init__(self):
-        super().__init__()
         self.generator = _generator()
 
     def _png(self, class_id, seed, truncation):
@@ -109,12 +108,26 @@ _SIGNATURES = {
 def write(directory):
     """Writes the version `directory`."""
     model = ToyModel()
-    signatures = {
-        name: tf.function(
-            getattr(model, name),
-            input_signature=[tf.TensorSpec(shape, dtype, key) for key, shape, dtype in inputs],
-            jit_compile=name == "xla" or None,
-        )
-        for name, inputs in _SIGNATURES.items()
-    }
-    tf.saved_model.save(model, str(directory), signatures=signatures)
+    archive = keras.export.ExportArchive()
+    archive.track(model.generator)
+    for name, inputs in _SIGNATURES.items():
+        specs = [tf.TensorSpec(shape, dtype, key) for key, shape, dtype in inputs]
+        function = getattr(model, name)
+        if name == "xla":
+            function = tf.function(function, input_signature=specs, jit_compile=True)
+        archive.add_endpoint(name, function, None if name == "xla" else specs)
+    archive.write_out(str(directory), verbose=False)
+
+
+def write_unrestored(directory):
+    """Writes a version whose signature reads other variables than its checkpoint restores.
+
+    This is what `tf.saved_model.save` makes of a `tf.Module` with a Keras 3 layer
+    (tensorflow/tensorflow#72963); `tf.saved_model.load` can run it, TensorFlow Serving cannot.
+    """
+    module = tf.Module()
+    module.layer = keras.layers.Dense(2, name="layer")
+    spec = tf.TensorSpec((None, 3), tf.float32, "x")
+    module.layer.build((None, 3))
+    signature = tf.function(lambda x: {"y": module.layer(x)}, input_signature=[spec])
+    tf.saved_model.save(module, str(directory), signatures={"serving_default": signature})

@@ -1,7 +1,7 @@
 """Finds problems that keep a SavedModel from being served well, from its files alone."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import tensorflow as tf
@@ -102,6 +102,11 @@ def _problems_of_tensors(signature: meta_graph_pb2.SignatureDef) -> Iterator[str
 def _problems_of_graph(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> Iterator[str]:
     if compiled_by_xla(meta_graph, name):
         yield "is compiled by XLA (`jit_compile`), which TensorFlow Serving refuses by default."
+    if missing := unrestored(meta_graph, name):
+        yield (
+            f"reads variables that the checkpoint does not restore, {', '.join(missing)}: each "
+            "call would fail. Save Keras models by their method `export`."
+        )
     operations = {node.op for node in _nodes(meta_graph, name)}
     for operation in sorted(operations & RANDOM_OPERATIONS):
         yield f"draws from a random generator with a state ({operation}): equal calls differ."
@@ -120,15 +125,32 @@ def compiled_by_xla(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> bool:
     return False
 
 
-def _nodes(
-    meta_graph: meta_graph_pb2.MetaGraphDef, signature_name: str
+def unrestored(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> list[str]:
+    """Returns the variables that a signature reads and that get no value from the checkpoint."""
+    operations = [meta_graph.saver_def.restore_op_name]
+    if INIT_SIGNATURE in meta_graph.signature_def:
+        operations += _outputs(meta_graph, INIT_SIGNATURE)
+    read = _variables_before(meta_graph, _outputs(meta_graph, name))
+    return sorted(read - _variables_before(meta_graph, operations))
+
+
+def _variables_before(
+    meta_graph: meta_graph_pb2.MetaGraphDef, operations: Iterable[str]
+) -> set[str]:
+    found = _nodes_before(meta_graph, operations)
+    return {node.name for node in found if node.op == "VarHandleOp"}
+
+
+def _outputs(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> list[str]:
+    return [output.name for output in meta_graph.signature_def[name].outputs.values()]
+
+
+def _nodes_before(
+    meta_graph: meta_graph_pb2.MetaGraphDef, operations: Iterable[str]
 ) -> Iterator[node_def_pb2.NodeDef]:
-    """Yields every node that a signature may run, including those of functions that it calls."""
+    """Yields the nodes that the operations may run, themselves included."""
     nodes = {node.name: node for node in meta_graph.graph_def.node}
-    functions = _functions(meta_graph)
-    outputs = meta_graph.signature_def[signature_name].outputs.values()
-    waiting = [_node_name(output.name) for output in outputs]
-    called = []
+    waiting = [_node_name(operation) for operation in operations]
     seen = set()
     while waiting:
         name = waiting.pop()
@@ -136,7 +158,15 @@ def _nodes(
             seen.add(name)
             yield nodes[name]
             waiting += [_node_name(input_name) for input_name in nodes[name].input]
-            called += _called(nodes[name])
+
+
+def _nodes(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> Iterator[node_def_pb2.NodeDef]:
+    """Yields every node that a signature may run, including those of functions that it calls."""
+    functions = _functions(meta_graph)
+    called: list[str] = []
+    for node in _nodes_before(meta_graph, _outputs(meta_graph, name)):
+        yield node
+        called += _called(node)
     seen = set()
     while called:
         name = called.pop()

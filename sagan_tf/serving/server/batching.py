@@ -103,7 +103,11 @@ class Batcher:
             if len(self._queue) >= most:
                 raise RequestError(503, "The queue is full; try again.", retry_after=1)
             self._queue.append(task)
-            self._changed.notify()
+            # A thread that is woken for nothing takes time from the one that reads requests. The
+            # first call of a kind is not for nothing: the thread then waits until it is due.
+            is_first = all(other.key != key for other in self._queue[:-1])
+            if key is None or is_first or self._is_due(task):
+                self._changed.notify()
         return await task.future
 
     def stop(self) -> None:
@@ -135,7 +139,8 @@ class Batcher:
             if key is not None:
                 patience = min(_MOST_PATIENCE, seconds * _PATIENCE)
                 self._expected = key, waiting + len(tasks), time.monotonic() + patience
-            self._changed.notify()
+            if self._queue:
+                self._changed.notify()
 
     def _next(self) -> list[_Task]:
         """Waits for calls to run together and takes them off the queue; none after `stop`."""
@@ -195,16 +200,20 @@ def _row_shapes(call: Call) -> list[tuple[int, ...]]:
 
 def _run(tasks: Sequence[_Task], allowed_sizes: Sequence[int]) -> list[Outcome]:
     """Runs tasks, joined unless the model refuses their values, and returns the outcome of each."""
+    if len(tasks) == 1:
+        return [_run_alone(tasks[0].call)]
+    call = _join(tasks, allowed_sizes)
     joined = tasks
-    if len(tasks) > 1 and not _is_accepted(_join(tasks)):
+    if not _is_accepted(call):
         joined = [task for task in tasks if _is_accepted(task.call)]
-    outcomes = dict(zip(joined, _run_joined(joined, allowed_sizes), strict=True))
+        call = _join(joined, allowed_sizes) if joined else call
+    outcomes = dict(zip(joined, _run_joined(joined, call), strict=True))
     return [outcomes.get(task) or _run_alone(task.call) for task in tasks]
 
 
-def _run_joined(tasks: Sequence[_Task], allowed_sizes: Sequence[int]) -> list[Outcome]:
+def _run_joined(tasks: Sequence[_Task], joined: Call) -> list[Outcome]:
     if len(tasks) > 1:
-        outcome = _run_alone(_join(tasks, allowed_sizes))
+        outcome = _run_alone(joined)
         try:
             return _split(outcome(), [task.rows for task in tasks])
         except Exception as error:  # of any kind: a single caller may have caused it
@@ -233,7 +242,7 @@ def _gives(outputs: Mapping[str, np.ndarray]) -> Outcome:
     return lambda: outputs
 
 
-def _join(tasks: Sequence[_Task], allowed_sizes: Sequence[int] = ()) -> Call:
+def _join(tasks: Sequence[_Task], allowed_sizes: Sequence[int]) -> Call:
     """Returns one call with the rows of all, padded to an allowed size with copies of the first."""
     rows = sum(task.rows for task in tasks)
     missing = next((size for size in allowed_sizes if size >= rows), rows) - rows

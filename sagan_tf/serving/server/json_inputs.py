@@ -17,6 +17,8 @@ import numpy as np
 # Range of each dtype, its end excluded; smaller integers are read as int32 and wrap around.
 _INTEGERS = {"int64": (-(2**63), 2**63), "uint32": (0, 2**32), "uint64": (0, 2**64)}
 _INT32 = (-(2**31), 2**31)
+# They go through 64 bits, because NumPy refuses values that would wrap around.
+_WRAPPED = frozenset({"int8", "uint8", "int16", "uint16"})
 # JSON has no text for them.
 NO_JSON_DTYPES = frozenset({"float16", "bfloat16", "complex64", "complex128"})
 _LONGEST_VALUE_IN_MESSAGE = 80
@@ -135,11 +137,15 @@ def read_array(value: Any, dtype: str, name: str) -> np.ndarray:
         values = [convert(element) for element in values]
     except TensorError as error:
         raise TensorError(f"`{name}`: {error}") from None
-    array_dtype = object if dtype == "string" else dtype
-    # Small integers go through 64 bits, because NumPy refuses values that would wrap around.
-    wide = np.int64 if dtype in ("int8", "uint8", "int16", "uint16") else array_dtype
-    with np.errstate(over="ignore"):  # 1e39 is infinite as float32
-        array = np.array(values, wide).astype(array_dtype)
+    if dtype == "string":
+        array = np.array(values, object)
+    elif dtype == "float32":
+        with np.errstate(over="ignore"):  # 1e39 is infinite as float32
+            array = np.array(values, dtype)
+    elif dtype in _WRAPPED:
+        array = np.array(values, np.int64).astype(dtype)
+    else:
+        array = np.array(values, dtype)
     return array.reshape(shape)
 
 

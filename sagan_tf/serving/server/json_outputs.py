@@ -101,10 +101,12 @@ def _between(parts: Sequence[bytes], texts: Sequence[bytes]) -> bytes:
 
 
 def _as_json(array: np.ndarray, name: str, by_row: bool = False) -> Any:
-    if array.dtype.name in NO_JSON_DTYPES:
-        raise TensorError(f"The output `{name}` is of {array.dtype}, which JSON cannot carry.")
+    if array.dtype.kind in "biu":
+        return array.tolist()
     if array.dtype == object:
         convert: Callable[[Any], Any] = _to_base64 if name.endswith("_bytes") else _to_text
+    elif array.dtype.name in NO_JSON_DTYPES:
+        raise TensorError(f"The output `{name}` is of {array.dtype}, which JSON cannot carry.")
     elif array.dtype in (np.float32, np.float64) and _is_long(array, by_row):
         return list(array) if by_row else array
     elif array.dtype == np.float32:

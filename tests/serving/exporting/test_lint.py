@@ -57,6 +57,15 @@ def test_missing_variables_are_found(toy, tmp_path):
     assert "Its variables are missing: each call would fail." in find_problems(version)
 
 
+def test_variables_that_are_not_restored_are_found(tmp_path):
+    toy_model.write_unrestored(tmp_path / "1")
+    assert (
+        "Signature `serving_default` reads variables that the checkpoint does not restore, "
+        "layer/bias, layer/kernel: each call would fail. Save Keras models by their method "
+        "`export`."
+    ) in find_problems(tmp_path / "1")
+
+
 def test_a_damaged_model_is_named(toy, tmp_path):
     (tmp_path / "saved_model.pb").write_bytes((toy / "saved_model.pb").read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"saved_model.pb is damaged"):

@@ -175,6 +175,30 @@ def test_callers_whose_calls_just_ended_are_waited_for(monkeypatch):
     assert model.asked == [[1], [2, 3, 4], [5, 6, 7]]
 
 
+def test_threads_are_woken_for_the_first_call_and_for_the_last_that_is_waited_for(monkeypatch):
+    monkeypatch.setattr(batching, "_PATIENCE", 1e6)
+    monkeypatch.setattr(batching, "_MOST_PATIENCE", 60.0)
+    model = Doubling()
+    model.free.set()
+    woken = []
+
+    async def ask_in_turns():
+        batcher = Batcher(BatchingParameters(batch_timeout_micros=200_000), 2)
+        notify = batcher._changed.notify
+        monkeypatch.setattr(batcher._changed, "notify", lambda: woken.append(1) or notify())
+        for _ in range(2):
+            rows = [{"x": np.array([value])} for value in range(6)]
+            calls = [batcher.run(Call(model, "s", row, True, {})) for row in rows]
+            await asyncio.wait_for(asyncio.gather(*calls), 30)
+            woken.append("answered")
+        monkeypatch.undo()
+        batcher.stop()
+
+    asyncio.run(ask_in_turns())
+    assert model.asked == [[0, 1, 2, 3, 4, 5]] * 2
+    assert woken == [1, "answered", 1, "answered"]
+
+
 def test_a_single_caller_waits_for_nobody(monkeypatch):
     monkeypatch.setattr(batching, "_PATIENCE", 1e6)
     monkeypatch.setattr(batching, "_MOST_PATIENCE", 60.0)

@@ -1,11 +1,14 @@
+import shutil
 import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from sagan_tf.serving.exporting.signatures import example_inputs
 from sagan_tf.serving.server.loaded_version import LoadedVersion, error_message
 from sagan_tf.serving.server.rest import RequestError
+from tests.support import toy_model
 
 
 def test_metadata_of_an_export(exported):
@@ -35,6 +38,30 @@ def test_the_first_call_is_as_fast_as_the_others(exported):
             seconds.append(time.perf_counter() - start)
         ratios.append(seconds[0] / np.median(seconds[1:]))
     assert min(ratios) < 3
+
+
+def test_a_version_that_could_not_answer_is_refused(exported, tmp_path):
+    toy_model.write_unrestored(tmp_path / "1")
+    with pytest.raises(ValueError, match="does not restore: layer/bias, layer/kernel"):
+        LoadedVersion(tmp_path / "1", 1)
+    copy = shutil.copytree(exported / "1", tmp_path / "2")
+    shutil.rmtree(copy / "variables")
+    with pytest.raises(ValueError, match="not a valid checkpoint"):
+        LoadedVersion(copy, 2)
+
+
+def test_it_gives_what_a_function_of_the_saved_model_gives(exported):
+    signatures = tf.saved_model.load(str(exported / "1")).signatures
+    model = LoadedVersion(exported / "1", 1)
+    for name, signature in signatures.items():
+        specs = signature.structured_input_signature[1].values()
+        inputs = example_inputs(list(specs), 2)
+        expected = signature(**{key: tf.constant(value) for key, value in inputs.items()})
+        given = model.predict(name, inputs)
+        assert given.keys() == expected.keys()
+        for key, value in expected.items():
+            assert given[key].dtype == value.numpy().dtype
+            np.testing.assert_array_equal(given[key], value.numpy())
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_a_refused_version_is_tried_again_after_a_while(tmp_path, monkeypatch):
     write(tmp_path, 1)
     models = ServedModels([ModelConfig("times", tmp_path)])
     with monkeypatch.context() as context:
-        context.setattr(tf.saved_model, "load", lambda path: 1 / 0)
+        context.setattr(tf.compat.v1.saved_model, "load", lambda *arguments: 1 / 0)
         models.update()
     models.update()
     assert models.available() == {"times": []}
