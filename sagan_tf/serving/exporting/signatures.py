@@ -274,7 +274,7 @@ def _finite(name: str, value: tf.Tensor) -> tf.Tensor:
 def _png(images: tf.Tensor) -> tf.Tensor:
     """Encodes images in [-1, 1] as PNGs, `(N,)`, rounded as by `sampling.to_uint8`."""
     pixels = tf.cast(tf.clip_by_value(tf.floor(images * 127.5 + 128), 0, 255), tf.uint8)
-    return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.TensorSpec((), tf.string))
+    return tf.io.encode_png(pixels)
 
 
 def _marked_overlay(

@@ -112,8 +112,10 @@ class GuardedConnection(HttpToolsProtocol):
         if len(self.pipeline) >= _MAX_PIPELINED:
             self._refusal = 400, "Wait for answers before you send more requests."
             raise ValueError(self._refusal[1])
-        # Not in ASGI: the address as it was sent, which its `path` is no more.
+        # Not in ASGI: the address as it was sent, which its `path` is no more, and whether all of
+        # the body has arrived.
         self.scope["target"] = self.url.decode("latin-1")  # type: ignore[typeddict-unknown-key]
+        self.scope["has_body"] = False  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
         self.deadline = time.monotonic() + self._limits.call_seconds
         if self._table.stopping:
@@ -121,6 +123,7 @@ class GuardedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        self.scope["has_body"] = True  # type: ignore[typeddict-unknown-key]
         self._begun, self._in_headers, self._received = False, True, 0
 
     def on_response_complete(self) -> None:

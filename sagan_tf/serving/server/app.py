@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sagan_tf.serving.server import rest
 from sagan_tf.serving.server.batching import Batcher, BatchingParameters
@@ -70,7 +70,7 @@ def make_app(
     poll_seconds: float = 1.0,
     max_body_bytes: int = rest.MAX_INFLATED_BYTES,
     batching: BatchingParameters | None = None,
-) -> Router:
+) -> ASGIApp:
     """Makes the application, which also looks for new versions while it runs.
 
     Args:
@@ -82,10 +82,9 @@ def make_app(
         max_body_bytes: most bytes of a request's body, also after it is inflated.
         batching: limits of joined calls; `None` for the defaults.
     """
-    app = _App(
+    return _App(
         models, timeout_seconds, num_threads, enable_cors, max_body_bytes, batching, poll_seconds
     )
-    return Router(default=app, lifespan=app.watching)
 
 
 class _App:
@@ -108,8 +107,12 @@ class _App:
         self._poll_seconds = poll_seconds
         self._batcher = Batcher(batching or BatchingParameters(), num_threads)
         self._readers = concurrent.futures.ThreadPoolExecutor(_READERS)
+        self._lifespan = Router(lifespan=self._watching)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+            return
         request = Request(scope, receive)
         try:
             found = await self._respond(request)
@@ -147,7 +150,7 @@ class _App:
             raise rest.RequestError(504, message) from None
 
     @contextlib.asynccontextmanager
-    async def watching(self, app: Router) -> AsyncIterator[None]:
+    async def _watching(self, app: Router) -> AsyncIterator[None]:
         """Looks for new versions while the application runs, and ends all threads afterwards."""
         stop = threading.Event()
         watcher = threading.Thread(
@@ -176,8 +179,10 @@ async def read_body(request: Request, max_bytes: int, timeout_seconds: float) ->
     """
     body = bytearray()
     size = 0
+    # Most bodies arrive with their headers, and a timer would take as long as to read them.
+    seconds = None if request.scope["has_body"] else timeout_seconds
     try:
-        async with asyncio.timeout(timeout_seconds):
+        async with asyncio.timeout(seconds):
             async for part in request.stream():
                 size += len(part)
                 # Some more is read and dropped: most callers send all before they read an answer.

@@ -9,6 +9,7 @@ its calls runs alone, so that only the caller who caused the error receives it.
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import threading
 import time
 from collections import Counter
@@ -255,7 +256,7 @@ def _join(tasks: Sequence[_Task], allowed_sizes: Sequence[int]) -> Call:
 
 def _split(outputs: Mapping[str, np.ndarray], rows: Sequence[int]) -> list[Outcome]:
     """Splits the outputs of a joined call into those of each call."""
-    ends = np.cumsum(rows)
+    ends = list(itertools.accumulate(rows))
     for name, value in outputs.items():
         if len(value) < ends[-1]:
             raise ValueError(f"`{name}` has {len(value)} rows for {ends[-1]}.")
