@@ -151,7 +151,10 @@ class _Signature:
         )
 
     def __call__(self, inputs: Inputs) -> dict[str, np.ndarray]:
-        given: list[Any] = [np.asarray(inputs[name], dtype) for name, dtype in self._inputs.items()]
+        given: list[Any] = [
+            inputs[name].astype(dtype, casting="same_kind", copy=False)
+            for name, dtype in self._inputs.items()
+        ]
         # A session gives scalars that are no arrays.
         outputs = zip(self._outputs.items(), self._call(*given), strict=True)
         return {name: np.asarray(value, dtype) for (name, dtype), value in outputs}

@@ -86,6 +86,12 @@ def test_what_is_wrong_with_inputs_is_told_without_stray_brackets(exported, inpu
     assert (caught.value.status, str(caught.value)) == (400, message)
 
 
+def test_fractions_do_not_become_classes(exported):
+    model = LoadedVersion(exported / "1", 1)
+    with pytest.raises(TypeError, match="Cannot cast"):
+        model.predict("sample", {"class_id": np.array([0.5]), "seed": np.array([1])})
+
+
 @pytest.mark.parametrize(
     ("told", "message"),
     [
