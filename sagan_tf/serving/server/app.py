@@ -177,24 +177,34 @@ async def read_body(request: Request, max_bytes: int, timeout_seconds: float) ->
         RequestError: 413 if it is too large, 408 if it takes too long.
         ClientDisconnect: if the caller leaves.
     """
-    body = bytearray()
-    size = 0
-    # Most bodies arrive with their headers, and a timer would take as long as to read them.
-    seconds = None if request.scope["has_body"] else timeout_seconds
     try:
-        async with asyncio.timeout(seconds):
-            async for part in request.stream():
-                size += len(part)
-                # Some more is read and dropped: most callers send all before they read an answer.
-                if size > max_bytes + _DISCARDED_BYTES:
-                    break
-                if size <= max_bytes:
-                    body += part
+        if request.scope["has_body"]:  # it came with the headers: a timer would take as long to set
+            body = await _received(request.receive, max_bytes)
+        else:
+            async with asyncio.timeout(timeout_seconds):
+                body = await _received(request.receive, max_bytes)
     except TimeoutError:
         raise rest.RequestError(408, "The body took too long.") from None
-    if size > max_bytes:
+    if body is None:
         raise rest.RequestError(413, f"The body must be at most {max_bytes} bytes.")
-    return bytes(body)
+    return body
+
+
+async def _received(receive: Receive, max_bytes: int) -> bytes | None:
+    """Returns a body, or `None` if it has more than `max_bytes`."""
+    body = bytearray()
+    size, more = 0, True
+    # Some more is read and dropped: most callers send all before they read an answer.
+    while more and size <= max_bytes + _DISCARDED_BYTES:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message["body"]
+        size += len(part)
+        if size <= max_bytes:
+            body += part
+        more = message["more_body"]
+    return bytes(body) if size <= max_bytes else None
 
 
 def address(request: Request) -> str:

@@ -6,10 +6,11 @@ equal keys counts, text after the document is ignored, `NaN` and `Inf` are numbe
 
 import base64
 import binascii
+import functools
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -175,7 +176,8 @@ def _is_named(value: Any, dtypes: Mapping[str, str]) -> bool:
     return isinstance(value, dict) and (value.keys() != {"b64"} or "b64" in dtypes)
 
 
-def _converter(dtype: str) -> Any:
+@functools.cache
+def _converter(dtype: str) -> Callable[[Any], Any]:
     if dtype in NO_JSON_DTYPES:
         raise TensorError(f"Values of {dtype} cannot be written as JSON.")
     if dtype == "string":
