@@ -40,7 +40,7 @@ _HTTP_STATUS = {
     tf.errors.DEADLINE_EXCEEDED: 504,
 }
 # Of TensorFlow's simplifications of a graph, those that make calls of a generator faster. With all
-# of them a version takes a third longer to load, and calls are no faster.
+# of them a version takes longer to load.
 _OPTIMIZERS = ("pruning", "function", "constfold", "arithmetic", "layout", "remap", "dependency")
 _ASSERTION = "assertion failed: "
 # A number as TensorFlow prints it; dots stand for those that it leaves out.
@@ -69,8 +69,8 @@ class LoadedVersion:
                     f"Signature {name!r} reads variables that the checkpoint does not restore: "
                     f"{listed(missing)}. Save Keras models by their method `export`."
                 )
-        # A session, as in TensorFlow Serving: a call takes a millisecond less than that of a
-        # function from `tf.saved_model.load`.
+        # A session, as in TensorFlow Serving: calls of a function from `tf.saved_model.load` take
+        # longer.
         session = _open_session(directory)
         self._signatures = {
             name: _Signature(session, signature) for name, signature in signatures.items()
@@ -144,8 +144,8 @@ class _Signature:
         }
         self._inputs = _numpy_dtypes(signature.inputs)
         self._outputs = _numpy_dtypes(signature.outputs)
-        # Not `session.run`: it takes 0.3 ms of Python, and refuses shapes that TensorFlow Serving
-        # leaves to the graph.
+        # Not `session.run`: it takes longer than a small model, and refuses shapes that TensorFlow
+        # Serving leaves to the graph.
         self._call = session._make_callable_from_options(
             config_pb2.CallableOptions(
                 feed=[tensor.name for tensor in signature.inputs.values()],
