@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,6 +27,7 @@ _DISCARDED_BYTES = 2**20
 # Larger bodies are parsed in a thread, so that they do not hold up other callers.
 _SMALL_BODY = 2**14
 _READERS = 2
+_SCHEME_AND_HOST = re.compile("^https?://[^/]*")
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -113,17 +114,17 @@ class _App:
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
             return
-        request = Request(scope, receive)
         try:
-            found = await self._respond(request)
-            response = Response(found.body, found.status, found.headers)
+            answer = await self._respond(Request(scope, receive))
         except rest.RequestError as error:
-            response = error_response(error)
+            await error_response(error)(scope, receive, send)
         except asyncio.CancelledError:
-            response = error_response(rest.RequestError(503, "The server stops; try again."))
+            stops = rest.RequestError(503, "The server stops; try again.")
+            await error_response(stops)(scope, receive, send)
         except ClientDisconnect:  # nobody is left to be answered
             return
-        await response(scope, receive, send)
+        else:
+            await _send(answer, send)
 
     async def _respond(self, request: Request) -> rest.Response:
         body = await read_body(request, self._max_body_bytes, self._timeout_seconds)
@@ -138,16 +139,20 @@ class _App:
             self._max_body_bytes,
         )
         is_small = len(body) <= _SMALL_BODY and "content-encoding" not in request.headers
-        # A call that runs cannot be stopped: after the time limit its thread is busy until it ends,
-        # and its outputs are dropped. A call that has not begun is removed from the queue.
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout_seconds
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                loop = asyncio.get_running_loop()
-                found = read() if is_small else await loop.run_in_executor(self._readers, read)
-                return await self._batcher.run(found) if isinstance(found, rest.Call) else found
+            if is_small:
+                found = read()
+            else:
+                async with asyncio.timeout_at(deadline):
+                    found = await loop.run_in_executor(self._readers, read)
+            if isinstance(found, rest.Call):
+                return await self._batcher.run(found, deadline)
         except TimeoutError:
             message = f"No answer within {self._timeout_seconds:g} seconds."
             raise rest.RequestError(504, message) from None
+        return found
 
     @contextlib.asynccontextmanager
     async def _watching(self, app: Router) -> AsyncIterator[None]:
@@ -163,6 +168,13 @@ class _App:
             stop.set()
             self._batcher.stop()
             self._readers.shutdown(wait=False, cancel_futures=True)
+
+
+async def _send(answer: rest.Response, send: Send) -> None:
+    headers = {**answer.headers, "Content-Length": str(len(answer.body))}
+    pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 async def read_body(request: Request, max_bytes: int, timeout_seconds: float) -> bytes:
@@ -209,7 +221,7 @@ async def _received(receive: Receive, max_bytes: int) -> bytes | None:
 
 def address(request: Request) -> str:
     """Returns path and query as they were sent, still quoted, without scheme and host."""
-    return re.sub("^https?://[^/]*", "", request.scope["target"])
+    return _SCHEME_AND_HOST.sub("", request.scope["target"])
 
 
 def error_response(error: rest.RequestError) -> JSONResponse:

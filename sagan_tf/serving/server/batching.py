@@ -86,14 +86,22 @@ class Batcher:
         for _ in range(num_threads):
             threading.Thread(target=self._work, daemon=True).start()
 
-    async def run(self, call: Call) -> Response:
-        """Runs a call, alone or joined with others; a call that is cancelled in time is not run.
+    async def run(self, call: Call, deadline: float) -> Response:
+        """Runs a call, alone or joined with others.
+
+        A call that runs cannot be stopped: if it is cancelled or late, its thread is busy until it
+        ends, and its outputs are dropped. A call that has not begun is removed from the queue.
+
+        Args:
+            call: the call.
+            deadline: time of the event loop until which it must be answered.
 
         Returns:
             The answer; also of a call that failed.
 
         Raises:
             RequestError: 503 if too many calls wait.
+            TimeoutError: if it is late.
         """
         rows = _joinable_rows(call, self._parameters.max_batch_size)
         key = (id(call.model), call.signature_name, *_row_shapes(call)) if rows else None
@@ -109,7 +117,12 @@ class Batcher:
             is_first = all(other.key != key for other in self._queue[:-1])
             if key is None or is_first or self._is_due(task):
                 self._changed.notify()
-        return await task.future
+        # `asyncio.timeout` does the same with more work, on each call.
+        timer = loop.call_at(deadline, _end_late, task.future)
+        try:
+            return await task.future
+        finally:
+            timer.cancel()
 
     def stop(self) -> None:
         """Tells the threads to end; calls that have not begun are dropped."""
@@ -147,7 +160,7 @@ class Batcher:
         """Waits for calls to run together and takes them off the queue; none after `stop`."""
         with self._changed:
             while not self._stopped:
-                self._queue = [task for task in self._queue if not task.future.cancelled()]
+                self._queue = [task for task in self._queue if not task.future.done()]
                 if first := next(filter(self._is_due, self._queue), None):
                     tasks = self._joined_with(first)
                     self._queue = [task for task in self._queue if task not in tasks]
@@ -265,6 +278,11 @@ def _split(outputs: Mapping[str, np.ndarray], rows: Sequence[int]) -> list[Outco
         for end, count in zip(ends, rows, strict=True)
     ]
     return [_gives(part) for part in parts]
+
+
+def _end_late(future: asyncio.Future[Response]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())
 
 
 def _hand_out(answers: Sequence[tuple[_Task, Response]]) -> None:

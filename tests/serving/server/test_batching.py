@@ -1,5 +1,6 @@
 import asyncio
 import dataclasses
+import math
 import threading
 
 import numpy as np
@@ -47,7 +48,7 @@ def ask(model, values, parameters=None, num_threads=2):
 
         def call(value):
             rows = np.array(value if isinstance(value, list) else [value])
-            return batcher.run(Call(model, "s", {"x": rows}, True, {}))
+            return batcher.run(Call(model, "s", {"x": rows}, True, {}), math.inf)
 
         first = asyncio.create_task(call(1000))
         await asyncio.to_thread(model.begun.wait, 10)
@@ -120,19 +121,28 @@ def test_an_error_is_his_alone_who_caused_it(caplog):
     assert "Joined calls failed and are run one by one" in caplog.text
 
 
-def test_a_caller_who_left_is_not_run():
+async def _leave(batcher, call):
+    await asyncio.wait_for(batcher.run(call, math.inf), 0.05)
+
+
+async def _be_late(batcher, call):
+    await batcher.run(call, asyncio.get_running_loop().time() + 0.05)
+
+
+@pytest.mark.parametrize("end", [_leave, _be_late])
+def test_a_call_that_ends_before_it_begins_is_not_run(end):
     model = Doubling()
 
     async def leave():
         batcher = Batcher(BatchingParameters(), 1)
         call = Call(model, "s", {"x": np.array([1])}, True, {})
-        first = asyncio.create_task(batcher.run(call))
+        first = asyncio.create_task(batcher.run(call, math.inf))
         await asyncio.to_thread(model.begun.wait, 10)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(batcher.run(call), 0.05)
+            await end(batcher, call)
         model.free.set()
         await first
-        await batcher.run(call)
+        await batcher.run(call, math.inf)
         batcher.stop()
 
     asyncio.run(leave())
@@ -157,7 +167,7 @@ def test_callers_whose_calls_just_ended_are_waited_for(monkeypatch):
 
         def call(value):
             rows = {"x": np.array([value])}
-            return asyncio.create_task(batcher.run(Call(model, "s", rows, True, {})))
+            return asyncio.create_task(batcher.run(Call(model, "s", rows, True, {}), math.inf))
 
         first = call(1)
         await asyncio.to_thread(model.begun.wait, 10)
@@ -188,7 +198,7 @@ def test_threads_are_woken_for_the_first_call_and_for_the_last_that_is_waited_fo
         monkeypatch.setattr(batcher._changed, "notify", lambda: woken.append(1) or notify())
         for _ in range(2):
             rows = [{"x": np.array([value])} for value in range(6)]
-            calls = [batcher.run(Call(model, "s", row, True, {})) for row in rows]
+            calls = [batcher.run(Call(model, "s", row, True, {}), math.inf) for row in rows]
             await asyncio.wait_for(asyncio.gather(*calls), 30)
             woken.append("answered")
         monkeypatch.undo()
@@ -209,7 +219,7 @@ def test_a_single_caller_waits_for_nobody(monkeypatch):
         batcher = Batcher(BatchingParameters(), 2)
         for value in range(3):
             rows = {"x": np.array([value])}
-            await asyncio.wait_for(batcher.run(Call(model, "s", rows, True, {})), 30)
+            await asyncio.wait_for(batcher.run(Call(model, "s", rows, True, {}), math.inf), 30)
         batcher.stop()
 
     asyncio.run(ask_in_turns())
@@ -223,9 +233,9 @@ def test_a_call_waits_for_others_if_it_is_told_to():
     async def ask_two():
         batcher = Batcher(BatchingParameters(batch_timeout_micros=300_000), 2)
         calls = [Call(model, "s", {"x": np.array([n])}, True, {}) for n in (1, 2)]
-        first = asyncio.create_task(batcher.run(calls[0]))
+        first = asyncio.create_task(batcher.run(calls[0], math.inf))
         await asyncio.sleep(0.05)
-        await asyncio.gather(first, batcher.run(calls[1]))
+        await asyncio.gather(first, batcher.run(calls[1], math.inf))
         batcher.stop()
 
     asyncio.run(ask_two())
