@@ -134,8 +134,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         return mean if self.replica_mean is None else self.replica_mean(mean)
 
     def _move(self, statistic: Any, value: Any) -> None:
-        value = ops.stop_gradient(value)
-        statistic.assign(statistic * self.momentum + value * (1 - self.momentum))
+        statistic.assign(value + (statistic - value) * self.momentum)
 
     def _row(self, table: Any, weights: Any) -> Any:
         """A table's rows, summed with the classes' weights: float32 `(N, 1, 1, C)`."""

@@ -96,16 +96,17 @@ class SpectralNormalization(keras.layers.Layer):
         matrix = self.weight_matrix()
         if not (training and self.trainable):
             # A copy: PyTorch assigns in place, and this call's gradient may need the vector later.
-            projection, vector_u = self._project(ops.copy(self.vector_v), matrix)
-            return ops.sum(projection * vector_u)
-        constant_matrix = ops.stop_gradient(matrix)
+            return _norm(ops.matmul(ops.transpose(ops.copy(self.vector_v)), matrix))
         vector_u = self.vector_u
         for _ in range(self.power_iterations):
-            vector_v = self._normalize(ops.matmul(constant_matrix, ops.transpose(vector_u)))
-            projection, vector_u = self._project(vector_v, matrix)
+            product = ops.matmul(matrix, ops.transpose(vector_u))
+            vector_v = ops.stop_gradient(product / (_norm(product) + self.epsilon))
+            projection = ops.matmul(ops.transpose(vector_v), matrix)
+            sigma = _norm(projection)
+            vector_u = projection / (sigma + self.epsilon)
         self.vector_u.assign(vector_u)
         self.vector_v.assign(vector_v)
-        return ops.sum(projection * vector_u)
+        return sigma
 
     def normalized(self, weight: Any, training: bool = False) -> Any:
         """`weight` divided by `sigma(W)`, in the compute dtype."""
@@ -128,14 +129,6 @@ class SpectralNormalization(keras.layers.Layer):
     def load_own_variables(self, store: Any) -> None:
         """Reads every variable, the singular vectors included."""
         keras.layers.Layer.load_own_variables(self, store)
-
-    def _project(self, vector_v: Any, matrix: Any) -> tuple[Any, Any]:
-        """`v W`, `(1, columns)`, and the same normalised and constant: the new `u`."""
-        projection = ops.matmul(ops.transpose(vector_v), matrix)
-        return projection, self._normalize(ops.stop_gradient(projection))
-
-    def _normalize(self, vector: Any) -> Any:
-        return vector / (ops.sqrt(ops.sum(ops.square(vector))) + self.epsilon)
 
     def _add_bias_and_activate(self, outputs: Any) -> Any:
         if self.use_bias:
@@ -278,3 +271,7 @@ class SpectralEmbedding(SpectralNormalization, keras.layers.Embedding):
     def weight_matrix(self) -> Any:
         """The table transposed, `(output_dim, input_dim)`."""
         return ops.transpose(self.embeddings)
+
+
+def _norm(vector: Any) -> Any:
+    return ops.sqrt(ops.sum(ops.square(vector)))
