@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from sagan_tf.fields import check_values, flag_name, kind_of, similar_flags
+from sagan_tf.fields import check_uses, check_values, flag_name, kind_of, similar_flags
 from sagan_tf.machine import startup
 from sagan_tf.machine.keras_settings import check_keras_settings
 
@@ -75,6 +75,7 @@ def run(
             settings = resolve(given) if resolve else settings_class(**given)
             if not resolve:
                 check_values(settings)
+                check_uses(settings)
             if tensorflow:
                 startup.import_tensorflow()
         main(settings)
@@ -165,6 +166,8 @@ def help_text(intro: str, settings_class: type, fields: Sequence[dataclasses.Fie
         if isinstance(default, tuple):
             default = ",".join(map(str, default))
         text = field.metadata["help"]
+        if readers := field.metadata.get("only_with", "").split():
+            text += f" Only with {' or '.join(f'--{flag_name(reader)}' for reader in readers)}."
         if default not in (None, "", False):
             preset = " without a preset" * (field.name in getattr(settings_class, "by_preset", ()))
             text += f" [{'yes' if default is True else default}{preset}]"

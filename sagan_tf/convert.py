@@ -76,8 +76,10 @@ def main(settings: ConvertSettings) -> None:
         if (workdir / CONFIG).exists() or checkpoint_steps(workdir / CHECKPOINTS):
             raise ValueError(f"`--workdir` {workdir} already holds a run. Choose another workdir.")
         states, step = _read(settings)
+        from sagan_tf.machine.devices import use_device
         from sagan_tf.published.networks import convert
 
+        use_device("cpu")
         published = convert(
             settings.from_,
             states,

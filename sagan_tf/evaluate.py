@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from absl import logging
 
 from sagan_tf import command
-from sagan_tf.evaluation.protocols import PROTOCOLS, Protocol
+from sagan_tf.evaluation.protocols import METRICS, PROTOCOLS, Protocol
 from sagan_tf.extras import extra
 from sagan_tf.fields import check_values, device_setting, setting, words
 
@@ -24,28 +24,8 @@ if TYPE_CHECKING:
     from sagan_tf.evaluation.sides import RealPlace
     from sagan_tf.machine.team import Team
 
-METRICS = (
-    "is",
-    "fid",
-    "fid_infinity",
-    "sfid",
-    "intra_fid",
-    "kid",
-    "overlap",
-    "agreement",
-    "spread",
-)
 _DEFAULT_METRICS = ("is", "fid", "kid", "overlap", "agreement", "spread")
 _WORKDIR = "runs/digits"
-# Forms of `--images`, by their prefix.
-_IMAGES = {
-    "folder": "folder:PATH",
-    "npz": "npz:PATH",
-    "savedmodel": "savedmodel:PATH",
-    "http": "http://...",
-    "https": "https://...",
-    "real": "real",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +65,7 @@ class EvaluateSettings:
     num_real: int | None = setting(None, "Real images, if not the protocol's.", at_least=2)
     class_images: int = setting(5000, "Generated images of each class, for intra_fid.", at_least=2)
     metrics: tuple[str, ...] = setting(
-        _DEFAULT_METRICS, f"Metrics with commas, of {', '.join(METRICS)}.", choices=METRICS
+        _DEFAULT_METRICS, f"Metrics with commas, of {', '.join(METRICS)}.", choices=tuple(METRICS)
     )
     groups: str | None = setting(
         None,
@@ -212,7 +192,9 @@ def _keep(
         report(Path(settings.report), evaluation, step, class_names, earlier)
         print(f"report: {Path(settings.report) / 'index.html'}")
     evaluation.features.remove()
-    print_scores(record, extractor)
+    print_scores(
+        record, extractor, () if settings.metrics == _DEFAULT_METRICS else settings.metrics
+    )
 
 
 def _check_background(settings: EvaluateSettings, real: str) -> None:
@@ -236,6 +218,8 @@ def _report_writer(settings: EvaluateSettings) -> Callable[..., None] | None:
 
 
 def _check(settings: EvaluateSettings) -> None:
+    from sagan_tf.evaluation.sides import check_images
+
     check_values(settings)
     if len(settings.compared) != (2 if settings.compare else 0):
         raise ValueError(
@@ -245,10 +229,13 @@ def _check(settings: EvaluateSettings) -> None:
     if settings.images is not None:
         if not (settings.workdir or settings.dataset):
             raise ValueError("`--images` needs `--dataset` or `--workdir`, to compare them with.")
-        if settings.images.partition(":")[0] not in _IMAGES:
+        if settings.best or not settings.averaged:
             raise ValueError(
-                f"`--images` is one of {', '.join(_IMAGES.values())}. Received: {settings.images}"
+                "`--best` and `--averaged` choose weights of a run. Leave them out, or `--images`."
             )
+        check_images(settings.images, settings.protocol)
+    if settings.image_size is not None and (settings.dataset or "").startswith("npz:"):
+        raise ValueError("`--image_size` cannot resize npz:PATH. Leave it out.")
 
 
 def _protocol(settings: EvaluateSettings) -> Protocol:

@@ -5,7 +5,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 
@@ -24,8 +24,9 @@ def setting(
         help: one sentence for `--help`.
         also: names of the setting in other packages, separated by spaces; the error message for
             such an unknown flag suggests this one.
-        **limits: `choices`, `at_least`, `above` and `below`, which `check_values` checks. Other
-            names are kept in the field's metadata for other code.
+        **limits: `choices`, `at_least`, `above` and `below`, which `check_values` checks, and
+            `only_with`, which `check_uses` checks. Other names are kept in the field's metadata
+            for other code.
     """
     metadata = {"help": help, "also": also.split(), **limits}
     return dataclasses.field(default=default, metadata=metadata)
@@ -98,6 +99,28 @@ def check_values(settings: Any) -> None:
             raise ValueError(
                 f"`--{flag_name(field.name)}` must be {expected}. Received: {received!r}"
             )
+
+
+def check_uses(settings: Any, given: Collection[str] | None = None) -> None:
+    """Checks that no setting is given that nothing reads.
+
+    A setting that was made with `only_with="first second"` is read if one of these is on.
+
+    Args:
+        settings: the settings.
+        given: names of those to check; `None` for all that differ from their default.
+
+    Raises:
+        ValueError: for a setting whose readers are all off; the message names them.
+    """
+    for field in dataclasses.fields(settings):
+        readers = field.metadata.get("only_with", "").split()
+        is_given = getattr(settings, field.name) != field.default and (
+            given is None or field.name in given
+        )
+        if is_given and readers and not any(getattr(settings, name) for name in readers):
+            words = " and ".join(f"`--{flag_name(name)}`" for name in readers)
+            raise ValueError(f"`--{flag_name(field.name)}` is for {words}. Leave it out.")
 
 
 def _broken_limit(value: Any, limits: Mapping[str, Any]) -> str | None:

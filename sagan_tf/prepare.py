@@ -61,7 +61,9 @@ def prepare(settings: Settings, examples_per_shard: int = EXAMPLES_PER_SHARD) ->
 def main(settings: Settings) -> None:
     """Prepares the data set, then prints how fast it reads before and after."""
     from sagan_tf.data.preparation import images_per_second
+    from sagan_tf.machine.devices import use_device
 
+    use_device("cpu")
     # SIGTERM, which schedulers send, ends the command like Ctrl-C: with a message, keeping shards.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -41,7 +41,9 @@ class SampleSettings:
         "Limit of the normal distribution of latents; smaller limits give less varied images.",
     )
     out: str = setting("samples.png", "Path of the grid, a PNG.")
-    singles: str | None = setting(None, "Directory to which to write each image as a PNG, too.")
+    singles: str | None = setting(
+        None, "Directory to which to write each image of a grid as a PNG, too."
+    )
     interpolate: int | None = setting(
         None,
         "Instead of a grid, rows with this many images from each seed and label to the next.",
@@ -56,6 +58,8 @@ class SampleSettings:
 
 def main(settings: SampleSettings) -> None:
     """Writes the grid or the interpolation, and single PNGs if requested."""
+    if settings.singles is not None and settings.interpolate is not None:
+        raise ValueError("`--singles` is for grids. Leave it out, or `--interpolate`.")
     seeds = numbers(settings.seeds, "seeds")
     from sagan_tf.machine.devices import in_words, make_team
     from sagan_tf.machine.team import code_facts

@@ -5,7 +5,6 @@ python -m sagan_tf.serve --gateway --upstream=http://127.0.0.1:8501 --api_key_fi
 """
 
 import contextlib
-import dataclasses
 import re
 import signal
 import urllib.parse
@@ -16,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from sagan_tf import command
 from sagan_tf.config import FREE_SETTINGS
+from sagan_tf.config.serving_settings import OF_MODELS, ServeSettings
 from sagan_tf.extras import extra
-from sagan_tf.fields import setting
 from sagan_tf.machine import startup
 from sagan_tf.machine.keras_settings import check_keras_settings
 from sagan_tf.serving.server.model_names import check_model_name
@@ -25,89 +24,6 @@ from sagan_tf.serving.server.model_names import check_model_name
 if TYPE_CHECKING:
     from sagan_tf.serving.http.connection_table import ConnectionLimits
     from sagan_tf.serving.server.model_config import ModelConfig
-
-
-@dataclasses.dataclass(frozen=True)
-class ServeSettings:
-    """Command-line flags of `serve`, with the names that `tensorflow_model_server` gives them."""
-
-    model_name: str = setting("sagan", "Name of the model in addresses.")
-    model_base_path: str | None = setting(
-        None,
-        "Directory that holds the model's versions, or digits, which ship with the package; "
-        "without it exports/<model_name>.",
-    )
-    model_config_file: str | None = setting(
-        None,
-        "Instead: file of models, version policies and labels, in TensorFlow Serving's format.",
-    )
-    rest_api_port: int | None = setting(
-        None, "Port to listen at, 0 for a free one; without it 8501, or 8080 for a gateway."
-    )
-    rest_api_host: str = setting(
-        "127.0.0.1", "Address to listen at; 0.0.0.0 for all addresses of this machine."
-    )
-    rest_api_num_threads: int = setting(8, "Calls that run at the same time.", above=0)
-    rest_api_timeout_in_ms: int = setting(
-        30_000, "Milliseconds after which a call is answered with 504.", above=0
-    )
-    rest_api_enable_cors_support: bool = setting(
-        False, "Let web pages of other sites read answers."
-    )
-    file_system_poll_wait_seconds: float = setting(
-        1.0, "Seconds between looks for new versions on disk.", above=0
-    )
-    enable_batching: bool = setting(True, "Join concurrent calls into one call of the model.")
-    tensorflow_intra_op_parallelism: int | None = setting(
-        None,
-        "Threads of one operation, 0 for all cores; without it 1 if the weights of all models are "
-        "small, so that more callers are served, else 0.",
-        at_least=0,
-    )
-    batching_parameters_file: str | None = setting(
-        None, "File of limits of joined calls, in TensorFlow Serving's format."
-    )
-    max_body_bytes: int | None = setting(
-        None,
-        "Most bytes of a request's body, also after it is inflated; without it 4 MiB, or 256 KiB "
-        "for a gateway.",
-        above=0,
-    )
-    max_connections: int = setting(
-        512, "Most open connections; for further ones, idle ones are closed.", above=0
-    )
-    max_connections_per_address: int = setting(128, "Most of these from one address.", above=0)
-
-    # In front of another server of this API, which alone should be able to reach it.
-    gateway: bool = setting(False, "Instead of a model: guard the server at `--upstream`.")
-    upstream: str | None = setting(
-        None, "Address of the server to guard, as in http://127.0.0.1:8501."
-    )
-    labels: tuple[str, ...] = setting((), "Labels of versions that callers may ask for.")
-    api_key_file: str | None = setting(
-        None,
-        "File with a line name:sha256 for the key of each caller; without it everyone may call.",
-    )
-    add_key: str | None = setting(
-        None, "Instead: make a key for this name, print it and add its line to the file."
-    )
-    max_rows: int = setting(64, "Most images that one request may ask for.", above=0)
-    requests_per_minute: int = setting(
-        600, "Most requests per minute of each key, or of each address without keys.", above=0
-    )
-    images_per_minute: int = setting(
-        6000, "Most images per minute of each key, or of each address without keys.", above=0
-    )
-    max_in_flight: int = setting(
-        64, "Most calls that wait for the model at the same time.", above=0
-    )
-    max_in_flight_per_caller: int = setting(16, "Most of these from one key or address.", above=0)
-    max_answer_bytes: int = setting(
-        64 * 2**20, "Most bytes of an answer; requests for more images are refused.", above=0
-    )
-    trusted_proxies: tuple[str, ...] = setting(
-        (), "Addresses or networks of proxies whose X-Forwarded-For is believed; without it, none."
-    )
 
 
 def main(settings: ServeSettings) -> None:
@@ -165,11 +81,14 @@ def _models(settings: ServeSettings, address: str, temporary: Path) -> Any:
     with startup.without_unused_packages():
         startup.import_tensorflow()
 
+    from sagan_tf.machine.devices import in_words, use_device
     from sagan_tf.serving.server.app import make_app
     from sagan_tf.serving.server.batching import NO_BATCHING, BatchingParameters
     from sagan_tf.serving.server.batching_parameters import read_parameters
     from sagan_tf.serving.server.versions import ServedModels, settle_memory
 
+    use_device(settings.device)
+    print(f"device: {in_words()}", flush=True)
     batching = BatchingParameters() if settings.enable_batching else NO_BATCHING
     if settings.batching_parameters_file is not None and settings.enable_batching:
         batching = read_parameters(settings.batching_parameters_file)
@@ -263,6 +182,9 @@ def _check(settings: ServeSettings) -> None:
         )
     if settings.gateway:
         _upstream(settings)
+        for name in OF_MODELS:
+            if getattr(settings, name):
+                raise ValueError(f"`--{name}` is for models, not for a `--gateway`. Leave it out.")
     if settings.add_key is not None and settings.api_key_file is None:
         raise ValueError("`--add_key` needs `--api_key_file`, the file to which it adds a line.")
     check_model_name(settings.model_name, "`--model_name`")

@@ -6,6 +6,7 @@ If the workdir holds a run, it is resumed. `--dry_run` prints settings and costs
 """
 
 import contextlib
+import dataclasses
 import json
 import signal
 import sys
@@ -53,7 +54,7 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
     claimed = files.claimed(workdir, "workdir") if team.is_chief else contextlib.nullcontext()
     with contextlib.ExitStack() as stack, team.complete(), claimed:
         team.agree(code_facts() | resuming.as_json(settings))
-        source = _data(settings, team, workdir)
+        source, settings = _data(settings, team, workdir)
         enough_memory = _enough_memory(settings, source, replicas, replicas // team.size)
         with enough_memory, files.explained(workdir, "workdir"):
             with strategy.scope():
@@ -100,8 +101,13 @@ def _report_costs(settings: config.TrainSettings, sources: dict[str, str]) -> No
     dry_run.report(settings, sources, described)
 
 
-def _data(settings: config.TrainSettings, team: "Team", workdir: Path) -> "Source":
-    """The data set, after checking that the workdir's run may be resumed with it."""
+def _data(
+    settings: config.TrainSettings, team: "Team", workdir: Path
+) -> "tuple[Source, config.TrainSettings]":
+    """The data set, after checking that the workdir's run may be resumed with it.
+
+    Also the settings, in which a resumed run keeps the origin of its weights.
+    """
     from sagan_tf.data import check_source, load_source
     from sagan_tf.training import resuming
 
@@ -123,7 +129,9 @@ def _data(settings: config.TrainSettings, team: "Team", workdir: Path) -> "Sourc
         for note in notes:
             print(note)
         print(check_source(source, settings.image_size, settings.seed, settings.global_batch_size))
-    return source
+    if before is not None:
+        settings = dataclasses.replace(settings, init_from=before["init_from"])
+    return source, settings
 
 
 def _check_batch(settings: config.TrainSettings, replicas: int) -> None:

@@ -63,6 +63,15 @@ def test_one_way_to_average_takes_the_place_of_the_presets():
     assert (settings.ema_decay, settings.ema_half_life) == (0, 1000)
     settings, _ = config.resolve({"preset": "small", "ema_decay": 0.9, "dataset": "digits"})
     assert (settings.ema_decay, settings.ema_half_life) == (0.9, 0)
+    settings, _ = config.resolve({"preset": "small", "ema_decay": 0.0, "dataset": "digits"})
+    assert not settings.averaged
+
+
+def test_without_classes_the_presets_wishes_for_classes_are_dropped():
+    preset, _ = config.resolve({"preset": "small", "dataset": "digits"})
+    assert preset.label_distribution == "data"
+    settings, _ = config.resolve({"preset": "small", "conditional": False, "dataset": "digits"})
+    assert settings.label_distribution == "uniform"
 
 
 def test_released_preset_is_the_published_recipe():
@@ -160,6 +169,13 @@ def test_only_what_changes_the_result_must_match():
         ({"freeze_discriminator": 1}, "which `--init_from` must name"),
         ({"class_balanced": True, "conditional": False}, "need classes. Received: --noconditional"),
         ({"discriminator_base_filters": 0}, "`--discriminator_base_filters` must be at least 1"),
+        ({"time": True}, "`--time` is for `--dry_run`. Leave it out"),
+        ({"eval_images": 9}, "`--eval_images` is for `--eval_every`"),
+        ({"augment": ("color",), "augment_target": 0.5}, "is for `--adaptive_augment`"),
+        ({"augment_ramp_images": 9}, "is for `--adaptive_augment`"),
+        ({"r1_interval": 4}, "`--r1_interval` is for `--r1_weight`"),
+        ({"ema_ramp": 0.1}, "`--ema_ramp` is for `--ema_half_life`"),
+        ({"ema_decay": 0.0, "ema_start_step": 9}, "is for `--ema_decay` and `--ema_half_life`"),
     ],
 )
 def test_bad_values(given, message):

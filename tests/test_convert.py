@@ -12,6 +12,7 @@ import torch
 from sagan_tf import sampling
 from sagan_tf.convert import ConvertSettings, main
 from sagan_tf.fields import check_values
+from sagan_tf.machine import devices
 from sagan_tf.published import networks as published
 from tests.support.commands import fail, run
 
@@ -283,3 +284,13 @@ def test_bad_settings(tmp_path):
         with pytest.raises(ValueError, match=message):
             convert(tmp_path / "run", **given)
         assert not (tmp_path / "run").exists()
+
+
+def test_it_leaves_gpus_alone(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(devices, "use_device", asked.append)
+    write_mmgeneration(tmp_path, "mmgeneration_32")
+    checkpoint = (str(tmp_path / "sagan.pth"),)
+    with pytest.raises(ValueError, match="must have 8 classes"):
+        convert(tmp_path / "run", from_="mmgeneration", checkpoint=checkpoint, dataset="digits")
+    assert asked == ["cpu"]

@@ -53,6 +53,10 @@ def test_scores_a_run(workdir, cache):
     assert names <= set(record["scores"])
     assert 0 < record["scores"]["within_class_spread"] < 2
     assert len(record["by_class"]["within_class_spread"]) == 10
+    assert "not computed" not in printed
+    some = ["--metrics=is,fid,sfid", *FEW, f"--cache_dir={cache}"]
+    printed = commands.run("evaluate", f"--workdir={workdir}", *some)
+    assert "\nnot computed: is, sfid (" in printed
 
 
 def test_the_classifier_refuses_images_of_another_kind(workdir, cache, tmp_path):
@@ -245,6 +249,16 @@ def test_without_weights_or_network_it_says_how(workdir, cache, monkeypatch, tmp
         ),
         (["--images=folder:/none", "--dataset=digits", "--image_size=16"], "which is missing"),
         (["--images=npz:x", "--dataset=digits"], "`--image_size` must say"),
+        (
+            ["--images=real", "--workdir=digits", "--best"],
+            "choose weights of a run. Leave them out",
+        ),
+        (["--images=real", "--workdir=digits", "--noaveraged"], "choose weights of a run"),
+        (
+            ["--images=savedmodel:x", "--dataset=digits", "--protocol=sagan"],
+            "which an export does not give",
+        ),
+        (["--workdir=digits", "--dataset=npz:x", "--image_size=8"], "cannot resize npz:PATH"),
     ],
 )
 def test_bad_settings_are_one_message(arguments, message):

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from sagan_tf.data import batches, load_source, preparation
+from sagan_tf.machine import devices
 from sagan_tf.output import files
-from sagan_tf.prepare import Settings, prepare
+from sagan_tf.prepare import Settings, main, prepare
 
 
 @pytest.fixture
@@ -168,6 +169,14 @@ def test_the_command_says_what_it_did(tmp_path):
     assert f"1797 images in {out}; 0 unreadable ones left out." in done.stdout
     assert "images/s from the source" in done.stdout
     assert load_source(f"prepared:{out}").channels == 1
+
+
+def test_it_leaves_gpus_alone(settings, monkeypatch):
+    asked = []
+    monkeypatch.setattr(devices, "use_device", asked.append)
+    monkeypatch.setattr(signal, "signal", lambda *arguments: None)
+    main(settings)
+    assert asked == ["cpu"]
 
 
 def test_sigterm_ends_with_a_message_and_keeps_shards(image_folder, tmp_path):

@@ -16,6 +16,8 @@ import requests
 from PIL import Image
 
 from sagan_tf import sampling
+from sagan_tf.machine import processors
+from sagan_tf.serve import ServeSettings, main
 from sagan_tf.serving.client import Client
 from sagan_tf.serving.gateway.callers import add_key
 from tests.by_hand import load
@@ -39,7 +41,8 @@ def test_serves_until_it_is_told_to_stop(exported):
     lines, match = commands.read_until(
         process, r"serving: (http://127.0.0.1:\d+)/v1/models/a%20model\n"
     )
-    assert lines[:-1] == [f"loading: a model from {exported}\n", "a model version 1 is served.\n"]
+    assert lines[0].startswith("device: CPU, ")
+    assert lines[1:-1] == [f"loading: a model from {exported}\n", "a model version 1 is served.\n"]
     assert Client(match[1], "a model").sample(3).size == (16, 16)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
@@ -64,7 +67,7 @@ def test_the_digits_that_ship_need_no_export(tmp_path):
 
 def test_told_to_stop_while_it_loads(exported):
     process = commands.start("serve", f"--model_base_path={exported}", "--rest_api_port=0")
-    assert process.stdout.readline() == f"loading: sagan from {exported}\n"
+    commands.read_until(process, f"loading: sagan from {exported}\n")
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -103,6 +106,22 @@ def test_bad_input_is_one_message(tmp_path, label):
     }[label] in errors
 
 
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--api_key_file=keys"], "`--api_key_file` is for `--gateway` and `--add_key`"),
+        (["--max_rows=3"], "`--max_rows` is for `--gateway`. Leave it out."),
+        (["--labels=stable"], "`--labels` is for `--gateway`"),
+        (
+            ["--gateway", "--upstream=http://a", "--rest_api_enable_cors_support"],
+            "`--rest_api_enable_cors_support` is for models, not for a `--gateway`",
+        ),
+    ],
+)
+def test_flags_of_the_other_kind_of_server_are_refused(flags, message):
+    assert message in commands.fail("serve", *flags)
+
+
 def test_a_port_in_use_is_one_message(exported):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -115,6 +134,16 @@ def test_only_broken_versions_are_one_message(tmp_path):
     errors = commands.fail("serve", f"--model_base_path={tmp_path}", "--rest_api_port=0")
     assert "sagan version 1 is refused" in errors
     assert "No version of 'sagan' can be loaded" in errors
+
+
+def test_a_gpu_that_tensorflow_does_not_see_is_no_cpu(exported, monkeypatch, tmp_path):
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setattr(processors, "GPU_FILES", str(tmp_path / "nvidia[0-9]*"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(signal, "signal", lambda *arguments: None)
+    settings = ServeSettings(model_base_path=str(exported), rest_api_port=0)
+    with pytest.raises(ValueError, match=r"sees no GPU, though there is one here.*--device=cpu"):
+        main(settings)
 
 
 def test_without_the_extra_the_message_names_it(tmp_path, monkeypatch):

@@ -167,8 +167,12 @@ def test_another_study_is_not_mixed_in(study):
         (["--ablation", "--seeds=0"], "`--seeds` must be at least 1. Received: 0"),
         (["--preset=tiny"], "`--preset` is one of smoke, cpu, full. Received: tiny"),
         (["--preset=cpu", "--classes=twin,cat"], "each named once. Received: 'twin,cat'"),
-        (["--table=1", "--classes=twin"], "`--classes` is for `--preset` alone. Received: --table"),
+        (["--table=1", "--classes=twin"], "`--classes` is for `--preset`. Leave it out"),
         (["--table=3"], "`--table` is one of 1, 2. Received: 3"),
+        (["--preset=cpu", "--dataset=cifar10"], "`--dataset` is for `--table` and `--figure`"),
+        (["--ablation", "--first_seed=5"], "`--first_seed` is for `--preset`"),
+        (["--table=1", "--seeds=3"], "`--seeds` is for `--preset` and `--ablation`"),
+        (["--preset=cpu", "--train_flags=--seed=7"], "`--train_flags` cannot hold --seed"),
         (["--preset=cpu", "--steps=0"], "`--steps` must be at least 1. Received: 0"),
         (
             ["--preset=cpu", "--runs=none-9"],

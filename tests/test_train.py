@@ -108,6 +108,8 @@ def test_sample_labels_names_interpolations_and_singles(digits, tmp_path):
     np.testing.assert_array_equal(grid[-16:, -16:], single)
     commands.run(*arguments, "--labels=3", "--seeds=0-2", "--interpolate=5", "--truncation=0.5")
     assert pixels(out).shape == (2 * 17 - 1, 5 * 17 - 1)
+    errors = commands.fail(*arguments, "--interpolate=5", f"--singles={tmp_path / 'all'}")
+    assert "`--singles` is for grids" in errors
 
 
 def train_resume_and_sample(dataset, workdir, *arguments):
@@ -157,6 +159,13 @@ def test_folder_then_start_from_it_with_other_classes(tmp_path):
     assert f"all settings: {tmp_path / 'second' / 'config.json'}" in output
     out = tmp_path / "named.png"
     commands.run("sample", f"--workdir={tmp_path / 'second'}", "--labels=b,2", f"--out={out}")
+    # Resumed with or without the flag, the run keeps the origin of its weights.
+    config = tmp_path / "second" / "config.json"
+    origin = json.loads(config.read_text())["settings"]["init_from"]
+    assert "resumed at step 5" in commands.run("train", "--steps=6", *arguments)
+    assert json.loads(config.read_text())["settings"]["init_from"] == origin
+    errors = commands.fail("train", f"--init_from={tmp_path}", "--steps=7", *arguments)
+    assert f"begun from {tmp_path / 'first'}. Leave `--init_from` out" in errors
     table = variables(tmp_path / "second")["discriminator/embedding/embeddings"]
     assert table.shape[0] == 3
 
@@ -254,6 +263,10 @@ BAD = {
         ["--dry_run", "--dataset=geotex", "--init_from=digits"],
         "`--init_from` digits draws grey images",
     ),
+    "own pictures by --data_dir": (
+        ["--data_dir=/my/pictures"],
+        "pictures of your own are `--dataset=folder:PATH`. Received: --data_dir=/my/pictures",
+    ),
 }
 
 
@@ -292,6 +305,10 @@ def test_workdir_of_another_configuration_is_left_alone(digits):
     assert "holds a run with other settings: seed: 0 -> 1" in errors
     errors = commands.fail("train", f"--workdir={digits}", "--steps=30", *TINY, "--noresume")
     assert "already holds a run" in errors
+    errors = commands.fail(
+        "train", f"--workdir={digits}", "--steps=30", *TINY, "--init_from=digits"
+    )
+    assert "already holds one, begun from random weights. Leave `--init_from` out" in errors
     assert before == {path: path.read_bytes() for path in digits.rglob("*") if path.is_file()}
 
 

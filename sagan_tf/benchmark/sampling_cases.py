@@ -108,8 +108,8 @@ def prepare_serving(callers: int, num_classes: int, **settings: Any) -> Prepared
     )
     atexit.register(server.kill)
     assert server.stdout is not None  # a pipe
-    server.stdout.readline()  # the line that says what is being loaded
-    url = server.stdout.readline().removeprefix("serving: ").split("/v1/")[0]
+    line = next(line for line in server.stdout if line.startswith("serving: "))
+    url = line.removeprefix("serving: ").split("/v1/")[0]
     clients = [Client(url) for _ in range(callers)]
 
     def call(index: int) -> list[float]:

@@ -5,6 +5,7 @@ A new flag is a `setting(...)` in the group class of its topic, with its help an
 `RegularizationSettings` in `optimisation_settings`, `HardwareSettings` or `KeepingSettings` in
 `running_settings`. `settings` joins the groups, and `validation` checks which settings go together.
 `presets` holds values with their sources, and `resolving` combines flags, preset and defaults.
+`serving_settings` are those of `sagan_tf.serve`.
 """
 
 from sagan_tf.config.presets import PRESETS, default_preset

@@ -86,7 +86,12 @@ class OptimisationSettings:
         at_least=0,
         below=1,
     )
-    ema_start_step: int = setting(0, "Before this step the average is a copy.", published=False)
+    ema_start_step: int = setting(
+        0,
+        "Before this step the average is a copy.",
+        published=False,
+        only_with="ema_decay ema_half_life",
+    )
     ema_half_life: int = setting(
         0,
         "Instead of --ema_decay: number of images after which a weight counts half in the average.",
@@ -99,6 +104,7 @@ class OptimisationSettings:
         at_least=0,
         below=math.inf,
         published=False,
+        only_with="ema_half_life",
     )
     seed: int = setting(
         0,
@@ -133,12 +139,14 @@ class RegularizationSettings:
         above=-1,
         below=1,
         published=False,
+        only_with="adaptive_augment",
     )
     augment_ramp_images: int = setting(
         500_000,
         "Number of real images in which the probability can rise from 0 to 1.",
         at_least=1,
         published=False,
+        only_with="adaptive_augment",
     )
     consistency_weight: float = setting(
         0.0,
@@ -168,4 +176,5 @@ class RegularizationSettings:
         "Discriminator updates from one R1 penalty to the next.",
         at_least=1,
         published=False,
+        only_with="r1_weight",
     )

@@ -8,7 +8,7 @@ from typing import Any
 from sagan_tf.config.presets import PRESETS, RELEASED, default_preset
 from sagan_tf.config.settings import FREE_SETTINGS, UNPUBLISHED, TrainSettings
 from sagan_tf.config.validation import check_settings
-from sagan_tf.fields import as_given
+from sagan_tf.fields import as_given, check_uses
 
 FLAG, SHARE = "flag", "the preset's share of the image"
 
@@ -45,9 +45,14 @@ def resolve(
             f"`--preset` must be one of {', '.join(PRESETS)}.{hint} Received: {preset!r}"
         )
     values = {name: value for name, (value, _) in PRESETS[preset].items()}
-    for name, other in (("ema_decay", "ema_half_life"), ("ema_half_life", "ema_decay")):
-        if given.get(name) and other not in given:
-            values.pop(other, None)  # the flag replaces the preset's way of averaging
+    # A flag replaces the preset's way of averaging, and `--ema_decay=0` keeps no average.
+    if "ema_decay" in given and "ema_half_life" not in given:
+        values.pop("ema_half_life", None)
+    if given.get("ema_half_life") and "ema_decay" not in given:
+        values.pop("ema_decay", None)
+    if not given.get("conditional", True):
+        for name in ("class_balanced", "label_distribution"):  # of presets with classes
+            values.pop(name, None)
     sources = {
         field.name: "default" if field.name in UNPUBLISHED else RELEASED
         for field in dataclasses.fields(TrainSettings)
@@ -66,6 +71,7 @@ def resolve(
     if settings.workdir is None:
         settings = dataclasses.replace(settings, workdir=default_workdir(dataset))
     check_settings(settings)
+    check_uses(settings, given)
     return settings, sources
 
 

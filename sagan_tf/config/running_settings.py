@@ -71,8 +71,9 @@ class KeepingSettings:
     dry_run: bool = setting(False, "Print settings, sizes and costs, then stop.", free=True)
     time: bool = setting(
         False,
-        "With --dry_run: time some steps, and print how long the run would take.",
+        "Time some steps, and print how long the run would take.",
         free=True,
+        only_with="dry_run",
     )
     log_every: int = setting(
         100, "Steps between lines in TensorBoard and metrics.jsonl.", at_least=1, free=True
@@ -99,11 +100,13 @@ class KeepingSettings:
         at_least=0,
         free=True,
     )
-    eval_images: int = setting(5000, "Images to generate for each score.", at_least=2, free=True)
+    eval_images: int = setting(
+        5000, "Images to generate for each score.", at_least=2, free=True, only_with="eval_every"
+    )
     extractor: str | None = setting(
         None,
-        "Feature extractor for scores: inception, classifier or PATH.keras, see "
-        "`sagan_tf.evaluate --help`.",
+        "Feature extractor for the scores of --eval_every: inception, classifier or PATH.keras; "
+        "see `sagan_tf.evaluate --help`.",
         free=True,
     )
     cache_dir: str = setting(

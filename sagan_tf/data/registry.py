@@ -107,7 +107,7 @@ def load_source(
         ValueError: for an unknown name or split, a data set that is not one of labelled images, or
             missing files; the message says what to do.
     """
-    _check(name, background)
+    _check(name, background, data_dir)
     if name.partition(":")[0] in KINDS:
         return _load_local(name, split, image_size, background)
     from sagan_tf.data.tfds import TFDS  # takes a second to import
@@ -137,7 +137,7 @@ def describe_source(
     Raises:
         ValueError: in the same cases as `load_source`, and for data prepared at another size.
     """
-    _check(name, background)
+    _check(name, background, data_dir)
     kind = KINDS.get(name.partition(":")[0])
     if kind is not None and kind.description is not None:
         return kind.description
@@ -170,8 +170,8 @@ def canonical(name: str) -> str:
     return f"{kind}:{os.path.abspath(os.path.expanduser(path))}"
 
 
-def _check(name: str, background: str) -> None:
-    """Raises `ValueError` for a malformed name, and for a background that would have no effect."""
+def _check(name: str, background: str, data_dir: str | None) -> None:
+    """Raises `ValueError` for a malformed name, and for arguments that would have no effect."""
     kind, colon, path = name.partition(":")
     hint = ""
     if kind in KINDS:
@@ -189,6 +189,12 @@ def _check(name: str, background: str) -> None:
             f"`--background` is for `folder:PATH` alone: other data sets keep their published "
             f"pixels, and prepared ones those of `prepare --background`. Received: "
             f"--background={background} with {readable(name)}. Leave it out."
+        )
+    if kind in KINDS and data_dir is not None:
+        raise ValueError(
+            "`--data_dir` is for data sets of TensorFlow Datasets; pictures of your own are "
+            f"`--dataset=folder:PATH`. Received: --data_dir={data_dir} with {readable(name)}. "
+            "Leave it out."
         )
 
 

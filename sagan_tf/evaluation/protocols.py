@@ -39,6 +39,19 @@ class Protocol:
     density_k: int = 5
 
 
+# Metrics, and a pattern for the names of the scores that each of them gives.
+METRICS = {
+    "is": "is",
+    "fid": "fid|frechet_distance",
+    "fid_infinity": "(fid|frechet_distance)_infinity",
+    "sfid": "sfid",
+    "intra_fid": "intra_.*",
+    "kid": "kid|kernel_distance",
+    "overlap": "precision",
+    "agreement": "label_agreement",
+    "spread": "within_class_spread|spread_of_all",
+}
+
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (

@@ -1,20 +1,23 @@
 """Prints scores as lines of text: those of one evaluation, or of two side by side."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from sagan_tf.evaluation.evaluation import unlike
+from sagan_tf.evaluation.protocols import METRICS
 
 
-def print_scores(record: Mapping[str, Any], extractor: str) -> None:
+def print_scores(record: Mapping[str, Any], extractor: str, metrics: Collection[str] = ()) -> None:
     """Prints what was compared, and the scores; distances come with those between real images.
 
     Args:
         record: record of `evaluation.evaluate`, with its `step`, and with the result of
             `yardstick.real_to_real`, if any, as `real_to_real`.
         extractor: name of the extractor.
+        metrics: metrics of which is said if they gave no score.
     """
     protocol, step = record["protocol"], record["step"]
     print(
@@ -33,6 +36,12 @@ def print_scores(record: Mapping[str, Any], extractor: str) -> None:
             f"{among_real['num_images']} of the other half. A generator does well where its "
             "distance is about that, and no better one can be expected. These distances compare "
             "with others of the same extractor and real images, and with nothing that is published."
+        )
+    names = record["scores"]
+    missing = [m for m in metrics if not any(re.fullmatch(METRICS[m], name) for name in names)]
+    if missing:
+        print(
+            f"not computed: {', '.join(missing)} (these images or this extractor do not allow it)"
         )
 
 

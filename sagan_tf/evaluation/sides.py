@@ -20,13 +20,34 @@ from sagan_tf.evaluation.images import (
 )
 from sagan_tf.evaluation.matching import match_classes
 from sagan_tf.evaluation.moments import Moments
-from sagan_tf.evaluation.protocols import Protocol
+from sagan_tf.evaluation.protocols import PROTOCOLS, Protocol
 from sagan_tf.evaluation.published_statistics import read_moments
 from sagan_tf.run import data_set
 from sagan_tf.serving.client import Client
 
 # Metrics that cannot be computed from statistics alone.
 _OF_IMAGES = {"intra_fid", "kid", "overlap", "spread"}
+# Forms of the images to score, by their prefix.
+_FORMS = {
+    "folder": "folder:PATH",
+    "npz": "npz:PATH",
+    "savedmodel": "savedmodel:PATH",
+    "http": "http://...",
+    "https": "https://...",
+    "real": "real",
+}
+
+
+def check_images(place: str, protocol: str) -> None:
+    """Raises `ValueError` for images to score of an unknown form, or unlike the protocol's."""
+    kind = place.partition(":")[0]
+    if kind not in _FORMS:
+        raise ValueError(f"`--images` is one of {', '.join(_FORMS.values())}. Received: {place}")
+    if not PROTOCOLS[protocol].quantized and kind in ("savedmodel", "http", "https"):
+        raise ValueError(
+            f"`--protocol={protocol}` scores unrounded pixels of classes drawn at random, which "
+            "an export does not give. Choose another protocol, or score the run by `--workdir`."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,21 +17,8 @@ import numpy as np
 
 from sagan_tf import command
 from sagan_tf.class_names import class_labels, numbers, readable
-from sagan_tf.fields import device_setting, setting, workdir_setting
+from sagan_tf.fields import check_uses, device_setting, setting, workdir_setting
 
-# Flags that not every use of the command reads, and those that do.
-_USES = {
-    "labels": ("directions", "class_directions", "film"),
-    "seeds": ("directions", "class_directions", "film"),
-    "steps": ("directions", "class_directions"),
-    "reach": ("directions", "class_directions", "film"),
-    "scale": ("directions", "class_directions", "film"),
-    "along": ("film",),
-    "frames": ("film",),
-    "frames_per_second": ("film",),
-    "attention": ("film",),
-    "background": ("project",),
-}
 # How far to go along directions of latents and of class weights: one class is 1.4 from another.
 _REACH, _CLASS_REACH = 4.0, 1.0
 
@@ -57,32 +44,50 @@ class LatentSettings:
         None,
         "Classes by number, range or name, as in 0-4,7,cat; numbers are names where all names are "
         "numbers. Without it the first ten.",
+        only_with="directions class_directions film",
     )
-    seeds: str = setting("0", "Seeds by number or range, as in 0-4,7.")
-    steps: int = setting(5, "Images along a direction for each seed and class.", at_least=2)
+    seeds: str = setting(
+        "0", "Seeds by number or range, as in 0-4,7.", only_with="directions class_directions film"
+    )
+    steps: int = setting(
+        5,
+        "Images along a direction for each seed and class.",
+        at_least=2,
+        only_with="directions class_directions",
+    )
     reach: float | None = setting(
         None,
         "How far to go along a direction, to either side; by default 4, along class directions 1.",
         above=0.0,
+        only_with="directions class_directions film",
     )
     along: int | None = setting(
         None,
         "The film swings along this direction, counted from 1, instead of leading through all "
         "seeds and classes.",
         at_least=1,
+        only_with="film",
     )
-    frames: int = setting(96, "Frames of the film.", at_least=2)
-    frames_per_second: int = setting(25, "Speed of the film.", also="fps", at_least=1, below=51)
+    frames: int = setting(96, "Frames of the film.", at_least=2, only_with="film")
+    frames_per_second: int = setting(
+        25, "Speed of the film.", also="fps", at_least=1, below=51, only_with="film"
+    )
     attention: str | None = setting(
-        None, "Shows beside the film what this point attends to: row,column of a pixel."
+        None,
+        "Shows beside the film what this point attends to: row,column of a pixel.",
+        only_with="film",
     )
     background: str | None = setting(
         None,
         "Colour behind what is transparent in the picture, by name or as #rrggbb; without it the "
         "run's, else white.",
+        only_with="project",
     )
     scale: int | None = setting(
-        None, "Width of an image's pixel; without it small images are enlarged.", at_least=1
+        None,
+        "Width of an image's pixel; without it small images are enlarged.",
+        at_least=1,
+        only_with="directions class_directions film",
     )
     out: str = setting("latent.png", "The PNG of the sheet, or of the picture and what was found.")
     device: str = device_setting()
@@ -117,7 +122,7 @@ def main(settings: LatentSettings) -> None:
 
 
 def _use(settings: LatentSettings) -> str:
-    """Which of these things to do; flags that it does not read are refused."""
+    """Which of these things to do."""
     known = ("directions", "class_directions", "film", "project")
     uses = [name for name in known if getattr(settings, name) is not None]
     if len(uses) != 1:
@@ -125,11 +130,7 @@ def _use(settings: LatentSettings) -> str:
             "Give one of `--directions`, `--class_directions`, `--film` and `--project`. Received: "
             f"{' and '.join(f'`--{use}`' for use in uses) or 'none of them'}"
         )
-    for field in dataclasses.fields(settings):
-        readers = _USES.get(field.name, tuple(uses))
-        if getattr(settings, field.name) != field.default and uses[0] not in readers:
-            words = " and ".join(f"`--{reader}`" for reader in readers)
-            raise ValueError(f"`--{field.name}` is for {words}. Leave it out.")
+    check_uses(settings)
     if Path(settings.out).suffix.lower() != ".png":  # beside which stands a file .npz
         raise ValueError(f"`--out` expects a file .png. Received: {settings.out!r}")
     return uses[0]

@@ -96,19 +96,25 @@ def push(folder: Path, repo: str, private: bool = False) -> str:
     Args:
         folder: a published folder.
         repo: `owner/name`.
-        private: whether a new repository is private; one that exists stays as it is.
+        private: whether a new repository is private; one that exists must be so already.
 
     Returns:
         The commit's address.
 
     Raises:
-        ValueError: if the Hub refuses the token or cannot be reached; the folder stays.
+        ValueError: if the Hub refuses the token or cannot be reached, or the repository is public
+            and should be private; the folder stays.
     """
     with extra("hub"):
         from huggingface_hub import HfApi, errors
     api = HfApi(library_name="sagan_tf")
     try:
         api.create_repo(repo, private=private, exist_ok=True)
+        if private and not api.repo_info(repo).private:
+            raise ValueError(
+                f"`--repo` {repo} exists and is public. Leave `--private` out, or name another. "
+                f"{folder} is whole."
+            )
         return api.upload_folder(
             repo_id=repo, folder_path=folder, commit_message="Published by sagan_tf"
         ).commit_url

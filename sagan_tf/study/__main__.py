@@ -58,33 +58,50 @@ class StudySettings:
     )
 
     dataset: str = setting(
-        "imagenet2012", "Data set for tables and figures, see `sagan_tf.train --help`."
+        "imagenet2012",
+        "Data set for tables and figures, see `sagan_tf.train --help`.",
+        only_with="table figure",
     )
     image_size: int | None = setting(
-        None, "Image size for tables and figures; by default the preset's."
+        None,
+        "Image size for tables and figures; by default the preset's.",
+        only_with="table figure",
     )
     classes: tuple[str, ...] = setting(
-        (), "Classes of drawn images to learn, as in twin,cells; by default the preset's."
+        (),
+        "Classes of drawn images to learn, as in twin,cells; by default the preset's.",
+        only_with="preset",
     )
     steps: int | None = setting(None, "Steps of each run; by default the preset's.", at_least=1)
     measure_every: int | None = setting(
         None,
         "Steps between measurements; by default the preset's, or a twentieth of the steps.",
         at_least=1,
+        only_with="preset table figure",
     )
     samples: int | None = setting(
-        None, "Images per class for each measurement, on drawn images.", at_least=1
+        None,
+        "Images per class for each measurement, on drawn images.",
+        at_least=1,
+        only_with="preset",
     )
     final_images: int | None = setting(
         None,
         "Images for the final scores of a table's runs; by default the protocol's number.",
         at_least=1,
+        only_with="table",
     )
     seeds: int | None = setting(
-        None, "Runs of each arm, on drawn images and the digits.", at_least=1
+        None,
+        "Runs of each arm, on drawn images and the digits.",
+        at_least=1,
+        only_with="preset ablation",
     )
     first_seed: int | None = setting(
-        None, "The least seed of runs on drawn images; by default the preset's.", at_least=0
+        None,
+        "The least seed of runs on drawn images; by default the preset's.",
+        at_least=0,
+        only_with="preset",
     )
     train_flags: str = setting(
         "", "Further flags for every run, in quotes, as in '--base_filters=8 --device=cpu'."
@@ -137,12 +154,12 @@ def _plan(settings: StudySettings) -> tuple["Plan", Path]:
     folder = {"table": f"table{value}", "ablation": "ablation"}.get(name, value)
     folder = "-".join([folder, *settings.classes])
     out = Path(settings.out or f"studies/{folder}")
-    if settings.classes and name != "preset":
-        raise ValueError(
-            f"`--classes` is for `--preset` alone. Received: --{name}={value} with "
-            f"--classes={','.join(settings.classes)}"
-        )
     flags = _train_flags(settings.train_flags)
+    if "seed" in flags and name in ("preset", "ablation"):
+        raise ValueError(
+            "`--train_flags` cannot hold --seed, which differs between runs: `--seeds` says how "
+            "many there are."
+        )
     if name == "ablation":
         seeds, steps = settings.seeds or ablation.SEEDS, settings.steps or ablation.STEPS
         return ablation.ablation_plan(seeds, steps, flags), out
@@ -171,6 +188,8 @@ def _paper_plan(settings: StudySettings, flags: Mapping[str, Any]) -> "Plan":
         for name in ("dataset", "image_size", "steps")
         if getattr(settings, name) is not None
     }
+    if "preset" in flags:
+        given["preset"] = flags["preset"]
     usual, _ = config.resolve({**given, "dataset": settings.dataset})
     every = settings.measure_every or max(1, usual.steps // 20)
     size = usual.image_size

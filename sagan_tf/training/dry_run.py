@@ -65,7 +65,8 @@ def _print_costs(settings: TrainSettings, source: Description) -> None:
     available = memory.available_bytes(replicas_of_machine)
     here = "" if available is None else f"; this machine has {available / 2**30:.1f} GiB left"
     print(f"memory per replica: about {needed / 2**30:.1f} GiB at {batch} images (estimated){here}")
-    if settings.attention_resolutions and settings.query_chunk_size is None:
+    can_be_chunked = settings.attention_resolutions and settings.mixing == "attention"
+    if can_be_chunked and settings.query_chunk_size is None:
         chunked = make_networks(settings, source, query_chunk_size=CHUNK_SIZE)
         less = cost.training_bytes(*chunked, batch, *kept)
         if less < 0.8 * needed:
@@ -80,7 +81,7 @@ def _print_costs(settings: TrainSettings, source: Description) -> None:
 def _print_time(
     settings: TrainSettings, source: Description, strategy: tf.distribute.Strategy
 ) -> None:
-    """Times some steps with grey images on this machine and prints how long the run would take."""
+    """Times some steps with black images on this machine and prints how long the run would take."""
     images = settings.d_steps * settings.global_batch_size // strategy.num_replicas_in_sync
     shape = (images, settings.image_size, settings.image_size, source.channels)
     example = tf.zeros(shape, tf.uint8), tf.zeros(images, tf.int32)

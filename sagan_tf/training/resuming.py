@@ -70,6 +70,12 @@ def check_workdir(settings: TrainSettings, workdir: Path) -> dict[str, Any] | No
             f"`--workdir` {workdir} already holds a run, and --noresume forbids resuming it. "
             "Choose another workdir."
         )
+    origin = before["init_from"]
+    if settings.init_from and settings.init_from != origin:
+        raise ValueError(
+            f"`--init_from` begins a run, and `--workdir` {workdir} already holds one, begun from "
+            f"{origin or 'random weights'}. Leave `--init_from` out, or choose another workdir."
+        )
     now = kept_settings(settings)
     if _kind_of_place(before["dataset"]) == _kind_of_place(now["dataset"]) != "":
         now["dataset"] = before["dataset"]  # the data may have moved: see `check_data`

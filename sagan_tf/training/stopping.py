@@ -55,7 +55,7 @@ def _answer_signals(pipe: int) -> None:
     with open(pipe, "rb", buffering=0) as signals:
         if signals.read(1):
             print(
-                "\nstopping after this step, then saving; "
+                "\nstopping after the steps under way, then saving; "
                 "a second signal ends at once, without saving",
                 file=sys.stderr,
                 flush=True,

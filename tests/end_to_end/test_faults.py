@@ -87,7 +87,7 @@ def test_a_second_sigterm_ends_at_once(digits, interrupted):
     _, errors = process.communicate(timeout=5)
     assert process.returncode == 128 + signal.SIGTERM
     # The first was answered while TensorFlow was at work.
-    assert "stopping after this step, then saving; a second signal ends at once" in errors
+    assert "stopping after the steps under way, then saving; a second signal ends at once" in errors
     commands.run(*arguments)
     commands.assert_same_run(workdir, digits)
 

@@ -119,6 +119,14 @@ def test_wrong_addresses(the_hub, address, message):
         sampling.load_generator(address)
 
 
+def test_a_public_repository_is_not_taken_for_a_private_one(the_hub):
+    upload()
+    count = len(the_hub.repos["owner/digits"])
+    with pytest.raises(ValueError, match=r"owner/digits exists and is public. Leave `--private`"):
+        upload(private=True, out="later")
+    assert len(the_hub.repos["owner/digits"]) == count
+
+
 def test_a_private_repository_wants_its_readers(the_hub, monkeypatch):
     upload(private=True)
     assert the_hub.private == {"owner/digits"}

@@ -147,7 +147,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(entries)
         else:
             siblings = [{"rfilename": name} for name in files]
-            self._answer({"id": repo, "sha": sha, "siblings": siblings})
+            private = repo in self.hub.private
+            self._answer({"id": repo, "sha": sha, "siblings": siblings, "private": private})
 
     def _path(self):
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)

@@ -176,6 +176,8 @@ def _open_session(directory: Path) -> tf.compat.v1.Session:
         disable_meta_optimizer=options.get("disable_meta_optimizer", False),
     )
     config = config_pb2.ConfigProto(
+        device_count={"GPU": len(tf.config.get_visible_devices("GPU"))},
+        gpu_options=config_pb2.GPUOptions(allow_growth=True),
         intra_op_parallelism_threads=tf.config.threading.get_intra_op_parallelism_threads(),
         inter_op_parallelism_threads=tf.config.threading.get_inter_op_parallelism_threads(),
         graph_options=config_pb2.GraphOptions(rewrite_options=rewriting),

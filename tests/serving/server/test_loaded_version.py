@@ -40,6 +40,22 @@ def test_the_first_call_is_as_fast_as_the_others(exported):
     assert min(ratios) < 3
 
 
+@pytest.mark.parametrize("gpus", [[], ["GPU:0"]])
+def test_it_takes_the_memory_that_it_needs_of_visible_gpus_alone(exported, monkeypatch, gpus):
+    configs, session = [], tf.compat.v1.Session
+
+    def noted(graph, config):
+        configs.append(config)
+        return session(graph=graph, config=config)
+
+    monkeypatch.setattr(tf.compat.v1, "Session", noted)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
+    LoadedVersion(exported / "1", 1)
+    (config,) = configs
+    assert config.device_count["GPU"] == len(gpus)
+    assert config.gpu_options.allow_growth
+
+
 def test_a_version_that_could_not_answer_is_refused(exported, tmp_path):
     toy_model.write_unrestored(tmp_path / "1")
     with pytest.raises(ValueError, match="does not restore: layer/bias, layer/kernel"):
