@@ -55,7 +55,7 @@ def test_serves_until_it_is_told_to_stop(exported):
 def test_the_digits_that_ship_need_no_export(tmp_path):
     process = commands.start("serve", "--model_base_path=digits", PORT, TMPDIR=str(tmp_path))
     lines, match = commands.read_until(process, r"serving: (http://127.0.0.1:\d+)/")
-    assert lines[0] == "exporting: step 4500 of digits\n"
+    assert lines[1] == "exporting: step 4500 of digits\n"
     image = Client(match[1]).sample(7, 1234)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
@@ -308,9 +308,10 @@ def test_a_stop_under_load_loses_no_call(exported, guarded):
         if guarded:
             upstream, _ = stack.enter_context(local_server.serving(("sagan", exported)))
             arguments = ["--gateway", f"--upstream=http://127.0.0.1:{upstream}"]
+            arguments += ["--requests_per_minute=100000"]
         else:
             arguments = [f"--model_base_path={exported}"]
-        process = commands.start("serve", *arguments, "--requests_per_minute=100000", PORT)
+        process = commands.start("serve", *arguments, PORT)
         _, match = commands.read_until(
             process, r"(?:serving:|guarding: .* at) http://127.0.0.1:(\d+)/v1"
         )
