@@ -268,12 +268,19 @@ def _generated_images(
 
 def _real_place(settings: EvaluateSettings, description: Mapping[str, Any]) -> "RealPlace":
     """Where the real images are; settings that are not given are the run's."""
+    from sagan_tf.data.registry import KINDS
     from sagan_tf.evaluation.sides import RealPlace
 
     run = description.get("settings", {})
+    dataset, data_dir = settings.dataset, settings.data_dir
+    if dataset is None:
+        dataset = run["dataset"]
+        # A run may have kept a directory that its data set did not read.
+        if data_dir is None and dataset.partition(":")[0] not in KINDS:
+            data_dir = run["data_dir"]
     return RealPlace(
-        settings.dataset or run["dataset"],
-        settings.data_dir or (None if settings.dataset else run["data_dir"]),
+        dataset,
+        data_dir,
         settings.split,
         settings.image_size or run.get("image_size"),
         settings.background or run.get("background", "white"),

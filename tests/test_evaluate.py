@@ -71,6 +71,16 @@ def test_the_classifier_refuses_images_of_another_kind(workdir, cache, tmp_path)
         evaluate(workdir, cache, images=f"folder:{tmp_path / 'files'}", num_images=8)
 
 
+def test_a_run_that_kept_a_directory_for_nothing(workdir, cache):
+    config = workdir / "config.json"
+    description = json.loads(config.read_text())
+    description["settings"]["data_dir"] = "/nowhere"
+    config.write_text(json.dumps(description))
+    assert evaluate(workdir, cache, metrics=("agreement",))["real"]["dataset"] == "digits"
+    with pytest.raises(ValueError, match=r"`--data_dir` is for data sets of TensorFlow Datasets"):
+        evaluate(workdir, cache, data_dir="/nowhere")
+
+
 def test_averaged_and_not(workdir, cache):
     averaged = evaluate(workdir, cache)
     trained = evaluate(workdir, cache, averaged=False)
