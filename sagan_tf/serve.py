@@ -23,6 +23,7 @@ from sagan_tf.serving.server.model_names import check_model_name
 
 if TYPE_CHECKING:
     from sagan_tf.serving.http.connection_table import ConnectionLimits
+    from sagan_tf.serving.server.batching import BatchingParameters
     from sagan_tf.serving.server.model_config import ModelConfig
 
 
@@ -83,19 +84,15 @@ def _models(settings: ServeSettings, address: str, temporary: Path) -> Any:
 
     from sagan_tf.machine.devices import in_words, use_device
     from sagan_tf.serving.server.app import make_app
-    from sagan_tf.serving.server.batching import NO_BATCHING, BatchingParameters
-    from sagan_tf.serving.server.batching_parameters import read_parameters
     from sagan_tf.serving.server.versions import ServedModels, settle_memory
 
     use_device(settings.device)
     print(f"device: {in_words()}", flush=True)
-    batching = BatchingParameters() if settings.enable_batching else NO_BATCHING
-    if settings.batching_parameters_file is not None and settings.enable_batching:
-        batching = read_parameters(settings.batching_parameters_file)
+    batching = _batching(settings)
     configs = _configs(settings, temporary)
     for config in configs:
         print(f"loading: {config.name} from {config.base_path}", flush=True)
-    models = ServedModels(configs)
+    models = ServedModels(configs, batching.allowed_batch_sizes)
     models.update()
     for name, versions in models.available().items():
         if not versions:
@@ -112,6 +109,19 @@ def _models(settings: ServeSettings, address: str, temporary: Path) -> Any:
         _max_body_bytes(settings),
         batching,
     )
+
+
+def _batching(settings: ServeSettings) -> "BatchingParameters":
+    import tensorflow as tf
+
+    from sagan_tf.serving.server.batching import FOR_GPUS, NO_BATCHING, BatchingParameters
+    from sagan_tf.serving.server.batching_parameters import read_parameters
+
+    if not settings.enable_batching:
+        return NO_BATCHING
+    if settings.batching_parameters_file is not None:
+        return read_parameters(settings.batching_parameters_file)
+    return FOR_GPUS if tf.config.get_visible_devices("GPU") else BatchingParameters()
 
 
 def _configs(settings: ServeSettings, temporary: Path) -> "list[ModelConfig]":

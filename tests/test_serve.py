@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
+import tensorflow as tf
 from PIL import Image
 
-from sagan_tf import sampling
+from sagan_tf import sampling, serve
 from sagan_tf.machine import processors
 from sagan_tf.serve import ServeSettings, main
 from sagan_tf.serving.client import Client
 from sagan_tf.serving.gateway.callers import add_key
+from sagan_tf.serving.server import batching
 from tests.by_hand import load
 from tests.support import commands, local_server, toy_model
 from tests.support.kernels import ROWS_ARE_INDEPENDENT
@@ -144,6 +146,19 @@ def test_a_gpu_that_tensorflow_does_not_see_is_no_cpu(exported, monkeypatch, tmp
     settings = ServeSettings(model_base_path=str(exported), rest_api_port=0)
     with pytest.raises(ValueError, match=r"sees no GPU, though there is one here.*--device=cpu"):
         main(settings)
+
+
+def test_calls_are_filled_up_to_few_sizes_on_a_gpu(monkeypatch, tmp_path):
+    """Its kernels are chosen anew for each number of rows."""
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
+    assert serve._batching(ServeSettings()) == batching.BatchingParameters()
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["GPU:0"])
+    assert serve._batching(ServeSettings()) == batching.FOR_GPUS
+    assert batching.FOR_GPUS.allowed_batch_sizes[-1] == batching.FOR_GPUS.max_batch_size
+    assert serve._batching(ServeSettings(enable_batching=False)) == batching.NO_BATCHING
+    given = tmp_path / "batching"
+    given.write_text("max_batch_size { value: 5 }")
+    assert serve._batching(ServeSettings(batching_parameters_file=str(given))).max_batch_size == 5
 
 
 def test_without_the_extra_the_message_names_it(tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +53,14 @@ class LoadedVersion:
     Args:
         directory: directory of the version.
         version: number of the version.
+        batch_sizes: numbers of rows with which calls will be joined. The version warms up with
+            these, too, as a GPU's first call with another number of rows is slow.
 
     Raises:
         Exception: of any type, if the version cannot be loaded or a warm-up request fails.
     """
 
-    def __init__(self, directory: Path, version: int) -> None:
+    def __init__(self, directory: Path, version: int, batch_sizes: Sequence[int] = ()) -> None:
         self.version = version
         self._meta_graph = read_meta_graph(directory)
         signatures = dict(self._meta_graph.signature_def)
@@ -82,6 +84,10 @@ class LoadedVersion:
         for name, inputs in requests:
             self._run(name, inputs)
         self._join_checks = JoinChecks(self.metadata(), self._run, requests)
+        joined = {name: inputs for name, inputs in requests if self.joins(name)}
+        for name, inputs in joined.items():
+            for size in batch_sizes:
+                self._run(name, {key: _repeated(rows, size) for key, rows in inputs.items()})
 
     def input_dtypes(self, signature_name: str) -> Mapping[str, str]:
         """See `rest.Model`."""
@@ -161,6 +167,10 @@ class _Signature:
         # A session gives scalars that are no arrays.
         outputs = zip(self._outputs.items(), self._call(*given), strict=True)
         return {name: np.asarray(value, dtype) for (name, dtype), value in outputs}
+
+
+def _repeated(rows: np.ndarray, size: int) -> np.ndarray:
+    return np.resize(rows, (size, *rows.shape[1:]))
 
 
 def _numpy_dtypes(tensors: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, type]:

@@ -33,10 +33,11 @@ class ServedModels:
 
     Args:
         configs: one for each model, with different names.
+        batch_sizes: see `LoadedVersion`.
     """
 
-    def __init__(self, configs: Sequence[ModelConfig]) -> None:
-        self._models = {config.name: _ServedModel(config) for config in configs}
+    def __init__(self, configs: Sequence[ModelConfig], batch_sizes: Sequence[int] = ()) -> None:
+        self._models = {config.name: _ServedModel(config, batch_sizes) for config in configs}
 
     def update(self) -> None:
         """Loads and drops versions until all are served that should be and can be loaded."""
@@ -78,8 +79,8 @@ class _ServedModel:
     Dictionaries are replaced and never changed, so that other threads can read them without a lock.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
-        self._config = config
+    def __init__(self, config: ModelConfig, batch_sizes: Sequence[int]) -> None:
+        self._config, self._batch_sizes = config, batch_sizes
         self.loaded: dict[int, LoadedVersion] = {}
         # State and error by version, also of dropped versions, as in TensorFlow Serving.
         self._states: dict[int, tuple[str, str]] = {}
@@ -110,7 +111,7 @@ class _ServedModel:
         if version not in self.loaded:
             self._set_state(version, "LOADING")
         try:
-            loaded = LoadedVersion(directory, version)
+            loaded = LoadedVersion(directory, version, self._batch_sizes)
         except Exception as error:  # a version may be broken in any way
             text = (
                 error_message(error) if isinstance(error, tf.errors.OpError) else str(error).strip()

@@ -91,6 +91,19 @@ def test_a_joined_call_is_filled_up_to_a_size_allowed():
     assert [body for _, body in answers[1:]] == [b'{"predictions":[2]}', b'{"predictions":[4]}']
 
 
+def test_a_call_alone_is_filled_up_as_well():
+    model = Doubling(lambda inputs: (inputs["x"] >= 0).all())
+    parameters = BatchingParameters(max_batch_size=4, allowed_batch_sizes=(1, 4))
+    answers = ask(model, [[2, 3, 4], [-5, 6, 7], [8], [0, 1, 2, 3]], parameters, num_threads=1)
+    assert model.asked[0] == [1000]  # of a size allowed
+    assert sorted(model.asked[1:]) == [[-5, 6, 7], [0, 1, 2, 3], [2, 3, 4, 8]]
+    assert [status for status, _ in answers] == [200, 200, 400, 200, 200]
+    model = Doubling()
+    answers = ask(model, [[2, 3, 4]], parameters)
+    assert model.asked[1:] == [[2, 3, 4, 2]]
+    assert answers[1][1] == b'{"predictions":[4,6,8]}'
+
+
 def test_without_batching_every_call_is_alone():
     model = Doubling()
     ask(model, [1, 2, 3], NO_BATCHING, num_threads=1)

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf.serving.exporting.signatures import example_inputs
+from sagan_tf.serving.server import loaded_version
 from sagan_tf.serving.server.loaded_version import LoadedVersion, error_message
 from sagan_tf.serving.server.rest import RequestError
 from tests.support import toy_model
@@ -54,6 +55,20 @@ def test_it_takes_the_memory_that_it_needs_of_visible_gpus_alone(exported, monke
     (config,) = configs
     assert config.device_count["GPU"] == len(gpus)
     assert config.gpu_options.allow_growth
+
+
+def test_it_warms_up_with_the_sizes_of_joined_calls(exported, monkeypatch):
+    rows, call = set(), loaded_version._Signature.__call__
+
+    def counted(signature, inputs):
+        rows.add(len(inputs["class_id"]) if "class_id" in inputs else 0)
+        return call(signature, inputs)
+
+    monkeypatch.setattr(loaded_version._Signature, "__call__", counted)
+    LoadedVersion(exported / "1", 1)
+    assert not rows & {7, 9}
+    LoadedVersion(exported / "1", 1, (7, 9))
+    assert rows >= {7, 9}
 
 
 def test_a_version_that_could_not_answer_is_refused(exported, tmp_path):
