@@ -1,7 +1,9 @@
 import json
+import os
 import re
 import shutil
 import signal
+import types
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from sagan_tf import config, train
+from sagan_tf.machine import devices
 from tests.support import commands
 from tests.support.imagenet import write_imagenet_archives
 from tests.support.tfds_sets import write_data_set
@@ -77,6 +81,16 @@ def test_two_replicas_from_the_command(tmp_path):
     arguments = [f"--workdir={tmp_path}", "--num_replicas=2", "--sync_batch_norm", *TINY]
     commands.run("train", "--steps=5", *arguments)
     assert "resumed at step 5" in commands.run("train", "--steps=10", *arguments)
+
+
+@pytest.mark.parametrize(("xla", "gpus", "kept"), [(1, 1, 1), (1, 0, 0), (1, 2, 0), (0, 1, 0)])
+def test_what_xla_compiles_for_one_gpu_is_kept(monkeypatch, tmp_path, xla, gpus, kept):
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind] * gpus)
+    monkeypatch.setattr(devices, "in_words", lambda: "1 x NVIDIA H200")
+    monkeypatch.setenv("TF_XLA_FLAGS", "")
+    settings = config.TrainSettings(cache_dir=str(tmp_path))
+    with train._keeping_compiled(settings, types.SimpleNamespace(xla=bool(xla))):
+        assert (str(tmp_path / "xla/1-x-NVIDIA-H200-") in os.environ["TF_XLA_FLAGS"]) == kept
 
 
 def test_xla_and_bfloat16_from_the_command(tmp_path):

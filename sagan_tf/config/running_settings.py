@@ -110,7 +110,9 @@ class KeepingSettings:
         free=True,
     )
     cache_dir: str = setting(
-        "~/.cache/sagan_tf", "Directory in which features of real images are cached.", free=True
+        "~/.cache/sagan_tf",
+        "Directory in which features of real images, and what XLA compiles for a GPU, are cached.",
+        free=True,
     )
     max_rollbacks: int = setting(
         0,
