@@ -2,6 +2,7 @@
 
 python -m tests.by_hand.few_pictures fashion_mnist 200 pictures/few  # for training
 python -m tests.by_hand.few_pictures fashion_mnist 1000 pictures/unseen test
+python -m tests.by_hand.few_pictures robohash 500 pictures/robots train 64  # of 64 pixels
 
 The pictures are the first of each class in a shuffled order that a fixed seed gives.
 """
@@ -16,15 +17,13 @@ from sagan_tf.data import class_counts, load_source
 from sagan_tf.data.loading import Loader
 from sagan_tf.data.order import shuffled_indices
 
-SIZE = 32
 
-
-def write(name, per_class, folder, split="train"):
-    """PNG files `folder/<class>/<index>.png` of 32 pixels."""
-    source = load_source(name, split=split, image_size=SIZE)
+def write(name, per_class, folder, split="train", size=32):
+    """PNG files `folder/<class>/<index>.png` of `size` pixels."""
+    source = load_source(name, split=split, image_size=size)
     class_counts(source)  # which reads the labels
     order = shuffled_indices(np.arange(source.num_examples), source.num_examples, seed=0)
-    loader = Loader(source, SIZE)
+    loader = Loader(source, size)
     for label, class_name in enumerate(source.class_names):
         place = Path(folder) / class_name.replace("/", "-")
         place.mkdir(parents=True)
@@ -35,4 +34,5 @@ def write(name, per_class, folder, split="train"):
 
 
 if __name__ == "__main__":
-    write(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
+    name, per_class, folder, *split = sys.argv[1:5]
+    write(name, int(per_class), folder, *split, *map(int, sys.argv[5:]))

@@ -25,11 +25,12 @@ from tests.by_hand.gpu_model import make_model, wait
 from tests.by_hand.gpu_trace import trace
 
 LIMIT = 400  # seconds for a part; XLA compiles a step at 128 pixels for four minutes
-FULL = {"image_size": 128, "base_filters": 64, "num_classes": 1000, "batch_size": 64}
+FULL = {"image_size": 128, "base_filters": 64, "num_classes": 1000, "batch_size": 16}
 SMALL = {"image_size": 16, "base_filters": 8, "num_classes": 10, "batch_size": 8}
-# Differences of gradients, relative to the largest, at 128 pixels. A CPU's own kernels, with oneDNN
-# and without, differ by 3e-4; TF32 has ten bits.
-EXACT, TF32 = 2e-3, 2e-2
+# Norms of differences of gradients from those in float64, relative to their norm; TF32 has ten
+# bits. The largest difference says less: a ReLU that rounding switches changes one number by 2e-3
+# of the largest, on a CPU as well.
+EXACT, TF32, BFLOAT16 = 1e-3, 2e-2, 1e-1
 
 
 def environment(device, sizes):
@@ -50,20 +51,26 @@ def environment(device, sizes):
 
 
 def numbers(device, sizes):
-    """Gradients of one update on the device against those of the CPU."""
+    """Gradients of one update on the device against those of the CPU in float64."""
     import numpy as np
     import tensorflow as tf
 
     gpu = "GPU:0" if device == "gpu" else "CPU:0"
 
-    def gradients(where="CPU:0", **settings):
+    with tf.device("CPU:0"):
+        model, _ = make_model(sizes)
+    weights = [model.generator.get_weights(), model.discriminator.get_weights()]
+
+    def gradients(where, **settings):
         with tf.device(where):
             sagan, batch = make_model(sizes, **settings)
+            sagan.generator.set_weights(weights[0])
+            sagan.discriminator.set_weights(weights[1])
             noise = sagan.noise.of_replica(0, 0, sizes["batch_size"])
             found, _ = sagan.gradients.of_part["discriminator"](True, *batch, *noise)
             return np.concatenate([np.ravel(gradient) for gradient in found])
 
-    exact = gradients()
+    exact = gradients("CPU:0", dtype="float64")
     found = {}
     for name, tf32, settings in (
         ("float32", False, {}),
@@ -72,17 +79,16 @@ def numbers(device, sizes):
         ("bfloat16", True, {"dtype": "mixed_bfloat16"}),
     ):
         tf.config.experimental.enable_tensor_float_32_execution(tf32)
-        ours = gradients(gpu, **settings)
+        difference = gradients(gpu, **settings) - exact
+        found[f"{name}: difference"] = float(np.linalg.norm(difference) / np.linalg.norm(exact))
         found[f"{name}: largest difference"] = float(
-            np.abs(ours - exact).max() / np.abs(exact).max()
+            np.abs(difference).max() / np.abs(exact).max()
         )
-        cosine = float(ours @ exact / np.linalg.norm(ours) / np.linalg.norm(exact))
-        found[f"{name}: cosine"] = cosine
     found["ok"] = (
-        found["float32: largest difference"] <= EXACT
-        and found["TF32: largest difference"] <= TF32
-        and found["XLA: largest difference"] <= TF32
-        and found["bfloat16: cosine"] > 0.99
+        found["float32: difference"] <= EXACT
+        and found["XLA: difference"] <= EXACT
+        and found["TF32: difference"] <= TF32
+        and found["bfloat16: difference"] <= BFLOAT16
     )
     return found
 
