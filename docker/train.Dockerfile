@@ -4,7 +4,8 @@
 #   mkdir -p runs cuda-cache
 #   docker run --init --gpus=all --shm-size=1g --ulimit memlock=-1 --user="$(id -u):$(id -g)" \
 #     -v /data:/data:ro -v "$PWD/runs:/runs" -v "$PWD/cuda-cache:/cuda-cache" \
-#     sagan_tf-train --dataset=imagenet2012 --data_dir=/data/tfds --workdir=/runs/imagenet
+#     sagan_tf-train --dataset=imagenet2012 --data_dir=/data/tfds --workdir=/runs/imagenet \
+#     --cache_dir=/runs/cache
 #
 # `docker stop --time=600` gives it time to save; the same command goes on from there. NCCL passes
 # gradients between GPUs through shared memory, of which Docker gives 64 MB. TensorFlow's wheels have

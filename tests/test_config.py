@@ -28,8 +28,8 @@ def test_the_preset_follows_the_data_set():
     ("dataset", "num_images", "preset"),
     [
         ("folder:/cats", 2000, "small"),
-        ("folder:/cats", 9999, "small"),
-        ("folder:/cats", 10_000, "modern"),
+        ("folder:/cats", 99_999, "small"),
+        ("folder:/cats", 100_000, "modern"),
         ("cifar10", 100, "cifar10"),
     ],
 )

@@ -150,9 +150,9 @@ def test_3_weights_go_on_with_other_classes_in_another_run(root):
 
 def test_a_preset_that_another_number_of_pictures_chose_is_named(root):
     recorded = json.loads((root / "run" / "config.json").read_text())["settings"]
-    assert recorded["preset"] == "small"  # of fewer than 10,000 pictures
+    assert recorded["preset"] == "small"  # of fewer than 100,000 pictures
     given = {name: recorded[name] for name in ("dataset", "workdir", "image_size")}
-    settings, _ = config.resolve({**given, "dataset": recorded["dataset"]}, num_images=10_000)
+    settings, _ = config.resolve({**given, "dataset": recorded["dataset"]}, num_images=100_000)
     with pytest.raises(ValueError, match="The run has `--preset=small`, this is modern"):
         resuming.check_workdir(settings, root / "run")
 
