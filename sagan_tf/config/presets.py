@@ -166,8 +166,8 @@ def default_preset(dataset: str, num_images: int | None = None) -> str:
     """The preset for a data set if none is given.
 
     imagenet2012 takes `released`; cifar10, fashion_mnist, digits, robohash and geotex take the
-    presets named after them; a folder takes `small`, unless it has very many pictures, and any other
-    data set `modern`.
+    presets named after them; a folder takes `small`, unless it has very many pictures, and any
+    other data set `modern`.
 
     Args:
         dataset: name of the data set.

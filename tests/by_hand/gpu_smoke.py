@@ -81,9 +81,7 @@ def numbers(device, sizes):
         tf.config.experimental.enable_tensor_float_32_execution(tf32)
         difference = gradients(gpu, **settings) - exact
         found[f"{name}: difference"] = float(np.linalg.norm(difference) / np.linalg.norm(exact))
-        found[f"{name}: largest difference"] = float(
-            np.abs(difference).max() / np.abs(exact).max()
-        )
+        found[f"{name}: largest difference"] = float(np.abs(difference).max() / np.abs(exact).max())
     found["ok"] = (
         found["float32: difference"] <= EXACT
         and found["XLA: difference"] <= EXACT
