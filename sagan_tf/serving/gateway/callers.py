@@ -1,5 +1,6 @@
 """Identifies callers: by key, from a file that is read again when it changes, or by address."""
 
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -209,6 +210,7 @@ def network_of(address: str) -> str:
     return address
 
 
+@functools.lru_cache(maxsize=4096)  # callers call again and again
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Parses an address, perhaps with a port as some proxies write it; unwraps IPv4 in IPv6."""
     text = text.strip()

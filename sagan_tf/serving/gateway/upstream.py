@@ -5,6 +5,7 @@ passed on in parts as they arrive, so that it takes no memory.
 """
 
 import contextlib
+import functools
 import logging
 import re
 from collections.abc import AsyncGenerator
@@ -47,7 +48,9 @@ class Upstream:
     """
 
     def __init__(self, url: str, timeout_seconds: float, max_answer_bytes: int) -> None:
-        self._url = url.rstrip("/")
+        base = url.rstrip("/")
+        # Paths are few: the gateway knows them all.
+        self._address = functools.cache(lambda path: yarl.URL(base + path, encoded=True))
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._max_answer_bytes = max_answer_bytes
         self._session: aiohttp.ClientSession | None = None
@@ -137,7 +140,7 @@ class Upstream:
             raise BrokenAnswerError("It ends too early.")
 
     async def _answer(self, method: str, path: str, body: bytes | None) -> AsyncGenerator[bytes]:
-        url = yarl.URL(self._url + path, encoded=True)
+        url = self._address(path)
         try:
             for last_try in (False, True):
                 try:

@@ -124,16 +124,18 @@ def check_rows(arrays: Mapping[str, np.ndarray], inputs: Mapping[str, Input]) ->
             raise RequestError(
                 400, f"`{name}` must have the shape {list(expected.shape)}. Received: {list(row)}"
             )
-        if expected.dtype.startswith("float") and not np.isfinite(array).all():
-            raise RequestError(400, f"`{name}` must be finite.")
-        _check_range(name, array, expected)
+        if array.dtype != object and array.size:
+            _check_range(name, array, expected)
     return rows
 
 
 def _check_range(name: str, array: np.ndarray, expected: Input) -> None:
+    least, greatest = array.min(), array.max()  # which are NaN if any value is
+    if not math.isfinite(least) or not math.isfinite(greatest):
+        raise RequestError(400, f"`{name}` must be finite.")
     low = -math.inf if expected.low is None else expected.low
     high = math.inf if expected.high is None else expected.high
-    if array.dtype != object and ((array < low) | (array > high)).any():
+    if least < low or greatest > high:
         raise RequestError(400, f"`{name}` must be in [{low:.17g}, {high:.17g}].")
 
 
