@@ -129,10 +129,12 @@ def test_two_replicas_against_one(two_replicas):
 
 
 def test_gradients_on_two_replicas_equal_those_on_one(data, two_replicas):
+    """In float64, of which images alone are rounded: sums of halves round otherwise than wholes."""
+
     def gradients(strategy):
         replicas = strategy.num_replicas_in_sync
         with strategy.scope():
-            sagan = make_sagan(sgd, sync_batch_norm=True)
+            sagan = make_sagan(sgd, sync_batch_norm=True, dtype="float64")
 
         def replica_gradients():
             context = tf.distribute.get_replica_context()
@@ -154,7 +156,7 @@ def test_gradients_on_two_replicas_equal_those_on_one(data, two_replicas):
     two = gradients(two_replicas)
     largest = max(np.max(np.abs(gradient)) for gradient in one)
     for left, right in zip(one, two, strict=True):
-        assert np.max(np.abs(left - right)) <= 1e-6 * largest
+        assert np.max(np.abs(left - right)) <= 2e-7 * largest
 
 
 def test_without_exchange_moving_statistics_are_the_replicas_mean(two_replicas):
