@@ -2,38 +2,42 @@
 
 import os
 import random
-import subprocess
-import sys
 
 import pytest
 import tensorflow as tf
 
 from sagan_tf.machine import compiled
-
-COMPILE = """
-import sys
-from pathlib import Path
-
-import tensorflow as tf
-
-from sagan_tf.machine import compiled
-
-with compiled.kept(Path(sys.argv[1]), "1 x NVIDIA H200"):
-    {before}
-    twice = tf.function(lambda x: tf.tanh(tf.matmul(x, x)), jit_compile=True)
-    assert abs(float(twice(2 * tf.eye(3))[0, 0]) - 0.99933) < 1e-5
-"""
+from tests.support import commands
 
 
-def compile_in(cache, before="", **environment):
-    """The last line of an error; empty for none."""
-    result = subprocess.run(
-        [sys.executable, "-c", COMPILE.format(before=before or "pass"), str(cache)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-    )
-    return "" if result.returncode == 0 else result.stderr.splitlines()[-1]
+def compile_in(cache, spoil=None, **environment):
+    """The error of a process that compiles a function, after `spoil` was called; none is empty."""
+    receiver, sender = commands.FORKS.Pipe(duplex=False)
+    process = commands.FORKS.Process(target=_compile, args=(cache, spoil, environment, sender))
+    with sender:  # the child has its own
+        process.start()
+    error = receiver.recv()
+    process.join()
+    return error
+
+
+def _compile(cache, spoil, environment, sender):
+    os.environ.update(environment)
+    try:
+        with compiled.kept(cache, "1 x NVIDIA H200"):
+            if spoil:
+                spoil(cache)
+            twice = tf.function(lambda x: tf.tanh(tf.matmul(x, x)), jit_compile=True)
+            assert abs(float(twice(2 * tf.eye(3))[0, 0]) - 0.99933) < 1e-5
+    except Exception as error:
+        sender.send(f"{type(error).__name__}: {error}")
+    sender.send("")
+
+
+def _replace_by_a_file(cache):
+    (folder,) = (cache / "xla").iterdir()
+    folder.rmdir()
+    folder.touch()
 
 
 def test_what_was_compiled_is_read_the_next_time(tmp_path):
@@ -57,8 +61,7 @@ def test_a_damaged_file_is_made_again(tmp_path, kept):
 
 
 def test_a_disk_that_takes_no_more_is_explained(tmp_path):
-    no_folder = "folder = next(Path(sys.argv[1], 'xla').iterdir()); folder.rmdir(); folder.touch()"
-    message = compile_in(tmp_path, before=no_folder)
+    message = compile_in(tmp_path, _replace_by_a_file)
     assert message.startswith("ValueError: What XLA compiled cannot be kept in")
     assert "--cache_dir" in message
 
