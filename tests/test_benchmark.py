@@ -1,6 +1,9 @@
 import json
+import subprocess
+import sys
 
 import pytest
+import tensorflow as tf
 
 from sagan_tf.benchmark import timing, training_cases
 from sagan_tf.benchmark.timing import Case
@@ -48,6 +51,16 @@ def test_peak_memory_of_what_takes_a_known_size():
 def test_a_case_that_cannot_run_is_named(prepare, reason):
     with pytest.raises(ValueError, match=reason):
         peak_bytes(prepare)
+
+
+@pytest.mark.parametrize(("device", "visible"), [("cpu", ""), ("gpu", "0")])
+def test_commands_that_a_case_starts_compute_where_it_does(monkeypatch, device, visible):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: None)
+    monkeypatch.setattr(timing, "_peak_bytes", lambda device: 0)
+    timing._start_tensorflow(device)
+    command = [sys.executable, "-c", "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == f"{visible}\n"
 
 
 def test_multiply_accumulates_of_a_step():

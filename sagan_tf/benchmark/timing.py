@@ -191,6 +191,7 @@ def _start_tensorflow(device: str) -> int:
     if device == "cpu":
         gpus = []
         tf.config.set_visible_devices(gpus, "GPU")
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # for commands that a case starts
     for gpu in gpus:  # shared with other cases' processes; TensorFlow requires the same for all
         tf.config.experimental.set_memory_growth(gpu, True)
     tf.linalg.matmul(tf.ones((8, 8)), tf.ones((8, 8))).numpy()
