@@ -70,7 +70,7 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
                         "starts at once"
                     )
             session = Session(settings, strategy, team, source, sagan, workdir)
-            with _keeping_compiled(settings, sagan):
+            with _keeping_compiled(settings, sagan, replicas):
                 step, stopped = session.train()
             # All is saved, so a scheduler's late SIGTERM must not make the run look failed.
             handler = signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -83,14 +83,14 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
 
 
 def _keeping_compiled(
-    settings: config.TrainSettings, sagan: "SAGAN"
+    settings: config.TrainSettings, sagan: "SAGAN", replicas: int
 ) -> contextlib.AbstractContextManager[None]:
-    """Keeps what XLA compiles for a single GPU; for several it has not been tried."""
+    """Keeps what XLA compiles for a single GPU; for several replicas it has not been tried."""
     import tensorflow as tf
 
     from sagan_tf.machine import compiled, devices
 
-    if not sagan.xla or len(tf.config.get_visible_devices("GPU")) != 1:
+    if not sagan.xla or replicas > 1 or not tf.config.get_visible_devices("GPU"):
         return contextlib.nullcontext()
     return compiled.kept(Path(settings.cache_dir).expanduser(), devices.in_words())
 

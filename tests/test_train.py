@@ -83,13 +83,15 @@ def test_two_replicas_from_the_command(tmp_path):
     assert "resumed at step 5" in commands.run("train", "--steps=10", *arguments)
 
 
-@pytest.mark.parametrize(("xla", "gpus", "kept"), [(1, 1, 1), (1, 0, 0), (1, 2, 0), (0, 1, 0)])
-def test_what_xla_compiles_for_one_gpu_is_kept(monkeypatch, tmp_path, xla, gpus, kept):
+@pytest.mark.parametrize(
+    ("xla", "gpus", "replicas", "kept"), [(1, 1, 1, 1), (1, 0, 1, 0), (1, 1, 2, 0), (0, 1, 1, 0)]
+)
+def test_what_xla_compiles_for_one_gpu_is_kept(monkeypatch, tmp_path, xla, gpus, replicas, kept):
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind] * gpus)
     monkeypatch.setattr(devices, "in_words", lambda: "1 x NVIDIA H200")
     monkeypatch.setenv("TF_XLA_FLAGS", "")
     settings = config.TrainSettings(cache_dir=str(tmp_path))
-    with train._keeping_compiled(settings, types.SimpleNamespace(xla=bool(xla))):
+    with train._keeping_compiled(settings, types.SimpleNamespace(xla=bool(xla)), replicas):
         assert (str(tmp_path / "xla/1-x-NVIDIA-H200-") in os.environ["TF_XLA_FLAGS"]) == kept
 
 
