@@ -41,7 +41,8 @@ def kept(cache: Path, device: str) -> Iterator[None]:
     if _FLAG in given or not _is_usable(folder):
         yield
         return
-    os.environ["TF_XLA_FLAGS"] = f"{given} {_FLAG}={folder}".strip()
+    quoted = re.sub(r'(["\\])', r"\\\1", str(folder))
+    os.environ["TF_XLA_FLAGS"] = f'{given} {_FLAG}="{quoted}"'.strip()
     try:
         yield
     except tf.errors.OpError as error:

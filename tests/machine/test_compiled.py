@@ -40,12 +40,13 @@ def _replace_by_a_file(cache):
     folder.touch()
 
 
-def test_what_was_compiled_is_read_the_next_time(tmp_path):
-    assert compile_in(tmp_path) == ""
-    (path,) = tmp_path.rglob("*.pb")
+@pytest.mark.parametrize("name", ["cache", 'a user\'s \\ "own" cache'])
+def test_what_was_compiled_is_read_the_next_time(tmp_path, name):
+    assert compile_in(tmp_path / name) == ""
+    (path,) = (tmp_path / name).rglob("*.pb")
     assert path.parent.name.startswith("1-x-NVIDIA-H200-tensorflow-2.")
     first = path.stat().st_mtime_ns
-    assert compile_in(tmp_path) == ""
+    assert compile_in(tmp_path / name) == ""
     assert path.stat().st_mtime_ns == first
 
 
