@@ -8,7 +8,7 @@ def test_parts_find_what_they_should_on_a_cpu(capsys):
     assert found["environment"]["device"].startswith("CPU, ")
     assert found["numbers"]["ok"], found["numbers"]
     differences = [found["numbers"][f"{name}: difference"] for name in ("float32", "TF32", "XLA")]
-    assert all(0 < difference < 1e-6 for difference in differences)  # from those in float64
+    assert all(0 < difference < 3e-6 for difference in differences)  # from those in float64
     assert differences[0] == differences[1] != differences[2]  # XLA's was another program
     assert capsys.readouterr().out.count(" ok ") == 3
 

@@ -156,7 +156,7 @@ def test_gradients_on_two_replicas_equal_those_on_one(data, two_replicas):
     two = gradients(two_replicas)
     largest = max(np.max(np.abs(gradient)) for gradient in one)
     for left, right in zip(one, two, strict=True):
-        assert np.max(np.abs(left - right)) <= 2e-7 * largest
+        assert np.max(np.abs(left - right)) <= 5e-7 * largest
 
 
 def test_without_exchange_moving_statistics_are_the_replicas_mean(two_replicas):
