@@ -202,6 +202,7 @@ def client_address(
     return address
 
 
+@functools.lru_cache(maxsize=4096)  # callers call again and again
 def network_of(address: str) -> str:
     """Returns what counts as one caller: an IPv4 address, or the /64 network of an IPv6 one."""
     parsed = _parsed(address)
@@ -210,7 +211,6 @@ def network_of(address: str) -> str:
     return address
 
 
-@functools.lru_cache(maxsize=4096)  # callers call again and again
 def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Parses an address, perhaps with a port as some proxies write it; unwraps IPv4 in IPv6."""
     text = text.strip()
