@@ -32,21 +32,15 @@ def main(resolved: tuple[config.TrainSettings, dict[str, str]]) -> None:
         _report_costs(settings, sources)
         return
     from sagan_tf.machine.cluster import find_cluster
-    from sagan_tf.machine.devices import in_words, make_strategy
+    from sagan_tf.machine.devices import in_words
     from sagan_tf.machine.team import Team, code_facts
     from sagan_tf.output import files
     from sagan_tf.training import resuming
-    from sagan_tf.training.build import make_sagan
+    from sagan_tf.training.build import make_sagan, make_strategy
     from sagan_tf.training.session import Session
 
     cluster = find_cluster()
-    strategy = make_strategy(
-        settings.device,
-        settings.num_replicas,
-        settings.deterministic,
-        cluster,
-        settings.worker_timeout,
-    )
+    strategy = make_strategy(settings, cluster)
     team = Team(strategy, cluster)
     replicas = strategy.num_replicas_in_sync
     _check_batch(settings, replicas)

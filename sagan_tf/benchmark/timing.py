@@ -40,6 +40,7 @@ class Case:
         macs_per_unit: multiply-accumulates per unit of work, or `None` if they are not known.
         against: name of the case to compare this one with; `None` for the first case.
         gives_latencies: whether the timed function returns the seconds of each of its parts.
+        one_thread: whether TensorFlow computes each operation on one core of the CPU.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Case:
     macs_per_unit: float | None = None
     against: str | None = None
     gives_latencies: bool = False
+    one_thread: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +168,7 @@ def _serve(connection: Connection, pickled_case: bytes, device: str, scratch: st
     tempfile.tempdir = scratch  # the command removes it, however this process ends
     try:
         case = pickle.loads(pickled_case)
-        baseline = _start_tensorflow(device)
+        baseline = _start_tensorflow(device, case.one_thread)
         function, work = case.prepare(**case.arguments)
         for _ in range(WARM_UP_CALLS):
             function()
@@ -183,10 +185,14 @@ def _serve(connection: Connection, pickled_case: bytes, device: str, scratch: st
         connection.send(f"{type(error).__name__}: {error}")
 
 
-def _start_tensorflow(device: str) -> int:
+def _start_tensorflow(device: str, one_thread: bool) -> int:
     """Starts TensorFlow on the device, and returns the memory in bytes that this takes."""
     import tensorflow as tf
 
+    from sagan_tf.machine import devices
+
+    if one_thread:
+        devices.one_thread_per_operation(device)
     gpus = tf.config.list_physical_devices("GPU")
     if device == "cpu":
         gpus = []

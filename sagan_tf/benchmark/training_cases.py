@@ -12,7 +12,7 @@ from sagan_tf.benchmark.networks import make_networks, make_sagan, random_batche
 from sagan_tf.benchmark.timing import Case, Prepared
 from sagan_tf.layers import SelfAttention2D
 from sagan_tf.run.checkpoint import Checkpoints
-from sagan_tf.training import cost, loop
+from sagan_tf.training import build, cost, loop
 from sagan_tf.training.trainer import SAGAN
 
 # Side of the square matrices whose product shows the peak performance of the device.
@@ -25,7 +25,7 @@ def train_cases(sizes: dict[str, int]) -> list[Case]:
     def case(name: str, resampling: str = "auto", **arguments: Any) -> Case:
         arguments = {**sizes, "resampling": resampling, **arguments}
         macs = macs_per_image(resampling, sizes)
-        return Case(name, prepare_step, "images", arguments, macs)
+        return Case(name, prepare_step, "images", arguments, macs, one_thread=_one_thread(**sizes))
 
     return [
         case("as it is"),
@@ -39,13 +39,16 @@ def train_cases(sizes: dict[str, int]) -> list[Case]:
 
 
 def loop_cases() -> list[Case]:
-    # At the size of the digits, where the overhead around the step is largest.
     """Cases for the loop around the training step."""
+    # At the size of the digits, where the overhead around the step is largest.
     sizes = {"image_size": 16, "base_filters": 16, "num_classes": 10, "batch_size": 32}
+    ten, one = ({**sizes, "steps_per_call": steps} for steps in (10, 1))
+    one_thread = _one_thread(**sizes)
     return [
-        Case("10 steps per call", prepare_loop, "images", {**sizes, "steps_per_call": 10}),
-        Case("1 step per call", prepare_loop, "images", {**sizes, "steps_per_call": 1}),
-        Case("Keras fit", prepare_fit, "images", sizes),
+        Case("10 steps per call", prepare_loop, "images", ten, one_thread=one_thread),
+        Case("all cores share an operation", prepare_loop, "images", ten),
+        Case("1 step per call", prepare_loop, "images", one, one_thread=one_thread),
+        Case("Keras fit", prepare_fit, "images", sizes, one_thread=one_thread),
     ]
 
 
@@ -156,6 +159,11 @@ def macs_per_image(resampling: str, sizes: dict[str, int]) -> float:
     return 4.0 * cost.multiply_accumulates(generator) + 8.0 * cost.multiply_accumulates(
         discriminator
     )
+
+
+def _one_thread(image_size: int, base_filters: int, batch_size: int, **_: Any) -> bool:
+    """Whether `train` would compute each operation on one core."""
+    return build.are_small(image_size, base_filters, batch_size)
 
 
 def _dataset(sagan: SAGAN, batch_size: int) -> tf.data.Dataset:

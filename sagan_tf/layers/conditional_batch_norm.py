@@ -103,9 +103,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         if labels is not None and self.num_classes is not None:
             weights = class_weights(labels, self.num_classes)
         if training and self.trainable:
-            mean = self._average(inputs)
-            centred = inputs - mean
-            variance = self._average(ops.square(centred))
+            centred, mean, variance = self._centred(inputs)
             self._move(self.moving_mean, mean)
             self._move(self.moving_variance, variance)
         else:
@@ -128,10 +126,11 @@ class ConditionalBatchNormalization(keras.layers.Layer):
             "epsilon": self.epsilon,
         }
 
-    def _average(self, tensor: Any) -> Any:
-        """The mean over batch and space, and over replicas if `replica_mean` is set: `(C,)`."""
-        mean = ops.mean(tensor, axis=(0, 1, 2))
-        return mean if self.replica_mean is None else self.replica_mean(mean)
+    def _centred(self, inputs: Any) -> tuple[Any, Any, Any]:
+        """Inputs less their mean, the mean and the variance, both `(C,)`."""
+        if self.replica_mean is None and keras.backend.backend() == "tensorflow":
+            return centred_by_formula(inputs)
+        return centred_by_operations(inputs, self.replica_mean or (lambda mean: mean))
 
     def _move(self, statistic: Any, value: Any) -> None:
         statistic.assign(value + (statistic - value) * self.momentum)
@@ -142,3 +141,29 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         if weights is not None:
             rows = ops.matmul(weights, rows)
         return ops.reshape(rows, (-1, 1, 1, rows.shape[-1]))
+
+
+def centred_by_operations(inputs: Any, replica_mean: Callable[[Any], Any]) -> tuple[Any, Any, Any]:
+    """Inputs less their mean over batch, space and replicas; the mean and the variance, `(C,)`."""
+    mean = replica_mean(_mean(inputs))
+    centred = inputs - mean
+    return centred, mean, replica_mean(_mean(ops.square(centred)))
+
+
+# TensorFlow derives a gradient that reads and writes maps about twice as often.
+@ops.custom_gradient
+def centred_by_formula(inputs: Any) -> tuple[tuple[Any, Any, Any], Callable]:
+    """`centred_by_operations` of one replica, on the TensorFlow backend."""
+    centred, mean, variance = centred_by_operations(inputs, lambda mean: mean)
+
+    def gradient(of_centred: Any, of_mean: Any, of_variance: Any) -> Any:
+        count = ops.cast(ops.prod(ops.shape(inputs)[:3]), inputs.dtype)
+        shift = of_mean / count - _mean(of_centred)
+        return of_centred + centred * (of_variance * (2 / count)) + shift
+
+    return (centred, mean, variance), gradient
+
+
+def _mean(maps: Any) -> Any:
+    # Over space first, which TensorFlow computes in half the time of a mean over three axes.
+    return ops.mean(ops.mean(maps, axis=(1, 2)), axis=0)

@@ -110,7 +110,8 @@ class SpectralNormalization(keras.layers.Layer):
 
     def normalized(self, weight: Any, training: bool = False) -> Any:
         """`weight` divided by `sigma(W)`, in the compute dtype."""
-        return ops.cast(weight / self.singular_value(training), self.compute_dtype)
+        # The gradient of a quotient would read and write the weight three more times.
+        return ops.cast(weight * (1 / self.singular_value(training)), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

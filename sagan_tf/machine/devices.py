@@ -91,6 +91,20 @@ def use_device(device: str = "auto") -> None:
             tf.config.experimental.set_memory_growth(gpu, True)
 
 
+def one_thread_per_operation(device: str = "auto") -> None:
+    """Lets TensorFlow compute each operation on one core of the CPU, and two of them side by side.
+
+    Call it before anything computes; if TensorFlow has started, its threads stay as they are, as
+    they do on a GPU or if the environment sets TF_NUM_INTRAOP_THREADS.
+
+    Args:
+        device: see `make_strategy`.
+    """
+    if not _gpus(device) and "TF_NUM_INTRAOP_THREADS" not in os.environ:
+        with contextlib.suppress(RuntimeError):  # TensorFlow has started
+            tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
 def replicas_here(device: str, num_replicas: int | None) -> int:
     """Number of replicas on this machine: as requested, else all GPUs, or one on the CPU."""
     return num_replicas or len(_gpus(device)) or 1

@@ -9,10 +9,41 @@ import tensorflow as tf
 
 from sagan_tf.config import TrainSettings
 from sagan_tf.data.source import Description
+from sagan_tf.machine import devices
+from sagan_tf.machine.cluster import Cluster
+from sagan_tf.machine.processors import num_cores
 from sagan_tf.models import Discriminator, Generator
 from sagan_tf.training.fused_adam import FusedAdam
 from sagan_tf.training.regularization import Regularization
 from sagan_tf.training.trainer import SAGAN
+
+# Operations are small up to this product of maps' cells, squared filters, images and cores. Shared
+# by two cores, they keep these waiting for each other: steps of the digits take 1.6 times as long.
+# Measured on two cores, where the ratio is 1 at twice this product (docs/performance.md).
+SMALL_OPERATIONS = 2**24
+
+
+def make_strategy(
+    settings: TrainSettings, cluster: Cluster | None = None
+) -> tf.distribute.Strategy:
+    """Sets up TensorFlow as the settings ask for; see `machine.devices.make_strategy`."""
+    replicas = devices.replicas_here(settings.device, settings.num_replicas)
+    images = settings.global_batch_size // replicas // settings.gradient_accumulation
+    filters = settings.discriminator_base_filters or settings.base_filters
+    if are_small(settings.image_size, filters, images):
+        devices.one_thread_per_operation(settings.device)
+    return devices.make_strategy(
+        settings.device,
+        settings.num_replicas,
+        settings.deterministic,
+        cluster,
+        settings.worker_timeout,
+    )
+
+
+def are_small(image_size: int, base_filters: int, batch_size: int) -> bool:
+    """Whether a training step's operations are too small for several cores to share one."""
+    return (image_size * base_filters) ** 2 * batch_size * num_cores() <= SMALL_OPERATIONS
 
 
 def make_networks(

@@ -11,9 +11,9 @@ from sagan_tf.data.inspection import summary
 from sagan_tf.data.source import Description, Source
 from sagan_tf.machine import memory
 from sagan_tf.machine.cluster import find_cluster
-from sagan_tf.machine.devices import make_strategy, replicas_here
+from sagan_tf.machine.devices import replicas_here
 from sagan_tf.training import cost
-from sagan_tf.training.build import make_networks, make_sagan
+from sagan_tf.training.build import make_networks, make_sagan, make_strategy
 from sagan_tf.training.loop import make_run_steps
 
 # Rates of full-duplex links between machines, in Gbit/s.
@@ -34,7 +34,7 @@ def report(settings: TrainSettings, sources: dict[str, str], source: Description
     """
     strategy = None
     if settings.time:  # before anything computes
-        strategy = make_strategy(settings.device, settings.num_replicas, settings.deterministic)
+        strategy = make_strategy(settings)
     for name, value in dataclasses.asdict(settings).items():
         print(f"{name:28} {json.dumps(value):24} {sources[name]}")
     if isinstance(source, Source):

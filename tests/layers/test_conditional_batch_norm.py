@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from sagan_tf.layers import ConditionalBatchNormalization
+from sagan_tf.layers.conditional_batch_norm import centred_by_formula, centred_by_operations
 
 
 def random_array(*shape, seed=0):
@@ -124,6 +125,36 @@ def test_statistics_are_float32_under_mixed_precision():
     assert {variable.dtype for variable in layer.variables} == {"float32"}
     np.testing.assert_allclose(layer.moving_mean, [772 / 3], rtol=1e-6)
     np.testing.assert_allclose(layer.moving_variance, [8 / 9], rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3, 2), (None, None, None, 2)])
+def test_the_formula_has_the_gradient_of_the_operations(shape):
+    """Of all three results; in float64; and the gradient's own gradient, as penalties need it."""
+    maps = tf.constant(3 + np.random.default_rng(0).normal(size=(5, 4, 3, 2)))
+    weights = [tf.constant(np.random.default_rng(1).normal(size=s)) for s in (maps.shape, 2, 2)]
+
+    def derivatives(centre):
+        @tf.function(input_signature=[tf.TensorSpec(shape, tf.float64)], autograph=False)
+        def of_maps(inputs):
+            with tf.GradientTape() as outer:
+                outer.watch(inputs)
+                with tf.GradientTape() as inner:
+                    inner.watch(inputs)
+                    results = centre(inputs)
+                    loss = sum(
+                        tf.reduce_sum(weight * result**3)
+                        for weight, result in zip(weights, results, strict=True)
+                    )
+                gradient = inner.gradient(loss, inputs)
+                penalty = tf.reduce_sum(gradient**2)
+            return [*results, gradient, outer.gradient(penalty, inputs)]
+
+        return of_maps(maps)
+
+    expected = derivatives(lambda inputs: centred_by_operations(inputs, tf.identity))
+    for ours, theirs in zip(derivatives(centred_by_formula), expected, strict=True):
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12 * np.abs(theirs).max())
 
 
 def replica_mean(value):

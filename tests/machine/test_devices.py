@@ -1,11 +1,14 @@
 """Devices in a process where TensorFlow has started: as they are, or one line."""
 
+import os
+
 import keras
 import pytest
 import tensorflow as tf
 
 from sagan_tf.machine import devices, processors
 from sagan_tf.machine.devices import in_words, make_strategy, replicas_here, use_device
+from tests.support import commands
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +130,40 @@ def test_commands_that_do_not_train_take_memory_as_they_need_it(gpus):
     asked["growth"].clear()
     use_device("cpu")
     assert asked == {"visible": [], "growth": []}
+
+
+def _threads(sender, started, environment):
+    os.environ.pop("TF_NUM_INTRAOP_THREADS", None)
+    os.environ.update(environment)
+    if started:
+        tf.ones(())
+    devices.one_thread_per_operation()
+    tf.ones(())
+    sender.send(tf.config.threading.get_intra_op_parallelism_threads())
+
+
+@pytest.mark.parametrize(
+    ("started", "environment", "expected"),
+    [(False, {}, 1), (True, {}, 0), (False, {"TF_NUM_INTRAOP_THREADS": "2"}, 0)],
+)
+def test_one_thread_per_operation(started, environment, expected):
+    """Unless TensorFlow has started, or the user has chosen: 0 leaves it to the environment."""
+    receiver, sender = commands.FORKS.Pipe(duplex=False)
+    process = commands.FORKS.Process(target=_threads, args=(sender, started, environment))
+    with sender:
+        process.start()
+    assert receiver.recv() == expected
+    process.join()
+
+
+def test_threads_stay_as_they_are_on_a_gpu(gpus, monkeypatch):
+    chosen = []
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", chosen.append)
+    devices.one_thread_per_operation("auto")
+    assert chosen == []
+    devices.one_thread_per_operation("cpu")
+    assert chosen == [1]
 
 
 @pytest.mark.parametrize("function", [make_strategy, use_device])

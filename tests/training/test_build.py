@@ -29,3 +29,28 @@ def test_xla_stays_off_on_several_gpus(monkeypatch):
     with strategy.scope():
         assert not build.uses_xla(TrainSettings())
         assert build.uses_xla(TrainSettings(xla=True))
+
+
+@pytest.mark.parametrize(
+    ("size", "batch_size", "others", "cores", "expected"),
+    [
+        (128, 64, {}, 2, False),
+        (16, 32, {}, 2, True),
+        (16, 32, {}, 8, True),
+        (16, 32, {}, 16, False),
+        (16, 32, {"discriminator_base_filters": 64}, 2, False),
+        (32, 32, {}, 2, True),
+        (32, 64, {}, 2, False),
+        (32, 64, {"num_replicas": 2}, 2, True),
+        (32, 64, {"gradient_accumulation": 2}, 2, True),
+    ],
+)
+def test_small_operations_have_a_core_each(monkeypatch, size, batch_size, others, cores, expected):
+    chosen = []
+    settings = {"image_size": size, "base_filters": 16, "global_batch_size": batch_size, **others}
+    monkeypatch.setattr(build, "num_cores", lambda: cores)
+    monkeypatch.setattr(build.devices, "one_thread_per_operation", chosen.append)
+    monkeypatch.setattr(build.devices, "make_strategy", lambda *arguments: arguments)
+    arguments = build.make_strategy(TrainSettings(device="cpu", **settings), "cluster")
+    assert arguments == ("cpu", settings.get("num_replicas"), False, "cluster", 300)
+    assert chosen == ["cpu"] * expected
