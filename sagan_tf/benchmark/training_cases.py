@@ -25,7 +25,8 @@ def train_cases(sizes: dict[str, int]) -> list[Case]:
     def case(name: str, resampling: str = "auto", **arguments: Any) -> Case:
         arguments = {**sizes, "resampling": resampling, **arguments}
         macs = macs_per_image(resampling, sizes)
-        return Case(name, prepare_step, "images", arguments, macs, one_thread=_one_thread(**sizes))
+        one_thread = _one_thread(**sizes) and not arguments.get("xla")
+        return Case(name, prepare_step, "images", arguments, macs, one_thread=one_thread)
 
     return [
         case("as it is"),

@@ -30,7 +30,8 @@ def make_strategy(
     replicas = devices.replicas_here(settings.device, settings.num_replicas)
     images = settings.global_batch_size // replicas // settings.gradient_accumulation
     filters = settings.discriminator_base_filters or settings.base_filters
-    if are_small(settings.image_size, filters, images):
+    # What XLA compiles is one operation, which would have one core.
+    if are_small(settings.image_size, filters, images) and not settings.xla:
         devices.one_thread_per_operation(settings.device)
     return devices.make_strategy(
         settings.device,

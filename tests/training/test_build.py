@@ -39,6 +39,7 @@ def test_xla_stays_off_on_several_gpus(monkeypatch):
         (16, 32, {}, 8, True),
         (16, 32, {}, 16, False),
         (16, 32, {"discriminator_base_filters": 64}, 2, False),
+        (16, 32, {"xla": True}, 2, False),
         (32, 32, {}, 2, True),
         (32, 64, {}, 2, False),
         (32, 64, {"num_replicas": 2}, 2, True),
