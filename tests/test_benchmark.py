@@ -58,7 +58,7 @@ def test_commands_that_a_case_starts_compute_where_it_does(monkeypatch, device, 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: None)
     monkeypatch.setattr(timing, "_peak_bytes", lambda device: 0)
-    timing._start_tensorflow(device)
+    timing._start_tensorflow(device, one_thread=False)
     command = [sys.executable, "-c", "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"]
     assert subprocess.run(command, capture_output=True, text=True).stdout == f"{visible}\n"
 

@@ -165,6 +165,10 @@ def test_only_what_changes_the_result_must_match():
         ({"r1_weight": float("nan")}, "`--r1_weight` must be at least 0 and finite. Received: nan"),
         ({"r1_interval": 0}, "`--r1_interval` must be at least 1"),
         ({"ema_ramp": -1.0}, "`--ema_ramp` must be at least 0"),
+        (
+            {"class_balanced": True, "label_distribution": "data"},
+            "Only one of `--class_balanced` and `--label_distribution=data`",
+        ),
         ({"ema_decay": 0.9, "ema_half_life": 9}, "Only one of `--ema_decay` and `--ema_half_life`"),
         ({"freeze_discriminator": 1}, "which `--init_from` must name"),
         ({"class_balanced": True, "conditional": False}, "need classes. Received: --noconditional"),

@@ -263,11 +263,12 @@ def _checked_optimizer(name: str, optimizer: Any) -> keras.optimizers.Optimizer:
         ValueError: if it scales losses, averages weights or accumulates gradients itself.
     """
     optimizer = keras.optimizers.get(optimizer)
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+    scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if scales or optimizer.loss_scale_factor:
         raise ValueError(
             f"`{name}` must not scale losses: `SAGAN` does not scale them, so gradients would be "
-            "too small. Use the dtype policy mixed_bfloat16, which needs no scaling. "
-            f"Received: {name}=LossScaleOptimizer"
+            "too small. Use the dtype policy mixed_bfloat16, which needs no scaling. Received: "
+            f"{type(optimizer).__name__}, loss_scale_factor={optimizer.loss_scale_factor}"
         )
     if optimizer.use_ema:
         raise ValueError(

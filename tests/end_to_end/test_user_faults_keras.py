@@ -95,6 +95,11 @@ REFUSED = [
         compiled(keras.optimizers.LossScaleOptimizer(optimizer())),
         "mixed_bfloat16, which needs no scaling",
     ),
+    (
+        "14 scale",
+        compiled(optimizer(loss_scale_factor=8.0)),
+        "Adam, loss_scale_factor=8.0",
+    ),
     ("one optimizer for both", shared(), "must be two objects"),
     ("validation data", fit(validation_data=(IMAGES, LABELS)), "`validation_data` cannot be given"),
     ("validation split", fit(validation_split=0.5), "`validation_split` cannot be given"),
