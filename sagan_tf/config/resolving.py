@@ -44,12 +44,7 @@ def resolve(
         raise ValueError(
             f"`--preset` must be one of {', '.join(PRESETS)}.{hint} Received: {preset!r}"
         )
-    if given.get("class_balanced") and given.get("label_distribution") == "data":
-        raise ValueError(
-            "Only one of `--class_balanced` and `--label_distribution=data` can be given: the "
-            "former shows every class equally often, so generated images must do so, too. "
-            "Received: both"
-        )
+    _check_frequencies(given)
     values = {name: value for name, (value, _) in PRESETS[preset].items()}
     # A flag replaces the preset's way of averaging, and `--ema_decay=0` keeps no average.
     if "ema_decay" in given and "ema_half_life" not in given:
@@ -79,6 +74,16 @@ def resolve(
     check_settings(settings)
     check_uses(settings, given)
     return settings, sources
+
+
+def _check_frequencies(given: Mapping[str, Any]) -> None:
+    """Refuses flags that contradict each other about how often each class is seen."""
+    if given.get("class_balanced") and given.get("label_distribution") == "data":
+        raise ValueError(
+            "Only one of `--class_balanced` and `--label_distribution=data` can be given: the "
+            "former shows every class equally often, so generated images must do so, too. "
+            "Received: both"
+        )
 
 
 def default_workdir(dataset: str) -> str:
