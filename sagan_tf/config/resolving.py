@@ -38,13 +38,7 @@ def resolve(
     given = as_given(TrainSettings, given)
     dataset = source_name or given.get("dataset", TrainSettings.dataset)
     preset = given.get("preset") or default_preset(dataset, num_images)
-    if preset not in PRESETS:
-        near = difflib.get_close_matches(preset, PRESETS, 1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise ValueError(
-            f"`--preset` must be one of {', '.join(PRESETS)}.{hint} Received: {preset!r}"
-        )
-    _check_frequencies(given)
+    _check_given(given, preset)
     values = {name: value for name, (value, _) in PRESETS[preset].items()}
     # A flag replaces the preset's way of averaging, and `--ema_decay=0` keeps no average.
     if "ema_decay" in given and "ema_half_life" not in given:
@@ -76,8 +70,14 @@ def resolve(
     return settings, sources
 
 
-def _check_frequencies(given: Mapping[str, Any]) -> None:
-    """Refuses flags that contradict each other about how often each class is seen."""
+def _check_given(given: Mapping[str, Any], preset: str) -> None:
+    """Refuses an unknown preset, and flags that disagree about how often each class is seen."""
+    if preset not in PRESETS:
+        near = difflib.get_close_matches(preset, PRESETS, 1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"`--preset` must be one of {', '.join(PRESETS)}.{hint} Received: {preset!r}"
+        )
     if given.get("class_balanced") and given.get("label_distribution") == "data":
         raise ValueError(
             "Only one of `--class_balanced` and `--label_distribution=data` can be given: the "
