@@ -92,7 +92,7 @@ def use_device(device: str = "auto") -> None:
 
 
 def one_thread_per_operation(device: str = "auto") -> None:
-    """Lets TensorFlow compute each operation on one core of the CPU, and two of them side by side.
+    """Lets TensorFlow compute each operation on one core of the CPU, and others on the other cores.
 
     Call it before anything computes; if TensorFlow has started, its threads stay as they are, as
     they do on a GPU or if the environment sets TF_NUM_INTRAOP_THREADS.
