@@ -1,6 +1,6 @@
 """Layers of SAGAN, usable in any Keras model on any Keras backend.
 
-`self_attention` (its function `attend` has the softmax) and, in its place, `residual_bottleneck`;
+`self_attention`, whose softmax is in `dot_product`, and, in its place, `residual_bottleneck`;
 `spectral_norm` (its method `singular_value` has the power iteration) of convolutions, dense layers
 and embeddings, and of `resampling` convolutions; `conditional_batch_norm`. All of them check their
 `inputs` alike. `nested` finds layers of a kind in a model.

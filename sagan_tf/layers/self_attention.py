@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from sagan_tf.layers.dot_product import attend, attend_by_formula, attend_in_chunks
 from sagan_tf.layers.inputs import check_channels_last, check_feature_map
 from sagan_tf.layers.spectral_norm import SpectralConv2D
 
@@ -132,10 +133,14 @@ class SelfAttention2D(keras.layers.Layer):
         key = self._flatten(keys)  # (N, M, C/8)
         value = self._flatten(self._pool(self.value(inputs, training=training)))  # (N, M, C/2)
 
-        if self.query_chunk_size is None or return_attention_scores:
+        if return_attention_scores:
             attended, scores = attend(query, key, value, self.mask)  # (N, L, C/2), (N, L, M)
-        else:
+        elif self.query_chunk_size is not None:
             attended = attend_in_chunks(query, key, value, self.query_chunk_size)
+        elif keras.backend.backend() == "tensorflow" and self.compute_dtype == "float32":
+            attended = attend_by_formula(query, key, value, self.mask)
+        else:
+            attended, _ = attend(query, key, value, self.mask)
         attended = ops.reshape(attended, (-1, height, width, channels // self.value_ratio))
         # The convolution is linear, so `gamma` can scale its input, which has fewer channels.
         outputs = inputs + self.output_convolution(self.gamma * attended, training=training)
@@ -215,51 +220,3 @@ def _key_centres(size: int, pool_size: int) -> np.ndarray:
     first = np.arange(count) * pool_size - (count * pool_size - size) // 2
     last = first + pool_size - 1
     return (np.maximum(first, 0) + np.minimum(last, size - 1)) / 2
-
-
-def attend(query: Any, key: Any, value: Any, mask: Any = None) -> tuple[Any, Any]:
-    """The weighted mean of the values for each query, and the attention scores that weigh them.
-
-    Args:
-        query: `(N, L, C)`.
-        key: `(N, M, C)`.
-        value: `(N, M, D)`.
-        mask: float32 `(L, M)`, added to the logits before the softmax; `None` adds nothing.
-
-    Returns:
-        The means, `(N, L, D)` in the values' dtype, and the scores, float32 `(N, L, M)`.
-    """
-    # Cast before the product, which overflows in float16.
-    query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
-    logits = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
-    scores = ops.softmax(logits if mask is None else ops.add(logits, mask), axis=-1)
-    return ops.matmul(ops.cast(scores, value.dtype), value), scores
-
-
-def attend_in_chunks(
-    query: Any, key: Any, value: Any, chunk_size: int, recompute: bool = True
-) -> Any:
-    """The means of `attend`, computed for at most `chunk_size` queries at a time.
-
-    With `recompute`, only the queries of a chunk are kept for the gradient, which computes the
-    chunk's scores a second time. XLA undoes this where the loop is unrolled, and it cannot
-    differentiate `ops.scan`.
-    """
-    # Sizes may be tensors here, for a map of unknown size.
-    length, channels = ops.shape(query)[1:]
-    chunks = -(-length // chunk_size)
-    chunk_size = -(-length // chunks)  # Chunks of about the same size need the least padding.
-    padding = chunks * chunk_size - length
-    padded = ops.pad(query, ((0, 0), (0, padding), (0, 0)))
-    split = ops.reshape(padded, (-1, chunks, chunk_size, channels))
-
-    def means(*arguments: Any) -> Any:
-        return attend(*arguments)[0]
-
-    # Keys and values are arguments, as `remat` has no gradient for variables of a closure.
-    of_chunk = keras.remat(means) if recompute else means
-    attended = ops.map(
-        lambda chunk: of_chunk(chunk, key, value), ops.transpose(split, (1, 0, 2, 3))
-    )
-    joined = ops.transpose(attended, (1, 0, 2, 3))  # (N, chunks, chunk size, D)
-    return ops.reshape(joined, (-1, chunks * chunk_size, value.shape[-1]))[:, :length]

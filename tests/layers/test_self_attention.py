@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sagan_tf.layers import ResidualBottleneck2D, SelfAttention2D, SpectralConv2D
-from sagan_tf.layers import self_attention as attention
+from sagan_tf.layers import ResidualBottleneck2D, SelfAttention2D, SpectralConv2D, dot_product
 
 RELEASED = {}
 PAPER = {"value_ratio": 8, "pool_size": 1}
@@ -402,7 +401,7 @@ def test_scores_of_large_maps_do_not_overflow(policy, query_chunk_size):
         assert np.isfinite(ours).all()
         np.testing.assert_allclose(ours, expected, rtol=0, atol=0.1 * np.abs(expected).max())
     huge = tf.cast(tf.fill((1, 3, 32), 100.0), layer.compute_dtype)
-    means, scores = attention.attend(huge, huge, huge)  # logits of 320,000
+    means, scores = dot_product.attend(huge, huge, huge)  # logits of 320,000
     np.testing.assert_allclose(scores, 1 / 3, rtol=1e-6)
     np.testing.assert_allclose(tf.cast(means, "float32"), 100, rtol=1e-2)
 
@@ -419,3 +418,57 @@ def test_frozen_before_it_is_built(mixer):
     assert layer.trainable_variables == []
     layer.trainable = True
     assert np.abs(layer(images, training=True) - outputs).max() > 1e-4
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_formula_has_the_gradient_of_the_operations(compiled, masked):
+    """The means as well, and the gradient's own gradient, as the R1 penalty needs it."""
+    generator = np.random.default_rng(0)
+    inputs = [
+        tf.constant(generator.normal(size=shape), tf.float32)
+        for shape in ((2, 6, 3), (2, 4, 3), (2, 4, 5))
+    ]
+    mask = np.where(generator.uniform(size=(6, 4)) < 0.3, np.float32(-1e30), np.float32(0))
+    mask = mask if masked else None
+    weights = tf.constant(generator.normal(size=(2, 6, 5)), tf.float32)
+
+    def derivatives(means_of):
+        def of_inputs(*inputs):
+            with tf.GradientTape() as outer:
+                outer.watch(inputs)
+                with tf.GradientTape() as inner:
+                    inner.watch(inputs)
+                    means = means_of(*inputs)
+                    loss = tf.reduce_sum(weights * means**2)
+                gradients = inner.gradient(loss, inputs)
+                penalty = sum(tf.reduce_sum(gradient**2) for gradient in gradients)
+            return [means, *gradients, *outer.gradient(penalty, inputs)]
+
+        if compiled:
+            signature = [tf.TensorSpec((None, None, size), tf.float32) for size in (3, 3, 5)]
+            of_inputs = tf.function(of_inputs, input_signature=signature, autograph=False)
+        return of_inputs(*inputs)
+
+    expected = derivatives(lambda *inputs: dot_product.attend(*inputs, mask)[0])
+    ours = derivatives(lambda *inputs: dot_product.attend_by_formula(*inputs, mask))
+    for one, other in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5 * np.abs(other).max())
+
+
+def test_gradients_do_not_depend_on_whether_scores_are_asked_for():
+    """Without them the layer takes the formula, with them what TensorFlow derives."""
+    layer = SelfAttention2D()
+    maps = tf.constant(np.random.default_rng(0).normal(size=(2, 8, 8, 16)), tf.float32)
+    layer.build(maps.shape)
+    layer.gamma.assign(0.5)
+
+    def gradients(**arguments):
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            outputs = layer(maps, **arguments)
+            loss = tf.reduce_sum((outputs[0] if arguments else outputs) ** 3)
+        return tape.gradient(loss, [maps, *(v.value for v in layer.trainable_variables)])
+
+    for one, other in zip(gradients(), gradients(return_attention_scores=True), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5 * np.abs(other).max())

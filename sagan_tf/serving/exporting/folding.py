@@ -12,8 +12,8 @@ from sagan_tf.layers import (
     ResidualBottleneck2D,
     SelfAttention2D,
 )
+from sagan_tf.layers.dot_product import attend, attend_in_chunks
 from sagan_tf.layers.resampling import merged_upsampling_kernel
-from sagan_tf.layers.self_attention import attend, attend_in_chunks
 from sagan_tf.layers.spectral_norm import SpectralNormalization
 from sagan_tf.models import Generator
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from sagan_tf.layers.self_attention import attend
+from sagan_tf.layers.dot_product import attend
 from sagan_tf.serving.exporting.folding import (
     COLUMNS,
     FoldedAttention,
