@@ -127,7 +127,7 @@ def training_bytes_at_most(
     judged = sum(4 * side**2 * multiple for side, multiple in DISCRIMINATOR_FILTERS[size])
     judged *= 2 + copies
     scores = sum(side**4 // generator.pool_size**2 for side in generator.attention_resolutions)
-    maps = generator.base_filters * generated + discriminator.base_filters * judged + 4 * scores
+    maps = generator.base_filters * generated + discriminator.base_filters * judged + 3 * scores
     weights = parameters(generator) * (4 if ema else 3) + parameters(discriminator) * 3
     batch_size = max(batch_size, STATISTICS_BATCH_SIZE)
     tensors = batch_size * _FLOATS_PER_MAP * maps * BYTES_PER_FLOAT
