@@ -41,7 +41,8 @@ class Settings:
 
     only: tuple[str, ...] = setting(
         GROUPS,
-        "Comparisons to run, separated by commas: " + ", ".join(GROUPS) + ".",
+        f"Comparisons to run, separated by commas: {', '.join(GROUPS)}. "
+        "The sizes below hold for all but loop, scores and start, which have their own.",
         choices=GROUPS,
     )
     rounds: int = setting(10, "Number of times that each case is timed.", at_least=1)

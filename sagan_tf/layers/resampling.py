@@ -24,7 +24,7 @@ _UPSAMPLED = _POOLED[::-1]
 # cells, that costs more than the saved multiplications ...
 SMALLEST_MERGED_SIZE = 8
 # ... unless the kernel has at most this many (input channel, output channel) pairs.
-SMALL_KERNEL_PAIRS = 256 * 256
+SMALL_KERNEL_PAIRS = 512 * 512
 
 # The merged forms are exact for these arguments only.
 _FIXED_ARGUMENTS = {
