@@ -122,16 +122,17 @@ def test_bad_input_is_one_message(flag, message):
     assert message in commands.fail("benchmark", flag)
 
 
-@pytest.mark.parametrize(("xla", "ratio"), [(False, 0.65), (True, 1.1)])
+@pytest.mark.parametrize(("xla", "ratio"), [(False, 1 / 4), (True, 0.4)])
 def test_attention_in_chunks_takes_a_part_of_the_memory(xla, ratio):
-    scores = 4 * 9216 * 2304 * 4  # four images, queries, keys, bytes: 324 MiB
+    # 9216 queries and 2304 keys: 324 MiB of scores for four images.
     arguments = {"map_size": 96, "channels": 16, "batch_size": 4, "xla": xla}
     plain, chunked = (
         peak_bytes(training_cases.prepare_attention, query_chunk_size=size, **arguments)
         for size in (None, 512)
     )
-    assert plain > 2 * scores  # and their gradient at least
-    assert chunked < ratio * scores
+    assert plain > 2 * 324 * 2**20  # scores and their gradient at least
+    print(chunked / plain)
+    assert chunked < ratio * plain
 
 
 @pytest.mark.parametrize(

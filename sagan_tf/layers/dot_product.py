@@ -1,4 +1,4 @@
-"""The attention of queries to keys: at once, with a gradient by formula, or in chunks."""
+"""The attention of queries to keys: with its scores, without them, or in chunks."""
 
 from typing import Any
 
@@ -25,8 +25,16 @@ def attend(query: Any, key: Any, value: Any, mask: Any = None) -> tuple[Any, Any
     return ops.matmul(ops.cast(scores, value.dtype), value), scores
 
 
+def attend_without_scores(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
+    """The means of `attend`, with the gradient that takes least time and memory."""
+    floats = keras.backend.standardize_dtype(value.dtype)
+    if keras.backend.backend() == "tensorflow" and floats == "float32":
+        return attend_by_formula(query, key, value, mask)
+    return attend(query, key, value, mask)[0]
+
+
 def attend_by_formula(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
-    """The means of `attend`, on the TensorFlow backend, with a gradient that takes less time.
+    """The means of `attend`, of float32 on the TensorFlow backend, with a gradient by formula.
 
     The gradient of a softmax subtracts from the gradients of a query's scores their mean, weighted
     by the scores. That mean is the product of the query's result and the result's gradient
@@ -76,8 +84,9 @@ def attend_in_chunks(
     def means(*arguments: Any) -> Any:
         return attend(*arguments)[0]
 
-    # Keys and values are arguments, as `remat` has no gradient for variables of a closure.
-    of_chunk = keras.remat(means) if recompute else means
+    # Keys and values are arguments, as `remat` has no gradient for variables of a closure. A graph
+    # that is only served needs no gradient of its own.
+    of_chunk = keras.remat(attend_without_scores) if recompute else means
     attended = ops.map(
         lambda chunk: of_chunk(chunk, key, value), ops.transpose(split, (1, 0, 2, 3))
     )

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from sagan_tf.layers.dot_product import attend, attend_by_formula, attend_in_chunks
+from sagan_tf.layers.dot_product import attend, attend_in_chunks, attend_without_scores
 from sagan_tf.layers.inputs import check_channels_last, check_feature_map
 from sagan_tf.layers.spectral_norm import SpectralConv2D
 
@@ -137,10 +137,8 @@ class SelfAttention2D(keras.layers.Layer):
             attended, scores = attend(query, key, value, self.mask)  # (N, L, C/2), (N, L, M)
         elif self.query_chunk_size is not None:
             attended = attend_in_chunks(query, key, value, self.query_chunk_size)
-        elif keras.backend.backend() == "tensorflow" and self.compute_dtype == "float32":
-            attended = attend_by_formula(query, key, value, self.mask)
         else:
-            attended, _ = attend(query, key, value, self.mask)
+            attended = attend_without_scores(query, key, value, self.mask)
         attended = ops.reshape(attended, (-1, height, width, channels // self.value_ratio))
         # The convolution is linear, so `gamma` can scale its input, which has fewer channels.
         outputs = inputs + self.output_convolution(self.gamma * attended, training=training)
