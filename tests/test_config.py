@@ -170,6 +170,7 @@ def test_only_what_changes_the_result_must_match():
             "Only one of `--class_balanced` and `--label_distribution=data`",
         ),
         ({"ema_decay": 0.9, "ema_half_life": 9}, "Only one of `--ema_decay` and `--ema_half_life`"),
+        ({"r1_weight": 1.0, "query_chunk_size": 64}, "leave out `--query_chunk_size`"),
         ({"freeze_discriminator": 1}, "which `--init_from` must name"),
         ({"class_balanced": True, "conditional": False}, "need classes. Received: --noconditional"),
         ({"discriminator_base_filters": 0}, "`--discriminator_base_filters` must be at least 1"),

@@ -241,10 +241,11 @@ def test_dry_run_tells_when_chunks_would_save_memory():
     needed, less = re.findall(r"about ([0-9.]+) GiB", output)
     assert "with --query_chunk_size=256: about" in output
     assert float(less) < float(needed)
-    local = [*arguments.split(), "--mixing=local_attention"]  # which has no chunks
-    output = commands.run("train", *local, "--global_batch_size=64", "--dry_run")
-    assert "memory per replica: about" in output
-    assert "query_chunk_size=256" not in output
+    for without_chunks in ("--mixing=local_attention", "--r1_weight=1"):
+        flags = [*arguments.split(), without_chunks]
+        output = commands.run("train", *flags, "--global_batch_size=64", "--dry_run")
+        assert "memory per replica: about" in output
+        assert "query_chunk_size=256" not in output
 
 
 BAD = {

@@ -59,6 +59,12 @@ def _check_regularization(settings: TrainSettings) -> None:
             "`--adaptive_augment` needs `--augment`, which says what to apply, as in "
             "--augment=color,translation. Received: none"
         )
+    if settings.r1_weight and settings.query_chunk_size:
+        raise ValueError(
+            "`--r1_weight` needs second derivatives, which attention in chunks does not have; "
+            "leave out `--query_chunk_size`, and save memory by `--gradient_accumulation`. "
+            f"Received: {settings.r1_weight:g} and {settings.query_chunk_size}"
+        )
     if settings.ema_decay and settings.ema_half_life:
         raise ValueError(
             "Only one of `--ema_decay` and `--ema_half_life` can be given; 0 turns one off. "

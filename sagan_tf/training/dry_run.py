@@ -65,8 +65,8 @@ def _print_costs(settings: TrainSettings, source: Description) -> None:
     available = memory.available_bytes(replicas_of_machine)
     here = "" if available is None else f"; this machine has {available / 2**30:.1f} GiB left"
     print(f"memory per replica: about {needed / 2**30:.1f} GiB at {batch} images (estimated){here}")
-    can_be_chunked = settings.attention_resolutions and settings.mixing == "attention"
-    if can_be_chunked and settings.query_chunk_size is None:
+    attends = settings.attention_resolutions and settings.mixing == "attention"
+    if attends and not settings.r1_weight and settings.query_chunk_size is None:
         chunked = make_networks(settings, source, query_chunk_size=CHUNK_SIZE)
         less = cost.training_bytes(*chunked, batch, *kept)
         if less < 0.8 * needed:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from sagan_tf.training import batch_checks
+from sagan_tf.training.regularization import Regularization
 
 # The parts that are saved as Keras objects.
 _PARTS = ("generator", "discriminator", "regularization")
@@ -210,8 +211,17 @@ def check_backend() -> None:
         )
 
 
-def check_networks(generator: keras.Model, discriminator: keras.Model) -> None:
-    """Raises `ValueError` for networks that do not fit together, or compute in float16."""
+def check_networks(
+    generator: keras.Model, discriminator: keras.Model, regularization: Regularization | None
+) -> None:
+    """Raises `ValueError` for networks that do not fit together, or cannot be trained."""
+    chunk_size = getattr(discriminator, "query_chunk_size", None)
+    if regularization and regularization.r1_weight and chunk_size is not None:
+        raise ValueError(
+            "`discriminator` must not attend in chunks under the R1 penalty, which needs second "
+            f"derivatives. Received: query_chunk_size={chunk_size} and "
+            f"r1_weight={regularization.r1_weight:g}"
+        )
     for network in (generator, discriminator):
         if getattr(network, "compute_dtype", None) == "float16":
             raise ValueError(

@@ -115,7 +115,7 @@ class SAGAN(TwoNetworks):
     ) -> None:
         super().__init__(**kwargs)
         check_backend()
-        check_networks(generator, discriminator)
+        check_networks(generator, discriminator, regularization)
         for name in ("d_steps", "gradient_accumulation"):
             if locals()[name] < 1:
                 raise ValueError(

@@ -251,6 +251,12 @@ def test_mixed_bfloat16_with_everything(data):
     assert all(np.isfinite(value) and value.dtype == tf.float32 for value in logs.values())
 
 
+def test_r1_refuses_attention_in_chunks():
+    networks = Generator(**NETWORK), Discriminator(**NETWORK, query_chunk_size=8)
+    with pytest.raises(ValueError, match=r"second derivatives\. Received: query_chunk_size=8"):
+        SAGAN(*networks, regularization=Regularization(r1_weight=1.0))
+
+
 def test_half_life_in_images(data):
     """Eight images a step and a half-life of eight: each step counts half."""
     sagan = make_sagan(ema_half_life=8, ema_ramp=0)
